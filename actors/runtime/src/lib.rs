@@ -1,0 +1,2 @@
+//! What a Chorus actor links.
+#![no_std]

@@ -1,0 +1,3 @@
+//! The machine-independent Chorus Nucleus.
+#![no_std]
+#![forbid(unsafe_code)]

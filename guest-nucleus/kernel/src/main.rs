@@ -1,0 +1,2 @@
+//! The bootable Chorus Nucleus.
+fn main() {}

@@ -1,0 +1,3 @@
+//! The Network Manager protocols.
+#![no_std]
+#![forbid(unsafe_code)]
