@@ -1,0 +1,115 @@
+//! Predefined names and limits (spec 1.5 and 1.6). Values without a source there are this project's own.
+
+/// Version of the whole interface: an image built for another major version is refused.
+pub const ABI_VERSION: u32 = 1;
+
+/// `K_MYACTOR`: null capability pointer, the caller's current actor.
+pub const K_MYACTOR: u64 = 0;
+/// `K_SVACTOR`: all-ones capability pointer, the supervisor address space.
+pub const K_SVACTOR: u64 = u64::MAX;
+/// `K_MYSELF`: LI of the calling thread.
+pub const K_MYSELF: i32 = 0;
+/// `K_DEFAULTPORT`: LI of the default port of the current actor.
+pub const K_DEFAULTPORT: i32 = 0;
+/// `K_ANYENABLED`: any enabled port of the current actor.
+pub const K_ANYENABLED: i32 = -1;
+/// `K_NONEPORT`: no port, the reserved argument of `ipcSave`.
+pub const K_NONEPORT: i32 = -2;
+/// `K_NOTIMEOUT` of the IPC calls: a negative delay waits without limit.
+pub const K_NODELAY_LIMIT: i32 = -1;
+
+/// Actor kinds.
+pub const K_USERACTOR: i32 = 0;
+/// A trusted actor in user mode.
+pub const K_SYSTEMACTOR: i32 = 1;
+/// An actor in the Nucleus' address space.
+pub const K_SUPACTOR: i32 = 2;
+
+/// Thread privileges.
+pub const K_USERTHREAD: i32 = 0;
+/// A thread that runs in supervisor mode.
+pub const K_SUPTHREAD: i32 = 1;
+
+/// Initial status: may run at once.
+pub const K_ACTIVE: i32 = 0;
+/// Initial status of a thread: runs after `threadActivate`.
+pub const K_INACTIVE: i32 = 1;
+/// Initial status of an actor: stopped until `actorStart`.
+pub const K_STOPPED: i32 = 2;
+
+/// Group addressing: every member, unreliably (the default).
+pub const K_BROADMODE: i32 = 0;
+/// Group addressing: one arbitrary member.
+pub const K_FUNCMODE: i32 = 1;
+/// Group addressing: one member on the site that recognises `coTarget`.
+pub const K_FUNCUMODE: i32 = 2;
+/// Group addressing: one member that is not `coTarget`, nor on its site.
+pub const K_FUNCXMODE: i32 = 3;
+
+/// `grpAllocate`: a new group.
+pub const K_DYNAMIC: i32 = 0;
+/// `grpAllocate`: well-known group of the user class.
+pub const K_STATUSER: i32 = 1;
+/// `grpAllocate`: well-known group of the system class.
+pub const K_STATSYS: i32 = 2;
+
+/// Bytes of the fixed message part (seed: 64).
+pub const K_CMSGANNEXSIZE: usize = 64;
+/// Largest body in bytes, inclusive (seed: 64 kilobytes).
+pub const K_CMSGSIZEMAX: u32 = 65536;
+/// Messages that a port queue holds.
+pub const K_CPORTQUEUE: usize = 64;
+/// Saved messages of one actor.
+pub const K_CMSGSAVEDMAX: usize = 64;
+
+/// Message flag: the wait can be left by `threadAbort`.
+pub const K_ABORTABLE: u32 = 1 << 0;
+/// Message flag: the sender gives the pages away.
+pub const K_MOVE: u32 = 1 << 1;
+
+/// Time slice in nanoseconds (100 ms).
+pub const K_RR_QUANTUM_NS: u64 = 100_000_000;
+/// First absolute priority of the time-sliced band (spec 5.2).
+pub const K_SLICED_FIRST: i32 = 128;
+/// Most urgent absolute priority that an unprivileged caller may use (spec 5.1).
+pub const K_USER_CEILING: i32 = 100;
+
+/// Region options (spec 4.2).
+pub const K_WRITABLE: u32 = 1 << 0;
+/// Instruction fetch allowed.
+pub const K_EXECUTABLE: u32 = 1 << 1;
+/// Only supervisor mode may touch it.
+pub const K_SUPERVISOR: u32 = 1 << 2;
+/// Content starts as zeros (always so here).
+pub const K_FILLZERO: u32 = 1 << 3;
+/// The Nucleus picks the address.
+pub const K_ANYWHERE: u32 = 1 << 4;
+/// The Nucleus picks an address between `startAddr` and `endAddr`.
+pub const K_RESTRICTIVE: u32 = 1 << 5;
+/// Takes addresses only; touching them faults.
+pub const K_RESERVED: u32 = 1 << 6;
+/// Pages allocated and fixed at once.
+pub const K_NODEMAND: u32 = 1 << 7;
+/// Fail with `K_ENOMEM` instead of waiting for free pages.
+pub const K_NOWAITFORMEMORY: u32 = 1 << 8;
+
+/// Largest site number (13 bits; 0 means "no hint").
+pub const SITE_MAX: u16 = 8191;
+/// The host gateway's site number.
+pub const GATEWAY_SITE: u16 = 8191;
+/// Largest stamp that `uiBuild` takes (ChorusOS 5).
+pub const UI_STAMP_MAX: u32 = 0x07FF_FFFF;
+
+/// Static port stamps: console of actors, at the gateway.
+pub const STAMP_CONSOLE: u32 = 1;
+/// Static port stamps: host files, at the gateway.
+pub const STAMP_FILES: u32 = 2;
+/// Static port stamps: cluster control (joins, exits), at the gateway.
+pub const STAMP_CONTROL: u32 = 3;
+/// Static port stamps: the site manager, on every guest site.
+pub const STAMP_SITE_MANAGER: u32 = 16;
+
+/// Bytes of a page.
+pub const PAGE_SIZE: u64 = 4096;
+/// Characters of an actor's or thread's name.
+pub const NAME_MAX: usize = 15;

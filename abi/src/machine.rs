@@ -1,0 +1,95 @@
+//! The virtual machine's side: ports, marks and the panic report that the VMM reads from guest memory.
+//!
+//! See `docs/architecture.md`, "Boot", for the whole contract.
+
+/// Console, a 16550.
+pub const PORT_CONSOLE: u16 = 0x3f8;
+/// Interrupt of the console's receiver.
+pub const IRQ_CONSOLE: u32 = 4;
+/// One byte out: the site ends with this code (QEMU's isa-debug-exit sits there too).
+pub const PORT_EXIT: u16 = 0xf4;
+/// Four bytes out: a mark, one of [`Mark`] or a number of an actor's own from 1000 up.
+pub const PORT_MARK: u16 = 0xf8;
+/// One byte out by the supervisor #BP handler: a breakpoint that no one else handles; registers are those at the `int3`.
+pub const PORT_BREAKPOINT: u16 = 0xfa;
+/// Four bytes out: physical address of a [`KnPanicReport`].
+pub const PORT_REPORT: u16 = 0xfc;
+
+/// Exit code by which a Nucleus panic ends the site.
+pub const EXIT_PANIC: u8 = 0x7f;
+
+/// First vector of device interrupts where there is no IOAPIC (`chorus.msi`).
+pub const MSI_VECTOR_BASE: u8 = 0x30;
+/// First guest physical address of virtio-mmio devices in our VMM, 4 KiB apart.
+pub const VIRTIO_MMIO_BASE: u64 = 0xd000_0000;
+/// Interrupt of the first virtio-mmio device; the next ones follow.
+pub const VIRTIO_MMIO_IRQ: u32 = 5;
+/// EtherType of Chorus frames (local experimental).
+pub const ETHERTYPE: u16 = 0x88B5;
+
+/// Boot marks.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(u32)]
+pub enum Mark {
+    /// First instruction of the Nucleus.
+    FirstInstruction = 1,
+    /// All processors run, the Nucleus takes calls.
+    NucleusReady = 2,
+    /// The first user instruction is next.
+    FirstUserInstruction = 3,
+    /// The site manager answers: the site has joined.
+    SiteJoined = 4,
+}
+
+/// MAC address of a site.
+pub const fn mac_of_site(site: u16) -> [u8; 6] {
+    [0x02, 0x43, 0x48, 0x00, (site >> 8) as u8, site as u8]
+}
+
+/// The site behind a MAC address of ours; `None` for any other address.
+pub const fn site_of_mac(mac: [u8; 6]) -> Option<u16> {
+    if mac[0] != 0x02 || mac[1] != 0x43 || mac[2] != 0x48 || mac[3] != 0 {
+        return None;
+    }
+    let site = (mac[4] as u16) << 8 | mac[5] as u16;
+    if site == 0 || site > crate::SITE_MAX {
+        None
+    } else {
+        Some(site)
+    }
+}
+
+/// `KnPanicReport::magic`.
+pub const PANIC_MAGIC: u64 = 0x4b50_414e_4943_3031;
+
+/// What a panicking Nucleus leaves in its memory for the VMM.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct KnPanicReport {
+    /// [`PANIC_MAGIC`].
+    pub magic: u64,
+    /// Processor that panicked.
+    pub cpu: u32,
+    /// x86 exception vector, or `u32::MAX` for a panic of the code itself.
+    pub vector: u32,
+    /// Error code of the exception.
+    pub error_code: u64,
+    /// Instruction pointer.
+    pub rip: u64,
+    /// Stack pointer.
+    pub rsp: u64,
+    /// Frame pointer, for the backtrace.
+    pub rbp: u64,
+    /// Faulting address.
+    pub cr2: u64,
+    /// Page table in force.
+    pub cr3: u64,
+    /// UI of the actor that ran, as a word; 0 for none.
+    pub actor: u64,
+    /// LI of the thread that ran; 0 for none.
+    pub thread: u32,
+    /// Bytes of the text that are used.
+    pub text_size: u32,
+    /// What happened, UTF-8.
+    pub text: [u8; 256],
+}

@@ -1,0 +1,322 @@
+//! The table of Nucleus calls: number, names, arguments, privilege, blocking, errors and a one-paragraph contract, once.
+//!
+//! [`chorus_calls!`](crate::chorus_calls) hands the whole table to a macro of the caller's, which makes from it whatever it needs: stubs in the
+//! actor runtime, the dispatcher in the Nucleus, and here [`CALLS`], the table as data (for the C header, traces, manual pages
+//! and tests). A call is added by adding a row; whoever forgets its other half does not compile.
+
+use crate::error::KError;
+
+/// Who may make a call (spec 2.2: the privilege of threads).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Privilege {
+    /// Any thread.
+    User,
+    /// Threads of system actors and supervisor threads.
+    System,
+    /// Supervisor threads only.
+    Supervisor,
+}
+
+/// One argument of a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Argument {
+    /// Name in Rust.
+    pub name: &'static str,
+    /// Type in Rust, such as `In<KnCap>`.
+    pub rust: &'static str,
+    /// Type that it has, or points at, in C.
+    pub c: &'static str,
+    /// Whether it is a pointer.
+    pub pointer: bool,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Call {
+    /// Number in `rax`.
+    pub number: u16,
+    /// Chorus name, as in the C header and in traces.
+    pub name: &'static str,
+    /// Name of the Rust stub and of the Nucleus function.
+    pub rust: &'static str,
+    /// Arguments, at most six.
+    pub arguments: &'static [Argument],
+    /// Least privilege for the call itself; single rules may ask for more.
+    pub privilege: Privilege,
+    /// Whether the caller may have to wait.
+    pub blocks: bool,
+    /// Errors that it can return.
+    pub errors: &'static [KError],
+    /// Contract: the row's documentation, a line an element.
+    pub contract: &'static [&'static str],
+}
+
+/// Calls `$callback!` with every row: `doc number "chorusName" rust_name Privilege blocks|returns (args) [errors];`.
+#[macro_export]
+macro_rules! chorus_calls {
+    ($callback:ident) => { $callback! {
+/// Does nothing and returns 0: the cost of a call by itself. Own addition.
+0 "sysNull" sys_null User returns () [];
+/// Makes an actor as child of `actor_init` (null: the caller's) and writes its capability. It has its default port, no thread and an empty space. NC-014…025.
+1 "actorCreate" actor_create User returns (actor_init: In<KnCap>, actor_cap: Out<KnCap>, kind: i32, status: i32) [Inval, Unknown, Priv, Fault, NoMem];
+/// Removes an actor and everything it owns; with the null pointer the caller's own, and does not return. NC-026…033.
+2 "actorDelete" actor_delete User blocks (actor_cap: In<KnCap>) [Inval, Unknown, Busy, Priv, Fault];
+/// Puts all threads of the actor in the STOPPED state. NC-034…040.
+3 "actorStop" actor_stop User blocks (actor_cap: In<KnCap>) [Inval, Unknown, Priv, Fault];
+/// Starts a stopped actor. NC-034…040.
+4 "actorStart" actor_start User returns (actor_cap: In<KnCap>) [Inval, Unknown, Priv, Fault];
+/// Reads and sets the actor's priority; a null pointer skips that half. All its threads move at once. NC-041…047.
+5 "actorPriority" actor_priority User returns (actor_cap: In<KnCap>, old_priority: Out<i32>, new_priority: In<i32>) [Inval, Unknown, Priv, Fault];
+/// Writes the capability of the caller's actor.
+6 "actorSelf" actor_self User returns (actor_cap: Out<KnCap>) [Fault];
+/// Reads and sets the name of an actor: 16 bytes, zero padded, at most 15 used.
+7 "actorName" actor_name User returns (actor_cap: In<KnCap>, old_name: Out<u8>, new_name: In<u8>) [Inval, Unknown, Priv, Fault];
+/// Lists the actors of the site: returns how many there are, fills at most `room` entries. Keys are zero for unprivileged callers.
+8 "actorStat" actor_stat User returns (list: Out<KnActorStat>, room: i32) [Inval, Fault];
+/// Ends the caller's actor with a status that its death notice carries (see `actorNotify`); does not return. Own addition.
+9 "actorExit" actor_exit User blocks (status: i32) [];
+/// Names the port that gets a message when the actor ends, with the status of `actorExit` or the exception that ended it. Null UI: none. Own addition.
+10 "actorNotify" actor_notify System returns (actor_cap: In<KnCap>, port: In<KnUniqueId>) [Inval, Unknown, Priv, Fault];
+/// Loads an ELF image into an empty actor and starts its first thread; returns that thread's LI. The same image serves user and supervisor actors. Own addition.
+11 "actorLoad" actor_load System returns (actor_cap: In<KnCap>, load: InOut<KnLoadDesc>) [Inval, Unknown, Priv, Fault, NoMem, Size, Busy];
+
+/// Makes a thread with a relative priority, first instruction and stack; returns its LI. NC-053…059.
+20 "threadCreate" thread_create User returns (actor_cap: In<KnCap>, privilege: i32, status: i32, priority: i32, entry: u64, stack_pointer: u64) [Inval, Unknown, Fault, Priv, NoMem];
+/// Destroys a thread; LI 0 of the own actor ends the caller. NC-060…063.
+21 "threadDelete" thread_delete User blocks (actor_cap: In<KnCap>, thread_li: i32) [Inval, Unknown, Busy, Priv, Fault];
+/// LI of the caller in its actor.
+22 "threadSelf" thread_self User returns () [];
+/// Makes a thread created inactive eligible to run. NC-058.
+23 "threadActivate" thread_activate User returns (actor_cap: In<KnCap>, thread_li: i32) [Inval, Unknown, Priv, Fault];
+/// Adds one to the suspend counter; the thread executes no further user instruction. NC-064…068.
+24 "threadSuspend" thread_suspend User blocks (actor_cap: In<KnCap>, thread_li: i32) [Inval, Unknown, Priv, Fault];
+/// Lowers the suspend counter, not below 0. NC-064…068.
+25 "threadResume" thread_resume User returns (actor_cap: In<KnCap>, thread_li: i32) [Inval, Unknown, Priv, Fault];
+/// Ends the abortable wait of a thread with K_EABORT, or marks it ABORTED. NC-069…073.
+26 "threadAbort" thread_abort User returns (actor_cap: In<KnCap>, thread_li: i32) [Inval, Unknown, Priv, Fault];
+/// 1 and clears the mark if the caller is ABORTED, else 0. NC-071.
+27 "threadAborted" thread_aborted User returns () [];
+/// Sleeps: null without limit, zero only yields. The normal end of a sleep is K_ETIMEOUT. NC-074…076.
+28 "threadDelay" thread_delay User blocks (wait_limit: In<KnTimeVal>) [Timeout, Abort, Inval, Fault];
+/// Reads and sets a thread's priority relative to its actor; a null pointer skips that half. NC-041…047.
+29 "threadPriority" thread_priority User returns (actor_cap: In<KnCap>, thread_li: i32, old_priority: Out<i32>, new_priority: In<i32>) [Inval, Unknown, Priv, Fault];
+/// Describes the threads of an actor: returns how many there are, fills at most `room` entries.
+30 "threadStat" thread_stat User returns (actor_cap: In<KnCap>, list: Out<KnThreadStat>, room: i32) [Inval, Unknown, Fault];
+/// Writes the caller's context pointer (software register). NC-077.
+31 "threadLoad" thread_load User returns (context: Out<u64>) [Fault];
+/// Sets the caller's context pointer. NC-077.
+32 "threadStore" thread_store User returns (context: u64) [];
+
+/// Makes the mutex free.
+50 "mutexInit" mutex_init User returns (mutex: Out<KnMutex>) [Fault];
+/// Locks, waiting while another has it; first come first served, not abortable. NC-080…083.
+51 "mutexGet" mutex_get User blocks (mutex: InOut<KnMutex>) [Fault, NoMem];
+/// Unlocks; the oldest waiter gets it directly. NC-080…083.
+52 "mutexRel" mutex_rel User returns (mutex: InOut<KnMutex>) [Fault];
+/// Locks only if that needs no waiting: 0 acquired, 1 busy. NC-082.
+53 "mutexTry" mutex_try User returns (mutex: InOut<KnMutex>) [Fault];
+/// Sets the counter of a semaphore.
+54 "semInit" sem_init User returns (sem: Out<KnSem>, count: u32) [Fault, Inval];
+/// Takes a unit, waiting for it: null limit without end, zero not at all. NC-086…090.
+55 "semP" sem_p User blocks (sem: InOut<KnSem>, wait_limit: In<KnTimeVal>) [Timeout, Abort, Fault, Inval, NoMem];
+/// Gives a unit; the longest waiting thread wakes. NC-086…090.
+56 "semV" sem_v User returns (sem: InOut<KnSem>) [Fault, Full];
+
+/// Makes a port of the actor, disabled, with an empty queue; writes its UI and returns its LI. NC-097…099.
+70 "portCreate" port_create User returns (actor_cap: In<KnCap>, port_ui: Out<KnUniqueId>) [Inval, Unknown, Fault, NoMem];
+/// As `portCreate` with a static UI made by `uiBuild`. NC-107…109.
+71 "portDeclare" port_declare System returns (actor_cap: In<KnCap>, port_ui: In<KnUniqueId>) [Inval, Unknown, Priv, Busy, Fault, NoMem];
+/// Destroys a port: queued messages are lost, queued requests and waiters end with K_ENOPORT. NC-100…106.
+72 "portDelete" port_delete User returns (actor_cap: In<KnCap>, port_li: i32) [Inval, Unknown, Fault];
+/// Adds the port to the actor's enabled set; low priority numbers are served first. NC-110…115.
+73 "portEnable" port_enable User returns (actor_cap: In<KnCap>, port_li: i32, priority: i32) [Inval, Unknown, Fault];
+/// Takes the port out of the enabled set. NC-113, NC-114.
+74 "portDisable" port_disable User returns (actor_cap: In<KnCap>, port_li: i32) [Inval, Unknown, Fault];
+/// UI of a port of the caller's actor.
+75 "portUi" port_ui User returns (port_ui: Out<KnUniqueId>, port_li: i32) [Inval, Fault];
+/// LI of a port of the caller's actor. NC-129.
+76 "portLi" port_li User returns (port_ui: In<KnUniqueId>) [Inval, Fault];
+/// Count of messages received on the port.
+77 "portGetSeqNum" port_get_seq_num User returns (actor_cap: In<KnCap>, port_li: i32, seq_num: Out<u32>) [Inval, Unknown, Fault];
+
+/// Gives a group capability: a new one, or that of the well-known group `stamp`. NC-133…137.
+90 "grpAllocate" grp_allocate User returns (options: i32, group_cap: Out<KnCap>, stamp: u32) [Inval, Priv, Fault];
+/// Makes a port of this site a member; 0 also if it was one. NC-138…146.
+91 "grpPortInsert" grp_port_insert User returns (group_cap: In<KnCap>, port_ui: In<KnUniqueId>) [Inval, Unknown, Fault, NoMem, Priv];
+/// Ends a membership. NC-140…144.
+92 "grpPortRemove" grp_port_remove User returns (group_cap: In<KnCap>, port_ui: In<KnUniqueId>) [Inval, Unknown, Fault, Priv];
+
+/// Sends without waiting, to a port or to a group in any mode. NC-150…179.
+100 "ipcSend" ipc_send User returns (msg: In<KnMsgDesc>, src_port: i32, dest: In<KnIpcDest>) [Inval, TooMuch, Fault, Full, Unknown, NoMem];
+/// Sends a request and waits for its reply; at most once, anywhere. `delay` in ms, negative without limit. Returns the size of the reply's body. NC-180…194.
+101 "ipcCall" ipc_call User blocks (request: In<KnMsgDesc>, src_port: i32, dest: In<KnIpcDest>, reply: InOut<KnMsgDesc>, delay: i32) [Inval, Unknown, Full, TooMuch, Fault, Timeout, Abort, NoPort, LinkFailure, NoMem];
+/// Waits for a message on a port, or on any enabled one (the LI is written back); it becomes the current message. Returns the body's size. NC-195…205.
+102 "ipcReceive" ipc_receive User blocks (msg: InOut<KnMsgDesc>, port_li: InOut<i32>, delay: i32) [Inval, NoPort, Timeout, Abort, Fault];
+/// Copies the body of the current message after its annex was received. NC-197…199.
+103 "ipcGetData" ipc_get_data User returns (msg: In<KnMsgDesc>) [Inval, Fault];
+/// Answers the sender of the current message. NC-206…208, NC-219.
+104 "ipcReply" ipc_reply User returns (msg: In<KnMsgDesc>) [Inval, TooMuch, Fault, Full, Unknown, NoMem];
+/// `ipcReply` of the first descriptor, then `ipcReceive` with the others. If the reply fails, its error is returned and nothing is received. Own addition.
+105 "ipcReplyReceive" ipc_reply_receive User blocks (reply: In<KnMsgDesc>, msg: InOut<KnMsgDesc>, port_li: InOut<i32>, delay: i32) [Inval, NoPort, Timeout, Abort, Fault, TooMuch, Full, Unknown, NoMem];
+/// Puts the current message aside and returns its identifier. NC-209…214.
+106 "ipcSave" ipc_save User returns (reserved: i32) [Inval, TooMuch];
+/// Makes a saved message current again. NC-209…214.
+107 "ipcRestore" ipc_restore User returns (message_id: i32) [Inval];
+/// Tells about the current message. NC-215…218.
+108 "ipcSysInfo" ipc_sys_info User returns (head: Out<KnMsgHead>) [Inval, Fault];
+
+/// Number of the local site.
+120 "uiLocalSite" ui_local_site User returns (site: Out<i32>) [Fault];
+/// 1 if this site recognises the UI, else 0. NC-011…013.
+121 "uiIsLocal" ui_is_local User returns (ui: In<KnUniqueId>) [Fault];
+
+/// Creates a region of fresh zeroed memory. NC-224…229.
+130 "rgnAllocate" rgn_allocate User returns (actor_cap: In<KnCap>, region: InOut<KnRgnDesc>) [Inval, Unknown, Round, Size, Addr, Overlap, Space, NoMem, Fault, Priv];
+/// Releases an address range; regions are split at its ends. NC-230.
+131 "rgnFree" rgn_free User returns (actor_cap: In<KnCap>, region: In<KnRgnDesc>) [Inval, Unknown, Round, Size, Addr, Fault, NoMem, Priv];
+/// Bytes of a page.
+132 "vmPageSize" vm_page_size User returns () [];
+/// Memory totals of the site.
+133 "vmStat" vm_stat User returns (stat: Out<KnVmStat>) [Fault];
+
+/// Time since boot; never goes back.
+160 "sysTime" sys_time User returns (time: Out<KnTimeVal>) [Fault];
+/// Resolution of the clock.
+161 "sysTimeGetRes" sys_time_get_res User returns (resolution: Out<KnTimeVal>) [Fault];
+/// Puts a line (at most 256 bytes, cut) on the site's console log. `printf`-like formatting is the library's. NC-279.
+170 "sysLog" sys_log User returns (text: In<u8>, size: u32) [Fault];
+/// Counters of the site. Own addition.
+171 "siteStat" site_stat User returns (stat: Out<KnSiteStat>) [Fault];
+/// Ends the site with an exit code (the virtual machine ends). Own addition.
+172 "siteHalt" site_halt System blocks (code: i32) [Priv];
+/// Reports a boot or bench mark to the machine. Own addition.
+173 "siteMark" site_mark System returns (mark: u32) [Priv];
+
+/// Describes device `index` of the machine; returns 0. Own addition.
+180 "devGet" dev_get System returns (index: i32, device: Out<KnDevDesc>) [Inval, Priv, Fault];
+/// Maps registers of a device into the caller's space, uncached; returns 0. Own addition.
+181 "devMap" dev_map System returns (base: u64, size: u64, address: Out<u64>) [Inval, Priv, Fault, Space, NoMem];
+/// Allocates physically contiguous, zeroed memory for a device to access; writes its address and physical address. Own addition.
+182 "devMemory" dev_memory System returns (size: u64, address: Out<u64>, physical: Out<u64>) [Inval, Priv, Fault, Space, NoMem, Size];
+
+/// Makes the caller's actor the Network Manager of the site; `irq` is the device interrupt that `nmWait` reports too, or -1. Own addition.
+190 "nmAttach" nm_attach System returns (irq: i32) [Inval, Busy, Priv];
+/// Waits until there is an outbound item (bit 0) or the device interrupt fired (bit 1); returns the bits and clears bit 1. Own addition.
+191 "nmWait" nm_wait System blocks (wait_limit: In<KnTimeVal>) [Inval, Timeout, Abort, Fault, Priv];
+/// Takes the next outbound item; returns the bytes of its body, or K_ETIMEOUT when there is none. K_ETOOMUCH (item kept) if the room is too small. Own addition.
+192 "nmTake" nm_take System returns (item: Out<KnNetItem>, body: Out<u8>, room: u32) [Inval, Timeout, TooMuch, Fault, Priv];
+/// Hands in a message from the network. K_EUNKNOWN: the port is not here, the group has no member here. Own addition.
+193 "nmDeliver" nm_deliver System returns (item: In<KnNetItem>, body: In<u8>) [Inval, Unknown, Full, TooMuch, Fault, Priv, NoMem];
+/// Ends a local client's call with a reply or an error. K_EUNKNOWN: the client has gone. Own addition.
+194 "nmComplete" nm_complete System returns (item: In<KnNetItem>, body: In<u8>) [Inval, Unknown, TooMuch, Fault, Priv];
+/// 1 if messages to the UI can be delivered here (a port here, a group with a member here), else 0. Own addition.
+195 "nmQuery" nm_query System returns (ui: In<KnUniqueId>) [Inval, Fault, Priv];
+    } };
+}
+
+/// `true` for the word `blocks`.
+macro_rules! blocking {
+    (blocks) => {
+        true
+    };
+    (returns) => {
+        false
+    };
+}
+
+macro_rules! as_data {
+    ($($(#[doc = $doc:literal])* $number:literal $name:literal $rust:ident $privilege:ident $blocks:ident
+        ($($arg:ident : $type:ty),*) [$($error:ident),*];)*) => {
+        /// The table as data, in ascending order of numbers.
+        pub const CALLS: &[Call] = &[$(Call {
+            number: $number,
+            name: $name,
+            rust: stringify!($rust),
+            arguments: &[$(Argument {
+                name: stringify!($arg),
+                rust: stringify!($type),
+                c: <$type as crate::args::Arg>::C,
+                pointer: <$type as crate::args::Arg>::POINTER,
+            }),*],
+            privilege: Privilege::$privilege,
+            blocks: blocking!($blocks),
+            errors: &[$(KError::$error),*],
+            contract: &[$($doc),*],
+        }),*];
+
+        /// Numbers of the calls by their Rust names.
+        #[allow(missing_docs, non_upper_case_globals, reason = "one constant a row, named by the row")]
+        pub mod number { $(pub const $rust: u16 = $number;)* }
+    };
+}
+mod rows {
+    use super::{Argument, Call, KError, Privilege};
+    use crate::args::{In, InOut, Out};
+    use crate::net::KnNetItem;
+    use crate::types::*;
+    chorus_calls!(as_data);
+}
+pub use rows::{CALLS, number};
+
+/// One more than the largest call number: the size of tables indexed by it.
+pub const CALL_LIMIT: usize = 256;
+
+/// The row with this number.
+pub fn by_number(number: u16) -> Option<&'static Call> {
+    CALLS
+        .binary_search_by_key(&number, |call| call.number)
+        .ok()
+        .map(|index| &CALLS[index])
+}
+
+/// The row with this Chorus name.
+pub fn by_name(name: &str) -> Option<&'static Call> {
+    CALLS.iter().find(|call| call.name == name)
+}
+
+/// Fingerprint of the table (FNV-1a over numbers, names and argument types): an image and a Nucleus that disagree refuse each other.
+pub const fn fingerprint() -> u64 {
+    const fn mix(mut hash: u64, text: &str) -> u64 {
+        let bytes = text.as_bytes();
+        let mut index = 0;
+        while index < bytes.len() {
+            hash = (hash ^ bytes[index] as u64).wrapping_mul(0x100_0000_01b3);
+            index += 1;
+        }
+        hash
+    }
+    let mut hash = 0xcbf2_9ce4_8422_2325;
+    let mut row = 0;
+    while row < CALLS.len() {
+        let call = &CALLS[row];
+        hash = mix(hash ^ call.number as u64, call.name);
+        let mut argument = 0;
+        while argument < call.arguments.len() {
+            hash = mix(hash, call.arguments[argument].rust);
+            argument += 1;
+        }
+        row += 1;
+    }
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_ascend_and_fit() {
+        assert!(CALLS.windows(2).all(|pair| pair[0].number < pair[1].number));
+        for call in CALLS {
+            assert!((call.number as usize) < CALL_LIMIT);
+            assert!(
+                call.arguments.len() <= 6,
+                "{} has more arguments than registers",
+                call.name
+            );
+            assert!(!call.contract.is_empty(), "{} has no contract", call.name);
+            assert_eq!(by_name(call.name), Some(call));
+            assert_eq!(by_number(call.number), Some(call));
+        }
+    }
+}

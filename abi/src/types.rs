@@ -1,0 +1,326 @@
+//! Plain structures that calls read and write, laid out as in C.
+//!
+//! All are `repr(C)` without hidden padding and can be looked at as bytes (`zerocopy`), which is how the Nucleus copies them between
+//! address spaces without unsafe code.
+
+use crate::args::CName;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Declares plain structures with the derives that the byte views need, and their C names.
+macro_rules! plain {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident : $type:ty,)* })*) => { $(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+        #[repr(C)]
+        pub struct $name { $($(#[$fdoc])* pub $field: $type,)* }
+        impl CName for $name { const NAME: &'static str = stringify!($name); }
+        impl $name {
+            /// Field names, C types and offsets in bytes, for the header and its test.
+            pub const LAYOUT: &'static [(&'static str, &'static str, usize)] =
+                &[$((stringify!($field), stringify!($type), core::mem::offset_of!($name, $field)),)*];
+        }
+    )*
+
+    /// Every plain structure: C name, size in bytes, fields.
+    pub const STRUCTURES: &[(&str, usize, &[(&str, &str, usize)])] =
+        &[$((stringify!($name), core::mem::size_of::<$name>(), $name::LAYOUT),)*];
+    };
+}
+
+plain! {
+    /// Unique identifier, 64 bits (spec 1.1).
+    KnUniqueId {
+        /// Bits 63..32: site, type, epoch.
+        ui_head: u32,
+        /// Bits 31..0: counter or stamp.
+        ui_tail: u32,
+    }
+    /// Capability: UI and 64-bit key (spec 1.2, NC-001).
+    KnCap {
+        /// Name of the object, or of its manager's port.
+        ui: KnUniqueId,
+        /// Key that cannot be guessed.
+        key: u64,
+    }
+    /// Protection identifier: user, group, domain (spec 1.4).
+    KnProtId {
+        /// User.
+        uid: u16,
+        /// Group.
+        gid: u16,
+        /// Domain.
+        did: u16,
+        /// Padding, zero.
+        pad: u16,
+    }
+    /// Time interval (spec 0.3).
+    KnTimeVal {
+        /// Seconds.
+        tm_sec: u64,
+        /// Nanoseconds, 0..999999999.
+        tm_nsec: u32,
+        /// Padding, zero.
+        pad: u32,
+    }
+    /// Message descriptor (spec 2.6).
+    KnMsgDesc {
+        /// `K_ABORTABLE`, `K_MOVE`.
+        flags: u32,
+        /// Bytes to send, or room for receiving.
+        body_size: u32,
+        /// Null: no body to send, or fetch it later with `ipcGetData`.
+        body_addr: u64,
+        /// Null: no annex to send, or drop it.
+        annex_addr: u64,
+        /// Out, on receive: sequence number of the message at its port.
+        seq_num: u32,
+        /// Padding, zero.
+        pad: u32,
+    }
+    /// Destination of a message (spec 2.6).
+    KnIpcDest {
+        /// Port UI, or group UI with its addressing mode.
+        target: KnUniqueId,
+        /// Only for `K_FUNCUMODE` and `K_FUNCXMODE`.
+        co_target: KnUniqueId,
+    }
+    /// What the Nucleus knows about the current message (`ipcSysInfo`).
+    KnMsgHead {
+        /// Bytes of the body as sent.
+        body_size: u32,
+        /// Byte 0: 1 when a reply is awaited; byte 1: 1 when there is an annex; byte 2: 1 when it came from another site.
+        flags: [u8; 4],
+        /// Port that the sender named as its source.
+        src_port: KnUniqueId,
+        /// Target as sent: the group UI for messages to a group (NC-217).
+        target: KnUniqueId,
+        /// Co-target as sent.
+        co_target: KnUniqueId,
+        /// Null for asynchronous messages.
+        trans_id: u64,
+        /// Protection identifier of the sending actor.
+        actor_id: KnProtId,
+        /// Protection identifier of the source port.
+        port_id: KnProtId,
+    }
+    /// Region descriptor (spec 4.1).
+    KnRgnDesc {
+        /// Start, in and out.
+        start_addr: u64,
+        /// Bytes, rounded up to pages.
+        size: u64,
+        /// `K_WRITABLE`…
+        options: u32,
+        /// Padding, zero.
+        pad: u32,
+        /// Upper bound, only with `K_RESTRICTIVE`.
+        end_addr: u64,
+        /// Kept for the user.
+        opaque1: u64,
+        /// Kept for the user.
+        opaque2: u64,
+    }
+    /// Mutex in the user's memory (spec 2.8). All zero is a free mutex.
+    KnMutex {
+        /// 0 free, 1 locked.
+        locked: u32,
+        /// Threads that wait; the Nucleus' business.
+        waiters: u32,
+    }
+    /// Semaphore in the user's memory (spec 2.8).
+    KnSem {
+        /// Units; negative: threads that wait.
+        count: i32,
+        /// Padding, zero.
+        pad: u32,
+    }
+    /// One actor in `actorStat`'s list.
+    KnActorStat {
+        /// Capability; the key is zero for unprivileged callers.
+        cap: KnCap,
+        /// `K_USERACTOR`…
+        kind: i32,
+        /// 1 when stopped.
+        stopped: i32,
+        /// Actor priority.
+        priority: i32,
+        /// Threads.
+        threads: u32,
+        /// Ports.
+        ports: u32,
+        /// Pages of memory that it owns.
+        pages: u32,
+        /// Name, zero padded.
+        name: [u8; 16],
+    }
+    /// One thread in `threadStat`'s list.
+    KnThreadStat {
+        /// LI in its actor.
+        li: i32,
+        /// `K_USERTHREAD` or `K_SUPTHREAD`.
+        privilege: i32,
+        /// State bits, see `THREAD_*`.
+        state: u32,
+        /// Suspend counter.
+        suspended: u32,
+        /// Relative priority.
+        relative: i32,
+        /// Absolute priority after cutting to 0..255.
+        absolute: i32,
+        /// Processor it runs on or ran last.
+        cpu: u32,
+        /// Padding, zero.
+        pad: u32,
+        /// Processor time in nanoseconds.
+        cpu_time_ns: u64,
+    }
+    /// Memory of the site (`vmStat`), in bytes.
+    KnVmStat {
+        /// All memory that the Nucleus manages.
+        total: u64,
+        /// Free now.
+        free: u64,
+        /// Fixed: kernel tables and fixed regions.
+        fixed: u64,
+    }
+    /// What is to be loaded (`actorLoad`).
+    KnLoadDesc {
+        /// Address of the ELF image in the caller's memory.
+        image: u64,
+        /// Bytes of the image, at most 16 MiB.
+        image_size: u64,
+        /// Address of the arguments: zero-terminated strings one after another.
+        args: u64,
+        /// Bytes of the arguments, at most 3 KiB.
+        args_size: u32,
+        /// Relative priority of the first thread.
+        priority: i32,
+        /// Bytes of the first thread's stack (0: 64 KiB), user and system actors only.
+        stack_size: u32,
+        /// Out: why the image was refused, an [`crate::image::LoadDiag`] number; 0 otherwise.
+        diag: u32,
+        /// Out: a detail of the diagnosis (an address, a number).
+        detail: u64,
+        /// Out: address that the image was loaded at.
+        base: u64,
+    }
+    /// A device of the machine (`devGet`).
+    KnDevDesc {
+        /// Physical address of its registers.
+        base: u64,
+        /// Bytes of its registers.
+        size: u64,
+        /// Interrupt number of the machine.
+        irq: u32,
+        /// virtio device id (1 = network).
+        device_id: u32,
+    }
+    /// Counters of the site (`siteStat`).
+    KnSiteStat {
+        /// Site number.
+        site: u32,
+        /// Incarnation.
+        epoch: u32,
+        /// Processors that run.
+        cpus: u32,
+        /// Actors alive.
+        actors: u32,
+        /// Threads alive.
+        threads: u32,
+        /// Ports alive.
+        ports: u32,
+        /// Nucleus calls made.
+        calls: u64,
+        /// Thread switches.
+        switches: u64,
+        /// Messages delivered on this site.
+        messages: u64,
+        /// Page faults resolved.
+        faults: u64,
+        /// Actors ended by an exception.
+        exceptions: u64,
+        /// Interrupts between `sti` and `hlt` that the idle fix-up met.
+        idle_fixups: u64,
+        /// Timer interrupts.
+        timer_interrupts: u64,
+        /// Interprocessor interrupts sent.
+        ipis: u64,
+        /// Nanoseconds since boot.
+        uptime_ns: u64,
+    }
+}
+
+/// Thread state bit: logically able to run (spec 2.3).
+pub const THREAD_ACTIVE: u32 = 1 << 0;
+/// Thread state bit: suspend counter above zero.
+pub const THREAD_SUSPENDED: u32 = 1 << 1;
+/// Thread state bit: its actor, or it, was stopped.
+pub const THREAD_STOPPED: u32 = 1 << 2;
+/// Thread state bit: waits for an event.
+pub const THREAD_WAITING: u32 = 1 << 3;
+/// Thread state bit: an abort is not yet consumed.
+pub const THREAD_ABORTED: u32 = 1 << 4;
+
+impl KnTimeVal {
+    /// Interval of this many nanoseconds.
+    pub const fn from_ns(ns: u64) -> Self {
+        KnTimeVal {
+            tm_sec: ns / 1_000_000_000,
+            tm_nsec: (ns % 1_000_000_000) as u32,
+            pad: 0,
+        }
+    }
+
+    /// The interval in nanoseconds, saturating; `None` when the nanoseconds field is out of range (spec 0.3).
+    pub const fn to_ns(self) -> Option<u64> {
+        if self.tm_nsec > 999_999_999 {
+            return None;
+        }
+        Some(
+            self.tm_sec
+                .saturating_mul(1_000_000_000)
+                .saturating_add(self.tm_nsec as u64),
+        )
+    }
+}
+
+/// A name as a zero-padded field; longer names are cut to 15 bytes.
+pub fn name_field(name: &str) -> [u8; 16] {
+    let mut field = [0; 16];
+    let length = name.len().min(crate::NAME_MAX);
+    field[..length].copy_from_slice(&name.as_bytes()[..length]);
+    field
+}
+
+/// The text in a zero-padded field; bytes that are not UTF-8 end it.
+pub fn name_text(field: &[u8; 16]) -> &str {
+    let length = field
+        .iter()
+        .position(|&byte| byte == 0)
+        .unwrap_or(field.len());
+    match core::str::from_utf8(&field[..length]) {
+        Ok(text) => text,
+        Err(error) => core::str::from_utf8(&field[..error.valid_up_to()]).unwrap_or(""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nc_001_sizes() {
+        assert_eq!(size_of::<KnUniqueId>(), 8);
+        assert_eq!(size_of::<KnCap>(), 16);
+        assert_eq!(core::mem::offset_of!(KnCap, key), 8);
+    }
+
+    #[test]
+    fn names_are_cut_and_read_back() {
+        assert_eq!(
+            name_text(&name_field("network-manager-x")),
+            "network-manager"
+        );
+        assert_eq!(name_text(&[0xff; 16]), "");
+    }
+}
