@@ -1,1 +1,3 @@
 //! The chorus library.
+
+pub mod host;
