@@ -1,3 +1,20 @@
-//! The machine-independent Chorus Nucleus.
+//! The machine-independent Chorus Nucleus: actors, threads, ports, groups, messages, regions.
+//!
+//! Sequential, safe code over one [`machine::Machine`]. A call *checks* (may fail, changes nothing) and then *commits* (cannot fail).
+//! It runs in the guest, on the host in tests, and N at a time in a simulation.
 #![no_std]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod arena;
+pub mod executive;
+pub mod ipc;
+pub mod machine;
+pub mod memory;
+pub mod names;
+pub mod nucleus;
+pub mod supervisor;
+
+pub use arena::{Arena, Id};
+pub use nucleus::{Caller, Configuration, Limits, Nucleus, Outcome};

@@ -1,0 +1,195 @@
+//! Generational arenas: where kernel objects live, and the identifiers that name them.
+//!
+//! Objects are named by index and generation, not by pointer: a stale identifier finds nothing, it never finds another object. All
+//! slots are allocated when the Nucleus starts, so that no call can fail for want of kernel heap later (`K_ENOMEM` means that the
+//! arena is full), and nothing is allocated after boot.
+
+use alloc::vec::Vec;
+use core::marker::PhantomData;
+
+/// Name of an object in an [`Arena`].
+pub struct Id<T> {
+    index: u16,
+    generation: u32,
+    kind: PhantomData<fn() -> T>,
+}
+
+impl<T> Id<T> {
+    /// Index of the slot: small, dense, and reused. For tables beside the arena.
+    pub const fn index(self) -> usize {
+        self.index as usize
+    }
+
+    /// How often the slot was given away before.
+    pub const fn generation(self) -> u32 {
+        self.generation
+    }
+
+    /// The identifier as one word, for handles that leave the Nucleus.
+    pub const fn word(self) -> u64 {
+        (self.generation as u64) << 16 | self.index as u64
+    }
+
+    /// The identifier that [`Id::word`] gave. Any word is accepted: a wrong one names nothing.
+    pub const fn from_word(word: u64) -> Self {
+        Id { index: word as u16, generation: (word >> 16) as u32, kind: PhantomData }
+    }
+}
+impl<T> Clone for Id<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Id<T> {}
+impl<T> PartialEq for Id<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.index == other.index && self.generation == other.generation
+    }
+}
+impl<T> Eq for Id<T> {}
+impl<T> core::fmt::Debug for Id<T> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{}.{}", self.index, self.generation)
+    }
+}
+
+struct Slot<T> {
+    generation: u32,
+    next_free: Option<u16>,
+    value: Option<T>,
+}
+
+/// A fixed number of slots for objects of one type.
+///
+/// Free slots are reused oldest first, so that an identifier of 31 bits made from index and generation comes back as late as possible
+/// (spec 1.3: not before 2^16 further allocations).
+pub struct Arena<T> {
+    slots: Vec<Slot<T>>,
+    first_free: Option<u16>,
+    last_free: Option<u16>,
+    used: usize,
+}
+
+impl<T> Arena<T> {
+    /// An arena with `capacity` slots (at most 65535).
+    pub fn new(capacity: usize) -> Self {
+        let capacity = capacity.min(u16::MAX as usize);
+        let slots = (0..capacity)
+            .map(|index| Slot {
+                generation: 1,
+                next_free: (index + 1 < capacity).then_some(index as u16 + 1),
+                value: None,
+            })
+            .collect();
+        Arena {
+            slots,
+            first_free: (capacity > 0).then_some(0),
+            last_free: capacity.checked_sub(1).map(|index| index as u16),
+            used: 0,
+        }
+    }
+
+    /// Objects in it.
+    pub fn len(&self) -> usize {
+        self.used
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.used == 0
+    }
+
+    /// Slots in all.
+    pub fn capacity(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether another object fits: the check before a commit that inserts.
+    pub fn has_room(&self) -> bool {
+        self.first_free.is_some()
+    }
+
+    /// Puts an object in; `None` (the object is dropped) when the arena is full.
+    pub fn insert(&mut self, value: T) -> Option<Id<T>> {
+        let index = self.first_free?;
+        let slot = self.slots.get_mut(index as usize)?;
+        self.first_free = slot.next_free.take();
+        if self.first_free.is_none() {
+            self.last_free = None;
+        }
+        slot.value = Some(value);
+        self.used += 1;
+        Some(Id { index, generation: slot.generation, kind: PhantomData })
+    }
+
+    /// Takes an object out; its identifier is stale from now on.
+    pub fn remove(&mut self, id: Id<T>) -> Option<T> {
+        let slot = self.slots.get_mut(id.index())?;
+        if slot.generation != id.generation {
+            return None;
+        }
+        let value = slot.value.take()?;
+        slot.generation = slot.generation.wrapping_add(1).max(1);
+        self.used -= 1;
+        match self.last_free {
+            Some(last) => {
+                if let Some(last) = self.slots.get_mut(last as usize) {
+                    last.next_free = Some(id.index);
+                }
+            }
+            None => self.first_free = Some(id.index),
+        }
+        self.last_free = Some(id.index);
+        Some(value)
+    }
+
+    /// The object, unless the identifier is stale.
+    pub fn get(&self, id: Id<T>) -> Option<&T> {
+        let slot = self.slots.get(id.index())?;
+        if slot.generation == id.generation { slot.value.as_ref() } else { None }
+    }
+
+    /// The object, to be changed, unless the identifier is stale.
+    pub fn get_mut(&mut self, id: Id<T>) -> Option<&mut T> {
+        let slot = self.slots.get_mut(id.index())?;
+        if slot.generation == id.generation { slot.value.as_mut() } else { None }
+    }
+
+    /// The identifier of the object in a slot, if there is one.
+    pub fn at(&self, index: usize) -> Option<Id<T>> {
+        let slot = self.slots.get(index)?;
+        slot.value.as_ref()?;
+        Some(Id { index: index as u16, generation: slot.generation, kind: PhantomData })
+    }
+
+    /// All objects with their identifiers, in the order of slots.
+    pub fn iter(&self) -> impl Iterator<Item = (Id<T>, &T)> {
+        self.slots.iter().enumerate().filter_map(|(index, slot)| {
+            let value = slot.value.as_ref()?;
+            Some((Id { index: index as u16, generation: slot.generation, kind: PhantomData }, value))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stale_identifiers_find_nothing_and_slots_come_back_oldest_first() {
+        let mut arena = Arena::new(3);
+        let a = arena.insert('a').unwrap();
+        let b = arena.insert('b').unwrap();
+        assert_eq!(arena.remove(a), Some('a'));
+        assert_eq!(arena.get(a), None);
+        assert_eq!(arena.remove(a), None);
+        let c = arena.insert('c').unwrap();
+        assert_eq!(c.index(), 2);
+        let d = arena.insert('d').unwrap();
+        assert_eq!((d.index(), arena.get(d)), (0, Some(&'d')));
+        assert!(!arena.has_room());
+        assert_eq!(arena.insert('e'), None);
+        assert_eq!(arena.get(Id::from_word(b.word())), Some(&'b'));
+        assert_eq!(arena.len(), 3);
+    }
+}

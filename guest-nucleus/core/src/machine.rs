@@ -1,0 +1,143 @@
+//! The one trait behind which the hardware stands.
+//!
+//! The Nucleus is sequential code: the machine calls its entry points (`call`, `fault`, `exception`, `timer`, `interrupt`, `schedule`,
+//! `switched`) one at a time under the site's lock, and the Nucleus asks the machine for everything that hardware does. Three
+//! implementations: x86-64 in `guest-nucleus/kernel`, the deterministic one in [`crate::sim`] for tests and simulations, and wrappers
+//! that record. All memory of actors is reached through here, page by page, so that the Nucleus itself needs no unsafe code.
+
+use chorus_abi::KnDevDesc;
+
+/// Index of a processor of the site.
+pub type Cpu = usize;
+
+/// A page frame of physical memory, 4096 bytes: its number (physical address / 4096).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Frame(pub u32);
+
+/// An address space. [`Space::SUPERVISOR`] is the upper half that all supervisor actors and the Nucleus share.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Space(pub u16);
+
+impl Space {
+    /// The space of supervisor actors and of the Nucleus.
+    pub const SUPERVISOR: Space = Space(0);
+}
+
+/// What may be done with a page. Reading is always allowed; writing and executing exclude each other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Protection {
+    /// Stores.
+    pub write: bool,
+    /// Instruction fetches.
+    pub execute: bool,
+}
+
+/// A page that an access needs is absent, or forbids it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AccessFault {
+    /// First address that could not be accessed.
+    pub address: u64,
+    /// Whether the access was a store.
+    pub write: bool,
+}
+
+/// Which side of a copy was at fault.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CopyFault {
+    /// Reading failed.
+    Source(AccessFault),
+    /// Writing failed.
+    Destination(AccessFault),
+}
+
+/// There is no memory for a page table or a stack.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NoMemory;
+
+/// How a new thread begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Start {
+    /// Space in force while it runs; a supervisor thread runs in [`Space::SUPERVISOR`].
+    pub space: Space,
+    /// Whether it runs in supervisor mode, on its kernel stack.
+    pub supervisor: bool,
+    /// First instruction.
+    pub entry: u64,
+    /// Stack pointer of a user thread (the machine aligns nothing); ignored for a supervisor thread.
+    pub stack: u64,
+    /// Content of the first argument register.
+    pub argument: u64,
+}
+
+/// What the Nucleus asks of the hardware. `thread` arguments are thread slots (`Id::index`).
+pub trait Machine {
+    /// Nanoseconds since boot; never goes back, also across processors.
+    fn now(&mut self) -> u64;
+    /// Resolution of [`Machine::now`] in nanoseconds.
+    fn clock_resolution(&self) -> u64;
+    /// Asks that `Nucleus::timer(cpu)` be called at `at` nanoseconds or soon after; `None`: not at all. Replaces what was asked before.
+    fn set_timer(&mut self, cpu: Cpu, at: Option<u64>);
+    /// Asks that `cpu` passes through `Nucleus::schedule` soon. Never called for the processor that is in the Nucleus now.
+    fn kick(&mut self, cpu: Cpu);
+    /// 64 bits that cannot be guessed (repeatable under a seed).
+    fn random(&mut self) -> u64;
+
+    /// A frame with unspecified content.
+    fn frame_allocate(&mut self) -> Option<Frame>;
+    /// Gives a frame back.
+    fn frame_free(&mut self, frame: Frame);
+    /// Fills a frame with zeros.
+    fn frame_zero(&mut self, frame: Frame);
+    /// Copies out of a frame; `offset + bytes.len()` is at most a page.
+    fn frame_read(&mut self, frame: Frame, offset: usize, bytes: &mut [u8]);
+    /// Copies into a frame; `offset + bytes.len()` is at most a page.
+    fn frame_write(&mut self, frame: Frame, offset: usize, bytes: &[u8]);
+    /// `(free, total)` frames.
+    fn frames(&self) -> (u64, u64);
+
+    /// A new, empty user space (with the stub pages mapped); `None` when there is no memory or no slot.
+    fn space_create(&mut self) -> Option<Space>;
+    /// Frees the space's page tables. All its pages were unmapped before and no processor runs in it.
+    fn space_destroy(&mut self, space: Space);
+    /// Lowest and one past the highest address that regions of the space may use.
+    fn space_bounds(&self, space: Space) -> (u64, u64);
+    /// Maps a frame at a page-aligned address that is not mapped. User spaces: for user mode. The supervisor space: for supervisor mode.
+    fn map(&mut self, space: Space, address: u64, frame: Frame, protection: Protection) -> Result<(), NoMemory>;
+    /// Removes a mapping on all processors and returns its frame; `None` when there was none.
+    fn unmap(&mut self, space: Space, address: u64) -> Option<Frame>;
+    /// The frame mapped at an address and what may be done with it.
+    fn translate(&mut self, space: Space, address: u64) -> Option<(Frame, Protection)>;
+
+    /// Copies from the memory of a space. Addresses outside the space's half fault like absent pages.
+    fn read(&mut self, space: Space, address: u64, bytes: &mut [u8]) -> Result<(), AccessFault>;
+    /// Copies into the memory of a space; pages that forbid stores fault.
+    fn write(&mut self, space: Space, address: u64, bytes: &[u8]) -> Result<(), AccessFault>;
+    /// Copies between two spaces (or within one); what was copied before a fault stays. Returns on a fault so that the page can be made.
+    fn copy(&mut self, source: (Space, u64), destination: (Space, u64), size: usize) -> Result<(), CopyFault>;
+    /// Copies from a space into a frame.
+    fn copy_in(&mut self, source: (Space, u64), frame: Frame, offset: usize, size: usize) -> Result<(), AccessFault>;
+    /// Copies from a frame into a space.
+    fn copy_out(&mut self, frame: Frame, offset: usize, destination: (Space, u64), size: usize) -> Result<(), AccessFault>;
+
+    /// Prepares stack and registers of a new thread. It first runs when `schedule` picks it.
+    fn context_create(&mut self, thread: usize, start: Start) -> Result<(), NoMemory>;
+    /// Frees them. The thread is on no processor.
+    fn context_destroy(&mut self, thread: usize);
+
+    /// Address that import slots of an actor get for a call: in the stub page, or the Nucleus' own entry for supervisor actors.
+    fn call_address(&self, supervisor: bool, number: u16) -> u64;
+    /// Writes a line to the site's console log.
+    fn log(&mut self, line: &str);
+    /// Device `index` of the machine.
+    fn device(&self, index: usize) -> Option<KnDevDesc>;
+    /// Maps device registers uncached into a space at a page-aligned address.
+    fn map_device(&mut self, space: Space, address: u64, physical: u64) -> Result<(), NoMemory>;
+    /// `count` physically contiguous zeroed frames; the first is returned. Given back one by one with [`Machine::frame_free`].
+    fn frames_contiguous(&mut self, count: usize) -> Option<Frame>;
+    /// Lets a device interrupt through: `Nucleus::interrupt(irq)` follows each one.
+    fn enable_interrupt(&mut self, irq: u32);
+    /// Ends the site.
+    fn halt(&mut self, code: u8);
+    /// Reports a mark.
+    fn mark(&mut self, mark: u32);
+}

@@ -1,0 +1,105 @@
+//! The Nucleus of one site: its tables, and who is calling.
+//!
+//! All state of a site hangs here. The calls themselves are methods in the rooms `executive`, `ipc`, `names`, `memory`; this file only holds
+//! the tables together and has the few things that every call needs: the caller, and checked access to the caller's memory.
+
+use crate::arena::{Arena, Id};
+use crate::executive::actor::Actor;
+use crate::executive::scheduler::Scheduler;
+use crate::executive::thread::Thread;
+use crate::executive::timeouts::Timeouts;
+use crate::ipc::Ipc;
+use crate::machine::{Cpu, Machine, Space};
+use crate::memory::Memory;
+use chorus_abi::table::Privilege;
+
+/// How large the tables are (spec 1.6). Everything is allocated from them when the Nucleus starts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Actors.
+    pub actors: usize,
+    /// Threads.
+    pub threads: usize,
+    /// Ports.
+    pub ports: usize,
+    /// Group memberships.
+    pub memberships: usize,
+    /// Messages queued, held and saved on the whole site.
+    pub messages: usize,
+    /// Regions.
+    pub regions: usize,
+    /// Outbound items waiting for the Network Manager.
+    pub outbound: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            actors: 256,
+            threads: 1024,
+            ports: 4096,
+            memberships: 4096,
+            messages: 4096,
+            regions: 4096,
+            outbound: 1024,
+        }
+    }
+}
+
+/// What a site is told at boot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Configuration {
+    /// Number of the site, 1…8190.
+    pub site: u16,
+    /// Sites configured in the cluster.
+    pub sites: u16,
+    /// Incarnation, 1…0x3FFD, never used before by this site.
+    pub epoch: u16,
+    /// Processors.
+    pub cpus: usize,
+    /// Table sizes.
+    pub limits: Limits,
+}
+
+/// How a call ended for the processor that made it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// With this value in the result register.
+    Done(i32),
+    /// The caller waits (or is gone): schedule another thread. When the caller runs again its result is [`Nucleus::result`].
+    Blocked,
+}
+
+/// Who makes a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Caller {
+    /// Processor.
+    pub cpu: Cpu,
+    /// Thread.
+    pub thread: Id<Thread>,
+    /// Actor that it executes in.
+    pub actor: Id<Actor>,
+    /// Space that its pointers are in.
+    pub space: Space,
+    /// Effective privilege (spec 2.2).
+    pub privilege: Privilege,
+}
+
+/// The Nucleus of one site.
+pub struct Nucleus<M: Machine> {
+    /// The hardware.
+    pub machine: M,
+    /// What the site was told at boot.
+    pub configuration: Configuration,
+    pub(crate) actors: Arena<Actor>,
+    pub(crate) threads: Arena<Thread>,
+    pub(crate) scheduler: Scheduler,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) ipc: Ipc,
+    pub(crate) memory: Memory,
+    /// Counter part of the next UI made here.
+    pub(crate) next_ui: u32,
+    /// Epoch of the next UI made here (advances when the counter wraps).
+    pub(crate) ui_epoch: u16,
+    pub(crate) counters: chorus_abi::KnSiteStat,
+}
