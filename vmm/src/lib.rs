@@ -1,3 +1,5 @@
 //! The chorus library.
 
+pub mod cli;
+pub mod cluster;
 pub mod host;

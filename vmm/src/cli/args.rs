@@ -1,0 +1,473 @@
+//! The command line as types.
+//!
+//! Every verb, option and environment variable is declared here and nowhere else: the parser, the help, the completions and the
+//! manual pages are all made from these types, so that they cannot disagree.
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use std::path::PathBuf;
+
+/// What follows the options in `chorus --help`.
+const AFTER_HELP: &str = "\
+First steps:
+  chorus doctor                  what this machine can do
+  chorus run -n 4 hello          four sites, one actor on each
+  chorus up -n 2 -d              a cluster that stays; then ps, logs, console, exec, down
+
+Data goes to stdout, everything else to stderr. Exit codes: chorus help exit-codes";
+
+/// Boots clusters of Chorus sites on KVM.
+#[derive(Parser, Debug)]
+#[command(name = "chorus", version, about, long_about = None, after_help = AFTER_HELP, propagate_version = false,
+    subcommand_required = true, arg_required_else_help = true, max_term_width = 110, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Options that every verb takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// The verb.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Options that every verb takes.
+#[derive(Args, Debug, Clone)]
+pub struct Global {
+    /// Name of the cluster [default: the topology's, else "default"]
+    #[arg(
+        long,
+        global = true,
+        env = "CHORUS_NAME",
+        value_name = "CLUSTER",
+        help_heading = "Global options"
+    )]
+    pub name: Option<String>,
+    /// Change to this folder first
+    #[arg(short = 'C', global = true, env = "CHORUS_DIRECTORY", value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Global options")]
+    pub directory: Option<PathBuf>,
+    /// Say more on stderr (twice: still more)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
+    pub verbose: u8,
+    /// Say nothing on stderr but errors
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "CHORUS_QUIET",
+        conflicts_with = "verbose",
+        help_heading = "Global options"
+    )]
+    pub quiet: bool,
+    /// When to colour
+    #[arg(
+        long,
+        global = true,
+        env = "CHORUS_COLOR",
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_default_value = true,
+        help_heading = "Global options"
+    )]
+    pub color: When,
+}
+
+/// When to colour.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How a reading verb prints.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs: JSON, the fields never change their meaning.
+    Json,
+}
+
+/// `--format` of a reading verb.
+#[derive(Args, Debug, Clone)]
+pub struct FormatArgs {
+    /// How to print
+    #[arg(
+        long,
+        env = "CHORUS_FORMAT",
+        value_name = "FORMAT",
+        default_value = "table"
+    )]
+    pub format: Format,
+}
+
+/// Which KVM the sites run on.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HostArg {
+    /// KVM when it passes the self-test, else the emulated host.
+    #[default]
+    Auto,
+    /// This machine's /dev/kvm.
+    Kvm,
+    /// A Linux with KVM inside QEMU's TCG: slower, works without any KVM.
+    Emulated,
+}
+
+/// The cluster to boot: how many sites, how big, on what.
+#[derive(Args, Debug, Clone)]
+pub struct Shape {
+    /// Number of sites [default: the topology's, else 1]
+    #[arg(
+        short = 'n',
+        long = "sites",
+        env = "CHORUS_SITES",
+        value_name = "SITES",
+        conflicts_with = "file"
+    )]
+    pub sites: Option<u16>,
+    /// Processors of each site, 1 to 16 [default: 1]
+    #[arg(long, env = "CHORUS_VCPUS", value_name = "COUNT")]
+    pub vcpus: Option<u32>,
+    /// Memory of each site, such as 64M or 1G [default: 64M]
+    #[arg(long, env = "CHORUS_MEM", value_name = "SIZE")]
+    pub mem: Option<String>,
+    /// Topology file, "-" for stdin [default: chorus.toml if no -n is given and it is there]
+    #[arg(short = 'f', long = "file", env = "CHORUS_FILE", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: Option<PathBuf>,
+    /// Seed of all that is random
+    #[arg(long, env = "CHORUS_SEED", value_name = "NUMBER")]
+    pub seed: Option<u64>,
+    /// Percent of frames that every link loses
+    #[arg(long, env = "CHORUS_LOSS", value_name = "PCT")]
+    pub loss: Option<f64>,
+    /// Which KVM the sites run on
+    #[arg(long, env = "CHORUS_HOST", value_name = "HOST", default_value = "auto")]
+    pub host: HostArg,
+    /// Emulated host under an instruction clock: the same build and input print the same bytes
+    #[arg(long, env = "CHORUS_DETERMINISTIC")]
+    pub deterministic: bool,
+    /// Nucleus image to boot instead of the built-in one
+    #[arg(long, env = "CHORUS_NUCLEUS", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub nucleus: Option<PathBuf>,
+    /// Folder whose actor files go before the built-in ones
+    #[arg(long, env = "CHORUS_ACTOR_DIR", value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub actor_dir: Option<PathBuf>,
+    /// boot.conf to use instead of the standard one (one actor a line: FILE KIND PRIORITY NAME [ARG…])
+    #[arg(long, env = "CHORUS_BOOT_ACTORS", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub boot_actors: Option<PathBuf>,
+    /// Print what would be started, and start nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `chorus up`.
+#[derive(Args, Debug, Clone)]
+pub struct UpArgs {
+    /// The cluster.
+    #[command(flatten)]
+    pub shape: Shape,
+    /// Leave the cluster running in the background
+    #[arg(short = 'd', long = "detach", env = "CHORUS_DETACH")]
+    pub detach: bool,
+    /// With -d: return when all sites have joined (else when they started)
+    #[arg(long, env = "CHORUS_WAIT")]
+    pub wait: bool,
+    /// Seconds for all sites to join
+    #[arg(
+        long,
+        env = "CHORUS_TIMEOUT",
+        value_name = "SECONDS",
+        default_value = "120"
+    )]
+    pub timeout: f64,
+}
+
+/// `chorus run`.
+#[derive(Args, Debug, Clone)]
+pub struct RunArgs {
+    /// The cluster.
+    #[command(flatten)]
+    pub shape: Shape,
+    /// Seconds until the run is given up with status 124
+    #[arg(long, env = "CHORUS_TIMEOUT", value_name = "SECONDS")]
+    pub timeout: Option<f64>,
+    /// Site that gets the actor: a number, a name, or "all"
+    #[arg(long, value_name = "SITE", default_value = "all")]
+    pub on: String,
+    /// The actor's kind
+    #[arg(long, value_name = "KIND", default_value = "user")]
+    pub kind: KindArg,
+    /// Built-in actor or ELF file, and its arguments
+    #[arg(
+        value_name = "ACTOR",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    pub actor: Vec<String>,
+}
+
+/// Kind of an actor.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KindArg {
+    /// Own address space, no privilege.
+    #[default]
+    User,
+    /// Own address space, trusted.
+    System,
+    /// In the Nucleus' address space.
+    Supervisor,
+}
+
+/// `chorus exec`.
+#[derive(Args, Debug, Clone)]
+pub struct ExecArgs {
+    /// Site: a number, a name, or "all"
+    #[arg(value_name = "SITE")]
+    pub site: String,
+    /// Seconds until the wait is given up with status 124 (the actor is ended)
+    #[arg(long, env = "CHORUS_TIMEOUT", value_name = "SECONDS")]
+    pub timeout: Option<f64>,
+    /// The actor's kind
+    #[arg(long, value_name = "KIND", default_value = "user")]
+    pub kind: KindArg,
+    /// Relative priority, 0 (most urgent) to 255
+    #[arg(long, value_name = "NUMBER", default_value_t = 160)]
+    pub priority: u8,
+    /// Do not wait for the actor's end
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Built-in actor or ELF file
+    #[arg(value_name = "ACTOR-FILE")]
+    pub actor: String,
+    /// The actor's arguments
+    #[arg(
+        value_name = "ARGS",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    pub args: Vec<String>,
+}
+
+/// `chorus logs`.
+#[derive(Args, Debug, Clone)]
+pub struct LogsArgs {
+    /// How to print.
+    #[command(flatten)]
+    pub format: FormatArgs,
+    /// Keep printing as lines come
+    #[arg(short = 'f', long)]
+    pub follow: bool,
+    /// Only the last lines
+    #[arg(long, value_name = "LINES")]
+    pub tail: Option<usize>,
+    /// Print the time since the cluster's start before each line
+    #[arg(short = 't', long)]
+    pub timestamps: bool,
+    /// Do not print site and actor before each line
+    #[arg(long)]
+    pub no_prefix: bool,
+    /// Only this site: a number or a name
+    #[arg(value_name = "SITE")]
+    pub site: Option<String>,
+}
+
+/// A verb on one site, or on all.
+#[derive(Args, Debug, Clone)]
+pub struct SiteArgs {
+    /// Site: a number or a name [default: all]
+    #[arg(value_name = "SITE")]
+    pub site: Option<String>,
+}
+
+/// A verb on one site.
+#[derive(Args, Debug, Clone)]
+pub struct OneSiteArgs {
+    /// Site: a number or a name
+    #[arg(value_name = "SITE")]
+    pub site: String,
+}
+
+/// `chorus ps`.
+#[derive(Args, Debug, Clone)]
+pub struct PsArgs {
+    /// How to print.
+    #[command(flatten)]
+    pub format: FormatArgs,
+    /// Only this site: a number or a name
+    #[arg(value_name = "SITE")]
+    pub site: Option<String>,
+    /// List the actors of the sites too
+    #[arg(short = 'a', long)]
+    pub actors: bool,
+    /// List all clusters of this user
+    #[arg(long, conflicts_with_all = ["site", "actors"])]
+    pub clusters: bool,
+}
+
+/// `chorus down`.
+#[derive(Args, Debug, Clone)]
+pub struct DownArgs {
+    /// All clusters of this user
+    #[arg(long)]
+    pub all: bool,
+    /// Seconds until a cluster that does not end is killed
+    #[arg(long, value_name = "SECONDS", default_value = "10")]
+    pub timeout: f64,
+}
+
+/// `chorus validate`.
+#[derive(Args, Debug, Clone)]
+pub struct ValidateArgs {
+    /// How to print.
+    #[command(flatten)]
+    pub format: FormatArgs,
+    /// Topology file, "-" for stdin
+    #[arg(value_name = "FILE", default_value = "chorus.toml", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+}
+
+/// `chorus topo`.
+#[derive(Args, Debug, Clone)]
+pub struct TopoArgs {
+    /// How to print.
+    #[command(flatten)]
+    pub format: FormatArgs,
+    /// Print the topology with all defaults, counts and lists written out
+    #[arg(long)]
+    pub expand: bool,
+    /// Topology file, "-" for stdin
+    #[arg(value_name = "FILE", default_value = "chorus.toml", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+}
+
+/// `chorus bench`.
+#[derive(Args, Debug, Clone)]
+pub struct BenchArgs {
+    /// How to print.
+    #[command(flatten)]
+    pub format: FormatArgs,
+    /// Suites or operations to measure [default: all that this host can]
+    #[arg(value_name = "SUITE")]
+    pub suites: Vec<String>,
+    /// Exact instruction counts: the image on a bare QEMU microvm under an instruction clock (local operations)
+    #[arg(long)]
+    pub icount: bool,
+    /// Repetitions of each operation
+    #[arg(long, value_name = "COUNT")]
+    pub count: Option<u32>,
+    /// Earlier result to compare with; exit status 3 on a regression
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub compare: Option<PathBuf>,
+    /// Growth in percent that counts as a regression
+    #[arg(long, value_name = "PCT", default_value = "2")]
+    pub tolerance: f64,
+    /// Which KVM the sites run on
+    #[arg(long, env = "CHORUS_HOST", value_name = "HOST", default_value = "auto")]
+    pub host: HostArg,
+    /// Nucleus image to measure instead of the built-in one
+    #[arg(long, env = "CHORUS_NUCLEUS", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub nucleus: Option<PathBuf>,
+}
+
+/// `chorus gdb`.
+#[derive(Args, Debug, Clone)]
+pub struct GdbArgs {
+    /// Site: a number or a name
+    #[arg(value_name = "SITE")]
+    pub site: String,
+    /// Print the address to connect to, start no gdb
+    #[arg(long)]
+    pub server_only: bool,
+    /// gdb to start
+    #[arg(long, env = "CHORUS_GDB", value_name = "FILE", default_value = "gdb", value_hint = ValueHint::CommandName)]
+    pub gdb: PathBuf,
+    /// Arguments for gdb, such as -batch -ex bt
+    #[arg(value_name = "GDB-ARGS", last = true)]
+    pub args: Vec<String>,
+}
+
+/// `chorus help`.
+#[derive(Args, Debug, Clone)]
+pub struct HelpArgs {
+    /// A verb, or "exit-codes"
+    #[arg(value_name = "TOPIC")]
+    pub topic: Vec<String>,
+}
+
+/// A reading verb without other options.
+#[derive(Args, Debug, Clone)]
+pub struct ReadArgs {
+    /// How to print.
+    #[command(flatten)]
+    pub format: FormatArgs,
+}
+
+/// `chorus doctor`.
+#[derive(Args, Debug, Clone)]
+pub struct DoctorArgs {
+    /// How to print.
+    #[command(flatten)]
+    pub format: FormatArgs,
+    /// Fail unless sites can run on this host
+    #[arg(long, env = "CHORUS_HOST", value_name = "HOST", default_value = "auto")]
+    pub host: HostArg,
+}
+
+/// The verbs.
+#[derive(Subcommand, Debug, Clone)]
+pub enum Verb {
+    /// Boot a cluster
+    Up(UpArgs),
+    /// List sites and actors
+    Ps(PsArgs),
+    /// Print what sites and actors wrote
+    Logs(LogsArgs),
+    /// Attach to a site's console (Ctrl-A h for help)
+    Console(OneSiteArgs),
+    /// Boot a fresh cluster, run actors, end with their status
+    Run(RunArgs),
+    /// Run an actor on a site of a running cluster, end with its status
+    Exec(ExecArgs),
+    /// Stop the processors of a site
+    Pause(SiteArgs),
+    /// Let the processors of a site run again
+    Resume(SiteArgs),
+    /// End a site at once, as a power cut would
+    Kill(OneSiteArgs),
+    /// End a cluster and leave nothing behind
+    Down(DownArgs),
+    /// Check a topology file
+    Validate(ValidateArgs),
+    /// Print a topology
+    Topo(TopoArgs),
+    /// Measure context switches, IPC, RPC and boot
+    Bench(BenchArgs),
+    /// Debug a site with gdb
+    Gdb(GdbArgs),
+    /// Tell what this machine can do, and what to install
+    Doctor(DoctorArgs),
+    /// Print the versions of all parts
+    Version(ReadArgs),
+    /// Print the completions for a shell
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder
+    Man {
+        /// The folder; made if it is missing
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        dir: PathBuf,
+    },
+    /// Print help for a verb or a topic
+    Help(HelpArgs),
+    /// Own a cluster: what `up` and `run` start in the background and in the emulated host.
+    #[command(hide = true)]
+    ClusterProcess {
+        /// The plan, as JSON; "-" for stdin
+        #[arg(value_name = "FILE")]
+        plan: PathBuf,
+    },
+}

@@ -1,0 +1,90 @@
+//! A topology written as a file with nothing left to defaults.
+//!
+//! What is printed is itself a topology that reads back to the same cluster, so that a person can keep it and change it.
+
+use super::size::{format_delay, format_size};
+use super::{Image, Topology};
+use std::fmt::Write;
+
+/// The topology as `chorus.toml`.
+pub fn to_toml(topology: &Topology) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_toml(&mut out, topology);
+    out
+}
+
+fn write_toml(out: &mut String, topology: &Topology) -> std::fmt::Result {
+    writeln!(
+        out,
+        "version = {}\n\n[cluster]\nname = {}",
+        topology.version,
+        quote(&topology.cluster.name)
+    )?;
+    if let Some(seed) = topology.cluster.seed {
+        writeln!(out, "seed = {seed}")?;
+    }
+    for site in &topology.site {
+        writeln!(
+            out,
+            "\n[[site]] # site {}\nname = {}",
+            site.number,
+            quote(&site.name)
+        )?;
+        writeln!(
+            out,
+            "vcpus = {}\nmem = {}",
+            site.vcpus,
+            quote(&format_size(site.mem))
+        )?;
+    }
+    let name = |number: u16| {
+        topology
+            .site
+            .iter()
+            .find(|site| site.number == number)
+            .map_or("?", |site| site.name.as_str())
+    };
+    for link in &topology.link {
+        writeln!(
+            out,
+            "\n[[link]]\na = {}\nb = {}",
+            quote(name(link.a)),
+            quote(name(link.b))
+        )?;
+        writeln!(
+            out,
+            "delay = {}\nloss = {:?}\nduplicate = {:?}",
+            quote(&format_delay(link.delay_ns)),
+            link.loss,
+            link.duplicate
+        )?;
+    }
+    for actor in &topology.actor {
+        writeln!(out, "\n[[actor]]\nname = {}", quote(&actor.name))?;
+        match &actor.image {
+            Image::File(path) => writeln!(out, "file = {}", quote(&path.display().to_string()))?,
+            Image::BuiltIn(name) => writeln!(out, "builtin = {}", quote(name))?,
+        }
+        let sites: Vec<String> = actor.site.iter().map(|&site| quote(name(site))).collect();
+        writeln!(
+            out,
+            "site = [{}]\nkind = {}",
+            sites.join(", "),
+            quote(actor.kind.word())
+        )?;
+        let args: Vec<String> = actor.args.iter().map(|arg| quote(arg)).collect();
+        writeln!(
+            out,
+            "priority = {}\nargs = [{}]",
+            actor.priority,
+            args.join(", ")
+        )?;
+    }
+    Ok(())
+}
+
+/// A TOML basic string.
+fn quote(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
