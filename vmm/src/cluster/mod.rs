@@ -6,12 +6,17 @@
 pub mod archive;
 pub mod client;
 pub mod control;
+pub mod execute;
 pub mod failure;
+pub mod gateway;
 pub mod images;
 pub mod interrupt;
 pub mod log;
 pub mod plan;
+pub mod process;
 pub mod runtime;
+pub mod server;
+pub mod site;
 pub mod topology;
 
 /// An I/O error in words for people: what the system says, without its number.
@@ -24,7 +29,10 @@ pub fn reason(error: &std::io::Error) -> String {
         ErrorKind::StorageFull => "no space left on the disk".to_owned(),
         _ => {
             let text = error.to_string();
-            text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+            text.split(" (os error")
+                .next()
+                .unwrap_or(&text)
+                .to_lowercase()
         }
     }
 }
@@ -32,6 +40,13 @@ pub fn reason(error: &std::io::Error) -> String {
 /// Memory of this machine in bytes, as `/proc/meminfo` has it; nothing when it cannot be read.
 pub fn host_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    line.trim()
+        .strip_suffix("kB")?
+        .trim()
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(1024)
 }

@@ -157,9 +157,25 @@ pub struct ActorSpec {
 impl Topology {
     /// `count` equal sites called `s1`, `s2`, ….
     pub fn uniform(name: &str, count: u16, vcpus: u32, mem: u64) -> Self {
-        let site = (1..=count).map(|number| SiteSpec { number, name: format!("s{number}"), vcpus, mem }).collect();
-        let cluster = ClusterSpec { name: name.to_owned(), seed: None };
-        Topology { version: 1, cluster, site, link: Vec::new(), actor: Vec::new() }
+        let site = (1..=count)
+            .map(|number| SiteSpec {
+                number,
+                name: format!("s{number}"),
+                vcpus,
+                mem,
+            })
+            .collect();
+        let cluster = ClusterSpec {
+            name: name.to_owned(),
+            seed: None,
+        };
+        Topology {
+            version: 1,
+            cluster,
+            site,
+            link: Vec::new(),
+            actor: Vec::new(),
+        }
     }
 
     /// The site with this number or name.
@@ -172,6 +188,9 @@ impl Topology {
 
     /// Memory of all sites in bytes.
     pub fn total_mem(&self) -> u64 {
-        self.site.iter().map(|site| site.mem).fold(0, u64::saturating_add)
+        self.site
+            .iter()
+            .map(|site| site.mem)
+            .fold(0, u64::saturating_add)
     }
 }
