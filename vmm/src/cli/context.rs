@@ -34,6 +34,15 @@ impl Context {
         }
     }
 
+    /// The context of a process that owns a cluster for another one, which does the talking.
+    pub fn of_plan(&self, verbose: u8) -> Context {
+        Context {
+            verbose,
+            quiet: true,
+            ..self.clone()
+        }
+    }
+
     /// Changes to the folder of `-C`. Errors: status 4 when it cannot be entered.
     pub fn enter(&self) -> Outcome<()> {
         let Some(folder) = &self.directory else {

@@ -3,10 +3,18 @@
 //! Each verb is a file here. A verb returns the exit status that it wants, or a [`Failure`]; only [`main`] prints failures and turns
 //! them into exit codes, so that all verbs fail alike.
 
+mod actors;
 pub mod args;
+mod console;
 mod context;
+mod down;
+mod launch;
+mod listing;
+mod logs;
 mod manual;
-mod output;
+pub(crate) mod output;
+mod progress;
+mod shape;
 mod topology;
 
 use crate::cluster::failure::{Failure, Outcome, Status};
@@ -48,15 +56,26 @@ fn usage(error: &clap::Error) -> ExitCode {
 /// Runs one verb. The value is the exit status.
 fn run(context: &Context, verb: Verb) -> Outcome<u8> {
     match verb {
+        Verb::Up(args) => launch::up(context, &args),
+        Verb::Run(args) => launch::run(context, &args),
+        Verb::ClusterProcess { plan } => launch::cluster_process(context, &plan),
+        Verb::Ps(args) => listing::ps(context, &args).map(|()| 0),
+        Verb::Logs(args) => logs::logs(context, &args).map(|()| 0),
+        Verb::Console(args) => console::console(context, &args).map(|()| 0),
+        Verb::Exec(args) => actors::exec(context, &args),
+        Verb::Pause(args) => actors::pause(context, &args).map(|()| 0),
+        Verb::Resume(args) => actors::resume(context, &args).map(|()| 0),
+        Verb::Kill(args) => actors::kill(context, &args).map(|()| 0),
+        Verb::Down(args) => down::down(context, &args).map(|()| 0),
         Verb::Validate(args) => topology::validate(context, &args).map(|()| 0),
         Verb::Topo(args) => topology::topo(context, &args).map(|()| 0),
-
+        Verb::Bench(_) => Err(unfinished("bench")),
+        Verb::Gdb(_) => Err(unfinished("gdb")),
         Verb::Doctor(args) => manual::doctor(context, &args),
         Verb::Version(args) => manual::version(context, &args).map(|()| 0),
         Verb::Completion { shell } => manual::completion(shell).map(|()| 0),
         Verb::Man { dir } => manual::man(context, &dir).map(|()| 0),
         Verb::Help(args) => manual::help(&args).map(|()| 0),
-        _ => Err(unfinished("this verb")),
     }
 }
 

@@ -223,6 +223,9 @@ pub struct LogLine {
     /// Name of the actor; none: the Nucleus or the cluster process.
     #[serde(default)]
     pub actor: Option<String>,
+    /// UI of the actor's default port, as `ps -a` shows it.
+    #[serde(default)]
+    pub actor_ui: Option<String>,
     /// Who wrote.
     pub stream: Stream,
     /// The line without its end.

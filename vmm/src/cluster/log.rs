@@ -5,6 +5,7 @@
 //! writes, and a full disk costs the file, not the cluster.
 
 use super::control::{LogLine, Stream};
+use chorus_abi::KnUniqueId;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -190,6 +191,7 @@ impl Log {
                 .cloned()
                 .unwrap_or_else(|| format!("s{}", writer.site)),
             actor: writer.name.clone(),
+            actor_ui: (writer.actor != 0).then(|| KnUniqueId::from_word(writer.actor).to_string()),
             stream: writer.stream,
             text,
         };

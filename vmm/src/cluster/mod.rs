@@ -12,6 +12,7 @@ pub mod gateway;
 pub mod images;
 pub mod interrupt;
 pub mod log;
+pub mod machines;
 pub mod plan;
 pub mod process;
 pub mod runtime;

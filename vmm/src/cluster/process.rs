@@ -19,6 +19,9 @@ use super::topology::SiteSpec;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+/// Takes a line of the log; says whether somebody still reads.
+pub type Print = Box<dyn FnMut(&super::control::LogLine) -> bool + Send>;
+
 /// How far the cluster is.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Phase {
@@ -471,7 +474,7 @@ pub fn run(
     claim: &Claim,
     interrupt: &Interrupt,
     machines: &dyn Machines,
-    print: Option<Box<dyn FnMut(&super::control::LogLine) -> bool + Send>>,
+    print: Option<Print>,
 ) -> Outcome<u8> {
     claim.runtime().write("cluster.json", &plan.to_json()?)?;
     let cluster = Cluster::new(plan, claim.runtime().clone(), interrupt.clone());
@@ -505,10 +508,7 @@ impl Cluster {
     }
 }
 
-fn printer(
-    cluster: &Arc<Cluster>,
-    mut print: Box<dyn FnMut(&super::control::LogLine) -> bool + Send>,
-) -> std::thread::JoinHandle<()> {
+fn printer(cluster: &Arc<Cluster>, mut print: Print) -> std::thread::JoinHandle<()> {
     let (log, interrupt) = (Arc::clone(&cluster.log), cluster.interrupt.clone());
     std::thread::spawn(move || {
         let mut from = 0;
@@ -525,3 +525,6 @@ fn printer(
         }
     })
 }
+
+#[cfg(test)]
+mod tests;

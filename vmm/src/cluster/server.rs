@@ -10,6 +10,7 @@ use super::gateway::requests;
 use super::images;
 use super::process::{Cluster, Phase};
 use chorus_abi::image::IMAGE_MAX;
+use std::cell::Cell;
 use std::io::{BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
@@ -212,12 +213,17 @@ fn run(
 ) -> Result<Outcome<Answer>, LineError> {
     if exec.size > IMAGE_MAX {
         // What follows cannot be skipped in any good time, so the connection ends here.
-        let failure = Failure::bad_file(format!(
-            "{}: larger than the {} MiB that an image may have",
-            exec.name,
-            IMAGE_MAX >> 20
-        ));
-        answer(reader, &Answer::Failed { failure })?;
+        let limit = IMAGE_MAX >> 20;
+        let text = format!(
+            "{}: larger than the {limit} MiB that an image may have",
+            exec.name
+        );
+        answer(
+            reader,
+            &Answer::Failed {
+                failure: Failure::bad_file(text),
+            },
+        )?;
         return Err(LineError::TooLong);
     }
     let mut sent = Vec::new();
@@ -229,36 +235,63 @@ fn run(
     if (sent.len() as u64) < exec.size {
         return Err(LineError::Ended);
     }
-    let client = reader.get_ref();
-    Ok((|| {
-        let image = match &exec.builtin {
-            Some(name) => images::builtin(name)?.to_vec(),
-            None => sent,
-        };
-        images::check_elf(&image)
-            .map_err(|why| Failure::bad_file(format!("{}: {why}", exec.name)))?;
-        let work = Work {
-            name: exec.name.clone(),
-            image: image.into(),
-            sites: exec.sites.clone(),
-            kind: exec.kind,
-            priority: exec.priority,
-            args: exec.args.clone(),
-        };
-        let started = execute::start(cluster, &work)?;
-        if !exec.wait {
-            return Ok(Answer::Ended { ends: Vec::new() });
-        }
-        let check = || {
-            cluster.interrupt.check()?;
-            if gone(client) {
-                Err(Failure::interrupted())
-            } else {
-                Ok(())
+    Ok(run_image(cluster, reader.get_ref(), exec, sent))
+}
+
+fn run_image(
+    cluster: &Cluster,
+    client: &UnixStream,
+    exec: &Exec,
+    sent: Vec<u8>,
+) -> Outcome<Answer> {
+    let image = match &exec.builtin {
+        Some(name) => images::builtin(name)?.to_vec(),
+        None => sent,
+    };
+    images::check_elf(&image).map_err(|why| Failure::bad_file(format!("{}: {why}", exec.name)))?;
+    let work = Work {
+        name: exec.name.clone(),
+        image: image.into(),
+        sites: exec.sites.clone(),
+        kind: exec.kind,
+        priority: exec.priority,
+        args: exec.args.clone(),
+    };
+    let from = Cell::new(cluster.log.tail(None, 0).1);
+    let started = execute::start(cluster, &work)?;
+    if !exec.wait {
+        return Ok(Answer::Ended { ends: Vec::new() });
+    }
+    let mine: Vec<(u16, String)> = started
+        .iter()
+        .map(|started| (started.site, started.actor.to_string()))
+        .collect();
+    // What these actors write goes to the client at once.
+    let forward = || {
+        let (lines, next, _) = cluster.log.follow(None, from.get(), Duration::ZERO);
+        from.set(next);
+        for line in lines {
+            let ours = mine
+                .iter()
+                .any(|(site, ui)| *site == line.site && line.actor_ui.as_ref() == Some(ui));
+            if ours && control::send(&mut &*client, &Answer::Line { line }).is_err() {
+                return Err(Failure::interrupted());
             }
-        };
-        execute::wait(cluster, &started, None, &check).map(|ends| Answer::Ended { ends })
-    })())
+        }
+        Ok(())
+    };
+    let check = || {
+        cluster.interrupt.check()?;
+        forward()?;
+        if gone(client) {
+            Err(Failure::interrupted())
+        } else {
+            Ok(())
+        }
+    };
+    let ends = execute::wait(cluster, &started, None, &check)?;
+    forward()?;
+    Ok(Answer::Ended { ends })
 }
 
 /// Whether the other side has closed the connection.

@@ -16,7 +16,7 @@ mod tests;
 
 pub use expand::to_toml;
 pub use names::{check_name, nearest};
-pub use read::read;
+pub use read::{check_mem, read, round_mib};
 pub use report::{Problem, render};
 pub use size::{format_size, parse_size};
 pub use source::Source;

@@ -153,7 +153,7 @@ fn read_size(reader: &Reader<'_>, table: &mut Fields<'_, '_>, base: Size) -> Siz
 }
 
 /// Whether a site can have this much memory. Errors: a sentence without its subject.
-pub(crate) fn check_mem(bytes: u64) -> Result<(), String> {
+pub fn check_mem(bytes: u64) -> Result<(), String> {
     if !(MEM_MIN..=MEM_MAX).contains(&bytes) {
         return Err(format!(
             "is {}, but must be {} to {}",
@@ -249,7 +249,7 @@ fn read_sites(
 }
 
 /// A size for people, in whole mebibytes.
-pub(crate) fn round_mib(bytes: u64) -> String {
+pub fn round_mib(bytes: u64) -> String {
     format_size(bytes >> 20 << 20)
 }
 

@@ -1,0 +1,157 @@
+//! From the options of `up` and `run` to a plan.
+//!
+//! A topology file gives the sites, options change all of them, and without a file the options are the whole cluster. What is
+//! wrong with an option is said here, before anything is started.
+
+use super::args::Shape;
+use super::context::Context;
+use super::topology::load;
+use crate::cluster::failure::{Failure, Outcome};
+use crate::cluster::plan::{Plan, fresh_seed};
+use crate::cluster::topology::{
+    MEM_DEFAULT, SITES_MAX, Topology, VCPUS_DEFAULT, VCPUS_MAX, check_mem, check_name, parse_size,
+    round_mib,
+};
+use crate::cluster::{archive, host_memory, images};
+use std::path::{Path, PathBuf};
+
+/// The file that is taken when it is there and nothing else is said.
+const TOPOLOGY: &str = "chorus.toml";
+
+/// Makes the plan of a cluster. Errors: status 2 for an option, 4 for a file.
+pub fn plan(context: &Context, shape: &Shape, default_name: &str) -> Outcome<Plan> {
+    let vcpus = shape.vcpus.map(check_vcpus).transpose()?;
+    let mem = shape.mem.as_deref().map(option_mem).transpose()?;
+    let loss = option_loss(shape.loss)?;
+    let found = Path::new(TOPOLOGY).is_file() && shape.sites.is_none();
+    let file = shape
+        .file
+        .clone()
+        .or_else(|| found.then(|| PathBuf::from(TOPOLOGY)));
+    let mut topology = match &file {
+        Some(file) => {
+            let mut topology = load(context, file)?;
+            for site in &mut topology.site {
+                site.vcpus = vcpus.unwrap_or(site.vcpus);
+                site.mem = mem.unwrap_or(site.mem);
+            }
+            topology
+        }
+        None => {
+            let count = shape.sites.unwrap_or(1);
+            if !(1..=SITES_MAX).contains(&count) {
+                return Err(Failure::usage(format!(
+                    "-n {count}: a cluster has 1 to {SITES_MAX} sites"
+                )));
+            }
+            let (vcpus, mem) = (vcpus.unwrap_or(VCPUS_DEFAULT), mem.unwrap_or(MEM_DEFAULT));
+            Topology::uniform(default_name, count, vcpus, mem)
+        }
+    };
+    if let Some(name) = &context.name {
+        check_name(name).map_err(|why| Failure::usage(format!("--name: {why}")))?;
+        topology.cluster.name.clone_from(name);
+    }
+    check_total(&topology)?;
+    for actor in &mut topology.actor {
+        if let crate::cluster::topology::Image::File(path) = &mut actor.image {
+            *path = absolute(path);
+        }
+    }
+    let nucleus = shape.nucleus.as_deref().map(absolute);
+    if let Some(path) = &nucleus {
+        images::load_file(path)?;
+    }
+    let seed = shape.seed.or(topology.cluster.seed);
+    Ok(Plan {
+        seed: seed.unwrap_or_else(|| if shape.deterministic { 1 } else { fresh_seed() }),
+        topology,
+        loss,
+        nucleus,
+        actor_dir: shape
+            .actor_dir
+            .as_deref()
+            .map(existing_folder)
+            .transpose()?,
+        boot_conf: shape.boot_actors.as_deref().map(boot_conf).transpose()?,
+        join_timeout: 120.0,
+        until_ended: false,
+        run_timeout: None,
+        print_log: true,
+        verbose: context.verbose,
+        quiet: context.quiet,
+    })
+}
+
+fn check_vcpus(count: u32) -> Outcome<u32> {
+    if (1..=VCPUS_MAX).contains(&count) {
+        return Ok(count);
+    }
+    let text = format!("--vcpus {count}: a site of this release has 1 to {VCPUS_MAX} processors");
+    Err(Failure::usage(text).hint("take more sites (-n) for more processors"))
+}
+
+fn option_mem(text: &str) -> Outcome<u64> {
+    let bytes = parse_size(text).map_err(|why| Failure::usage(format!("--mem: {why}")))?;
+    check_mem(bytes).map_err(|why| Failure::usage(format!("--mem {why}")))?;
+    Ok(bytes)
+}
+
+fn option_loss(loss: Option<f64>) -> Outcome<f64> {
+    match loss {
+        None => Ok(0.0),
+        Some(loss) if (0.0..=100.0).contains(&loss) => Ok(loss),
+        Some(loss) => Err(Failure::usage(format!(
+            "--loss {loss}: must be 0 to 100 percent"
+        ))),
+    }
+}
+
+/// Seconds of a time limit. Errors: status 2 for what is no time.
+pub fn seconds(option: &str, seconds: f64) -> Outcome<f64> {
+    if seconds.is_finite() && seconds > 0.0 && seconds <= 1e9 {
+        return Ok(seconds);
+    }
+    Err(Failure::usage(format!(
+        "{option} {seconds}: must be a number of seconds above 0"
+    )))
+}
+
+fn check_total(topology: &Topology) -> Outcome<()> {
+    let total = topology.total_mem();
+    match host_memory() {
+        Some(host) if total > host => {
+            let text = format!(
+                "the sites need {}, and this machine has {}",
+                round_mib(total),
+                round_mib(host)
+            );
+            Err(Failure::usage(text).hint("give the sites less --mem, or take fewer sites"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+fn existing_folder(path: &Path) -> Outcome<PathBuf> {
+    if path.is_dir() {
+        return Ok(absolute(path));
+    }
+    Err(Failure::bad_file(format!(
+        "--actor-dir {}: not a folder",
+        path.display()
+    )))
+}
+
+fn boot_conf(path: &Path) -> Outcome<String> {
+    let name = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::bad_file(format!("{name}: {}", crate::cluster::reason(&error)))
+    })?;
+    archive::parse_boot_conf(&text)
+        .map_err(|(line, why)| Failure::bad_file(format!("{name}:{line}: {why}")))?;
+    Ok(text)
+}
