@@ -2,4 +2,6 @@
 
 pub mod cli;
 pub mod cluster;
+pub mod debug;
 pub mod host;
+pub mod measure;

@@ -1,0 +1,98 @@
+//! From guest virtual to guest physical addresses, by the page tables of the vCPU that is looked at.
+//!
+//! A breakpoint is keyed by the physical address: the same virtual address is another instruction in another actor. The walk is the
+//! processor's (AMD64 APM volume 2, chapter 5: four levels, pages of 4 KiB, 2 MiB and 1 GiB); it ignores permissions, since a debugger may look everywhere.
+
+use super::inferior::{Error, Inferior, Registers};
+
+const PRESENT: u64 = 1;
+const LARGE: u64 = 1 << 7;
+const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+const PAGING: u64 = 1 << 31;
+
+/// The physical address of a virtual one, and how many bytes from there lie in the same page; `None` when it is not mapped.
+pub fn translate(
+    site: &mut dyn Inferior,
+    registers: &Registers,
+    address: u64,
+) -> Result<Option<(u64, usize)>, Error> {
+    if registers.cr0 & PAGING == 0 {
+        return Ok(Some((address, 4096 - (address & 4095) as usize)));
+    }
+    let canonical = (address as i64) << 16 >> 16;
+    if canonical as u64 != address {
+        return Ok(None);
+    }
+    let mut table = registers.cr3 & ADDRESS;
+    for level in (0..4).rev() {
+        let shift = 12 + 9 * level;
+        let mut entry = [0; 8];
+        if site
+            .read_physical(table + (address >> shift & 511) * 8, &mut entry)
+            .is_err()
+        {
+            return Ok(None);
+        }
+        let entry = u64::from_le_bytes(entry);
+        if entry & PRESENT == 0 {
+            return Ok(None);
+        }
+        if level == 0 || (level < 3 && entry & LARGE != 0) {
+            let size = 1u64 << shift;
+            let offset = address & (size - 1);
+            return Ok(Some((
+                (entry & ADDRESS & !(size - 1)) + offset,
+                (size - offset).min(1 << 30) as usize,
+            )));
+        }
+        table = entry & ADDRESS;
+    }
+    Ok(None)
+}
+
+/// Reads virtual memory; returns how many bytes could be read from the start.
+pub fn read(
+    site: &mut dyn Inferior,
+    registers: &Registers,
+    address: u64,
+    bytes: &mut [u8],
+) -> Result<usize, Error> {
+    let mut done = 0;
+    while done < bytes.len() {
+        let Some(at) = address.checked_add(done as u64) else {
+            break;
+        };
+        let Some((physical, run)) = translate(site, registers, at)? else {
+            break;
+        };
+        let count = run.min(bytes.len() - done);
+        if site
+            .read_physical(physical, &mut bytes[done..done + count])
+            .is_err()
+        {
+            break;
+        }
+        done += count;
+    }
+    Ok(done)
+}
+
+/// Writes virtual memory, whatever its protection; an error names the first address that is not mapped.
+pub fn write(
+    site: &mut dyn Inferior,
+    registers: &Registers,
+    address: u64,
+    bytes: &[u8],
+) -> Result<(), Error> {
+    let mut done = 0;
+    while done < bytes.len() {
+        let at = address.wrapping_add(done as u64);
+        let Some((physical, run)) = translate(site, registers, at)? else {
+            return Err(format!("{at:#x} is not mapped"));
+        };
+        let count = run.min(bytes.len() - done);
+        site.write_physical(physical, &bytes[done..done + count])?;
+        done += count;
+    }
+    Ok(())
+}

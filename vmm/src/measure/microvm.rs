@@ -1,0 +1,206 @@
+//! The Nucleus on a bare QEMU microvm under an instruction clock.
+//!
+//! The very image that runs on KVM, entered by its PVH door, with the boot archive as the module: an independent machine, in which one
+//! nanosecond of the virtual clock is one instruction (`-icount shift=0`). The options are pinned so that every run is the same run.
+
+use crate::cluster::failure::{Failure, Outcome};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// The emulator.
+pub const QEMU: &str = "qemu-system-x86_64";
+
+/// How a site is run there.
+pub struct Microvm<'a> {
+    /// The Nucleus image.
+    pub nucleus: &'a [u8],
+    /// The boot archive.
+    pub archive: &'a [u8],
+    /// vCPUs.
+    pub vcpus: u32,
+    /// Memory in MiB.
+    pub mem_mib: u32,
+    /// Limit in real time.
+    pub timeout: Duration,
+}
+
+/// How a run ended.
+pub struct Ended {
+    /// Exit code of the site; `None` when it ended in no orderly way.
+    pub code: Option<u8>,
+    /// Everything that it wrote to its console.
+    pub console: String,
+}
+
+/// Version of the emulator. Errors: it is not installed.
+pub fn version() -> Outcome<String> {
+    let output = Command::new(QEMU)
+        .arg("--version")
+        .output()
+        .map_err(|error| {
+            Failure::host(format!("{QEMU} cannot be started: {error}"))
+                .hint("install it: sudo apt-get install --no-install-recommends qemu-system-x86")
+        })?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok(text
+        .lines()
+        .next()
+        .unwrap_or("unknown version")
+        .trim()
+        .to_owned())
+}
+
+/// The pinned options, for people too.
+pub const OPTIONS: &[&str] = &[
+    "-M",
+    "microvm",
+    "-cpu",
+    "EPYC-v3",
+    "-accel",
+    "tcg",
+    "-icount",
+    "shift=0,sleep=off",
+    "-rtc",
+    "base=2024-01-01T00:00:00,clock=vm",
+    "-seed",
+    "1",
+    "-display",
+    "none",
+    "-nodefaults",
+    "-no-reboot",
+    "-serial",
+    "stdio",
+    "-device",
+    "isa-debug-exit,iobase=0xf4,iosize=1",
+];
+
+/// A temporary file that goes with the value.
+struct Scratch(std::path::PathBuf);
+
+impl Scratch {
+    fn new(name: &str, bytes: &[u8]) -> std::io::Result<Self> {
+        let path = std::env::temp_dir().join(format!("chorus-{}-{name}", std::process::id()));
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&path)?;
+        let scratch = Scratch(path);
+        file.write_all(bytes)?;
+        Ok(scratch)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+impl Microvm<'_> {
+    /// Runs the site to its end; `line` hears every line of its console as it comes.
+    ///
+    /// # Errors
+    /// The emulator is missing or cannot be started; the time limit passed.
+    pub fn run(&self, mut line: impl FnMut(&str)) -> Outcome<Ended> {
+        let scratch = |name: &str, bytes: &[u8]| {
+            Scratch::new(name, bytes).map_err(|error| {
+                Failure::failed(format!("no temporary file for the microvm: {error}"))
+            })
+        };
+        let nucleus = scratch("nucleus", self.nucleus)?;
+        let archive = scratch("archive", self.archive)?;
+        let append = format!(
+            "chorus.site=1 chorus.sites=1 chorus.vcpus={} chorus.seed=1",
+            self.vcpus
+        );
+        let mut command = Command::new(QEMU);
+        command
+            .args(OPTIONS)
+            .args([
+                "-smp",
+                &self.vcpus.to_string(),
+                "-m",
+                &format!("{}M", self.mem_mib),
+            ])
+            .arg("-kernel")
+            .arg(&nucleus.0)
+            .arg("-initrd")
+            .arg(&archive.0)
+            .args(["-append", &append])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        let mut child = command.spawn().map_err(|error| {
+            Failure::host(format!("{QEMU} cannot be started: {error}"))
+                .hint("install it: sudo apt-get install --no-install-recommends qemu-system-x86")
+        })?;
+        let (Some(stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
+            return Err(Failure::failed("the microvm has no output"));
+        };
+        let complaints = std::thread::spawn(move || {
+            let mut text = String::new();
+            let _ = stderr.read_to_string(&mut text);
+            text
+        });
+        let (alive, ended) = std::sync::mpsc::channel::<()>();
+        let pid = child.id();
+        let timeout = self.timeout;
+        // Ends the emulator when the limit passes; dropping `alive` calls it off.
+        let guard = std::thread::spawn(move || {
+            let late =
+                ended.recv_timeout(timeout) == Err(std::sync::mpsc::RecvTimeoutError::Timeout);
+            if late && let Some(pid) = rustix::process::Pid::from_raw(pid.cast_signed()) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+            late
+        });
+        let mut console = String::new();
+        let mut bytes = Vec::new();
+        let mut reader = BufReader::new(stdout);
+        while reader
+            .read_until(b'\n', &mut bytes)
+            .is_ok_and(|count| count > 0)
+        {
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            line(text.trim_end());
+            console.push_str(&text);
+            bytes.clear();
+        }
+        let status = child
+            .wait()
+            .map_err(|error| Failure::failed(format!("the microvm: {error}")))?;
+        drop(alive);
+        if guard.join().unwrap_or(false) {
+            return Err(Failure::new(
+                crate::cluster::failure::Status::Timeout,
+                format!(
+                    "the microvm did not end within {} s; its last line: {}",
+                    timeout.as_secs(),
+                    last_line(&console)
+                ),
+            ));
+        }
+        // isa-debug-exit makes 2n+1 of code n; an even status is the emulator's own.
+        let code = status
+            .code()
+            .filter(|code| code & 1 == 1)
+            .and_then(|code| u8::try_from(code >> 1).ok());
+        let complaints = complaints.join().unwrap_or_default();
+        if code.is_none() && console.is_empty() && !complaints.is_empty() {
+            return Err(Failure::host(format!("{QEMU}: {}", complaints.trim())));
+        }
+        Ok(Ended { code, console })
+    }
+}
+
+/// The last line of a console.
+pub fn last_line(console: &str) -> &str {
+    console
+        .lines()
+        .rev()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or("nothing")
+}
