@@ -1,6 +1,6 @@
 //! The `chorus` command: from a command line to an exit status.
 //!
-//! Each verb is a file here. A verb returns the exit status that it wants, or a [`Failure`]; only [`main`] prints failures and turns
+//! Each verb is a file here. A verb returns the exit status that it wants, or a [`Failure`](crate::cluster::failure::Failure); only [`main`] prints failures and turns
 //! them into exit codes, so that all verbs fail alike.
 
 mod actors;
@@ -8,6 +8,7 @@ pub mod args;
 mod console;
 mod context;
 mod down;
+mod gdb;
 mod launch;
 mod listing;
 mod logs;
@@ -17,7 +18,7 @@ mod progress;
 mod shape;
 mod topology;
 
-use crate::cluster::failure::{Failure, Outcome, Status};
+use crate::cluster::failure::{Outcome, Status};
 use args::{Cli, Verb};
 use clap::Parser;
 use context::Context;
@@ -69,18 +70,12 @@ fn run(context: &Context, verb: Verb) -> Outcome<u8> {
         Verb::Down(args) => down::down(context, &args).map(|()| 0),
         Verb::Validate(args) => topology::validate(context, &args).map(|()| 0),
         Verb::Topo(args) => topology::topo(context, &args).map(|()| 0),
-        Verb::Bench(_) => Err(unfinished("bench")),
-        Verb::Gdb(_) => Err(unfinished("gdb")),
+        Verb::Bench(args) => crate::measure::bench(&args).map(|()| 0),
+        Verb::Gdb(args) => gdb::gdb(context, &args).map(|()| 0),
         Verb::Doctor(args) => manual::doctor(context, &args),
         Verb::Version(args) => manual::version(context, &args).map(|()| 0),
         Verb::Completion { shell } => manual::completion(shell).map(|()| 0),
         Verb::Man { dir } => manual::man(context, &dir).map(|()| 0),
         Verb::Help(args) => manual::help(&args).map(|()| 0),
     }
-}
-
-/// A verb whose room is not in this build.
-fn unfinished(verb: &str) -> Failure {
-    Failure::failed(format!("chorus {verb} is not part of this build"))
-        .hint("see docs/plan.md for what is next")
 }

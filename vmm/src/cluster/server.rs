@@ -189,16 +189,14 @@ fn logs(
     for line in lines {
         answer(reader, &Answer::Line { line })?;
     }
-    while follow {
-        let (lines, from, ended) = cluster.log.follow(site, next, TICK);
-        next = from;
+    let mut ended = !follow;
+    while !ended {
+        let (lines, from, last) = cluster.log.follow(site, next, TICK);
+        (next, ended) = (from, last);
         for line in lines {
             answer(reader, &Answer::Line { line })?;
         }
-        if ended {
-            break;
-        }
-        if gone(reader.get_ref()) {
+        if !ended && gone(reader.get_ref()) {
             return Err(LineError::Ended);
         }
     }

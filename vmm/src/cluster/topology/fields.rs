@@ -297,5 +297,5 @@ fn mismatch(
             "type",
             format!("`{key}` must be {wanted}, not {found}"),
         )
-        .label(format!("{found}"))
+        .label(found)
 }
