@@ -3,7 +3,7 @@
 //! Every verb, option and environment variable is declared here and nowhere else: the parser, the help, the completions and the
 //! manual pages are all made from these types, so that they cannot disagree.
 
-use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{Args, Command, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use std::path::PathBuf;
 
 /// What follows the options in `chorus --help`.
@@ -26,6 +26,17 @@ pub struct Cli {
     /// The verb.
     #[command(subcommand)]
     pub verb: Verb,
+}
+
+/// The command as clap has it, for parsing, help, completions and manual pages. Help names the environment variables, but not
+/// what they hold: it must be the same for everybody.
+pub fn command() -> Command {
+    fn quiet(command: Command) -> Command {
+        command
+            .mut_args(|arg| arg.hide_env_values(true))
+            .mut_subcommands(quiet)
+    }
+    quiet(Cli::command())
 }
 
 /// Options that every verb takes.

@@ -78,7 +78,12 @@ pub fn up(context: &Context, args: &UpArgs) -> Outcome<u8> {
 
 /// `chorus run`.
 pub fn run(context: &Context, args: &RunArgs) -> Outcome<u8> {
-    let mut plan = shape::plan(context, &args.shape, &format!("run-{}", std::process::id()))?;
+    // The name is among the inputs of a deterministic run, so it is the same in each.
+    let name = match args.shape.deterministic {
+        true => "run".to_owned(),
+        false => format!("run-{}", std::process::id()),
+    };
+    let mut plan = shape::plan(context, &args.shape, &name)?;
     if let Some((image, rest)) = args.actor.split_first() {
         let image = images::find(image, plan.actor_dir.as_deref())?;
         let site = sites_of(&plan, &args.on)?;

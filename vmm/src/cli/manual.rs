@@ -2,26 +2,25 @@
 //!
 //! All of it is made from the types in `args` and from the table of exit statuses, so that it cannot lag behind them.
 
-use super::args::{Cli, DoctorArgs, HelpArgs, HostArg, ReadArgs};
+use super::args::{self, DoctorArgs, HelpArgs, HostArg, ReadArgs};
 use super::context::Context;
 use super::output;
 use crate::cluster::control;
 use crate::cluster::failure::{Failure, Outcome, Status};
 use crate::cluster::images;
 use crate::host::{Backend, doctor};
-use clap::CommandFactory;
 use serde::Serialize;
 use std::path::Path;
 
 /// `chorus help`.
-pub fn help(args: &HelpArgs) -> Outcome<()> {
-    if args.topic == ["exit-codes"] {
+pub fn help(asked: &HelpArgs) -> Outcome<()> {
+    if asked.topic == ["exit-codes"] {
         return output::text(&exit_codes());
     }
-    let mut command = Cli::command();
+    let mut command = args::command();
     command.build();
     let mut found = &mut command;
-    for word in &args.topic {
+    for word in &asked.topic {
         let names: Vec<String> = found
             .get_subcommands()
             .filter(|verb| !verb.is_hide_set())
@@ -57,7 +56,7 @@ fn exit_codes() -> String {
 /// `chorus completion`.
 pub fn completion(shell: clap_complete::Shell) -> Outcome<()> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "chorus", &mut script);
+    clap_complete::generate(shell, &mut args::command(), "chorus", &mut script);
     output::text(&String::from_utf8_lossy(&script))
 }
 
@@ -71,7 +70,7 @@ pub fn man(context: &Context, folder: &Path) -> Outcome<()> {
         ))
     };
     std::fs::create_dir_all(folder).map_err(|error| fail(folder, &error))?;
-    let mut command = Cli::command();
+    let mut command = args::command();
     command.build();
     let mut pages = 0;
     let verbs = command

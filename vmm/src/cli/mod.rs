@@ -20,7 +20,7 @@ mod topology;
 
 use crate::cluster::failure::{Outcome, Status};
 use args::{Cli, Verb};
-use clap::Parser;
+use clap::FromArgMatches;
 use context::Context;
 use std::process::ExitCode;
 
@@ -29,7 +29,10 @@ pub fn main() -> ExitCode {
     if crate::host::emulated::is_inner() {
         crate::host::emulated::inner::main();
     }
-    let arguments = match Cli::try_parse() {
+    let arguments = match args::command()
+        .try_get_matches()
+        .and_then(|found| Cli::from_arg_matches(&found))
+    {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error),
     };

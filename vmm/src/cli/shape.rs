@@ -79,7 +79,6 @@ pub fn plan(context: &Context, shape: &Shape, default_name: &str) -> Outcome<Pla
         run_timeout: None,
         print_log: true,
         verbose: context.verbose,
-        quiet: context.quiet,
     })
 }
 

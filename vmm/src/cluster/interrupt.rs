@@ -8,9 +8,12 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether somebody asked to end.
+/// Whether somebody asked to end, and how.
 #[derive(Clone, Debug, Default)]
-pub struct Interrupt(Arc<AtomicBool>);
+pub struct Interrupt {
+    asked: Arc<AtomicBool>,
+    politely: Arc<AtomicBool>,
+}
 
 impl Interrupt {
     /// Takes SIGINT, SIGTERM and SIGHUP of this process. Errors: the system refuses handlers.
@@ -28,17 +31,26 @@ impl Interrupt {
                 Failure::host(format!("cannot take signals: {}", super::reason(&error)))
             })?;
         }
-        Ok(Interrupt(asked))
+        Ok(Interrupt {
+            asked,
+            politely: Arc::default(),
+        })
     }
 
     /// Whether somebody asked.
     pub fn asked(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.asked.load(Ordering::SeqCst)
     }
 
-    /// Asks as a signal would.
+    /// Asks without a signal, as `down` does: an end that is no failure.
     pub fn ask(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.politely.store(true, Ordering::SeqCst);
+        self.asked.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it was by [`Interrupt::ask`].
+    pub fn politely(&self) -> bool {
+        self.politely.load(Ordering::SeqCst)
     }
 
     /// Fails with status 130 when somebody asked.

@@ -32,10 +32,8 @@ pub struct Plan {
     pub run_timeout: Option<f64>,
     /// Print the log on stdout.
     pub print_log: bool,
-    /// Print the log's times too.
+    /// 1: the log's times too; how actors ended.
     pub verbose: u8,
-    /// Say nothing but errors.
-    pub quiet: bool,
 }
 
 impl Plan {

@@ -394,9 +394,10 @@ impl Cluster {
     fn stay(&self) -> Outcome<u8> {
         let mut seen = 0;
         while !self.alive().is_empty() {
-            if self.interrupt.asked() {
+            if self.interrupt.politely() {
                 return Ok(0);
             }
+            self.interrupt.check()?;
             seen = self.watch(seen, TICK).0;
         }
         let inner = self.lock();

@@ -209,7 +209,6 @@ fn start(manner: Manner, change: impl FnOnce(&mut Plan, &std::path::Path)) -> Te
         run_timeout: Some(20.0),
         print_log: false,
         verbose: 0,
-        quiet: true,
     };
     change(&mut plan, folder.path());
     let interrupt = Interrupt::default();
