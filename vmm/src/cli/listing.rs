@@ -36,7 +36,8 @@ pub fn ps(context: &Context, args: &PsArgs) -> Outcome<()> {
     if args.clusters {
         return clusters(args.format.format);
     }
-    let mut client = Client::connect(&context.runtime()?)?;
+    let runtime = context.runtime()?;
+    let mut client = Client::connect(&runtime)?;
     client.limit(Some(Duration::from_secs(90)))?;
     let (cluster, pid, uptime_ns, mut sites) = match client.ask(&Request::Status)? {
         Answer::Cluster {
@@ -53,6 +54,11 @@ pub fn ps(context: &Context, args: &PsArgs) -> Outcome<()> {
         sites.retain(|site| site.site == number);
         site = Some(number);
     }
+    // The process of this machine: inside the emulated host the cluster knows only its id there.
+    let pid = match runtime.state() {
+        State::Alive(identity) => identity.pid,
+        State::Stale | State::Absent => pid,
+    };
     let mut listing = Listing {
         cluster,
         pid,
