@@ -2,6 +2,7 @@
 //!
 //! Each verb is a file here. A verb returns the exit status that it wants, or a [`Failure`](crate::cluster::failure::Failure); only [`main`] prints failures and turns
 //! them into exit codes, so that all verbs fail alike.
+#![forbid(unsafe_code)]
 
 mod actors;
 pub mod args;

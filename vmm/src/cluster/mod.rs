@@ -2,6 +2,7 @@
 //!
 //! One process owns a cluster (`process`). Others find it by its runtime folder and speak the control protocol with it. The
 //! process itself is a site of its cluster (`gateway`): consoles, files, `ps` and `exec` are Chorus messages.
+#![forbid(unsafe_code)]
 
 pub mod archive;
 pub mod client;
