@@ -1,0 +1,111 @@
+//! What an endpoint counts, and how full its tables are.
+//!
+//! Counters only grow. [`Sizes`] is a view of the present: a test compares it with that of a fresh endpoint to find leaks.
+
+/// Defines a plain structure of `u64` counters with the list of its fields.
+macro_rules! counters {
+    ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+        pub struct $name { $($(#[$fdoc])* pub $field: u64,)* }
+
+        impl $name {
+            /// Name and value of every field, in order of declaration.
+            pub fn list(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($field), self.$field),)*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    /// Events since the endpoint was made.
+    Counters {
+        /// Frames transmitted.
+        frames_out,
+        /// Bytes transmitted.
+        bytes_out,
+        /// Frames that came, of any content.
+        frames_in,
+        /// Frames that are no frames of this protocol or whose parts contradict each other.
+        malformed,
+        /// Frames for another site.
+        misdirected,
+        /// Frames that carry this site's own number as their source.
+        own_site_heard,
+        /// Frames of incarnations that are over, and to incarnations of this site that are over.
+        dead_incarnation,
+        /// Frames refused because a table or a memory bound was reached.
+        over_bound,
+        /// Frames that repeat what is known or concern what has ended.
+        duplicates,
+        /// Broadcast searches sent.
+        locate_broadcasts,
+        /// Unicast searches sent.
+        locate_unicasts,
+        /// Searches answered for others (yes or no).
+        locate_answers,
+        /// Searches that ended without an answer.
+        locate_failures,
+        /// Calls taken from local clients.
+        calls,
+        /// Calls completed with a reply (or the server's error).
+        calls_replied,
+        /// Calls that failed surely without effect.
+        calls_not_executed,
+        /// Calls that failed with unknown outcome.
+        calls_unknown,
+        /// Calls that their client left.
+        calls_cancelled,
+        /// Requests and their pieces sent again.
+        retransmissions,
+        /// Probes sent.
+        probes,
+        /// Refusals received (NACK), full queues included.
+        refusals,
+        /// Requests delivered here.
+        delivered_calls,
+        /// Requests in service here that were cancelled.
+        delivered_cancels,
+        /// Asynchronous messages sent to other sites.
+        sends,
+        /// Asynchronous messages delivered here.
+        delivered_sends,
+        /// Asynchronous messages lost at this site: not found, queue full, bound reached, refused.
+        lost_sends,
+        /// Kept replies given up because of the memory bound.
+        forgotten_replies,
+        /// Peers declared dead.
+        peers_dead,
+        /// Peers seen in a new incarnation.
+        peers_rebooted,
+    }
+}
+
+counters! {
+    /// How full the tables are now.
+    Sizes {
+        /// Calls of local clients, cancellations on their way included.
+        calls,
+        /// Bytes kept of local messages.
+        outbound_bytes,
+        /// Searches.
+        searches,
+        /// Asynchronous messages that wait for searches.
+        waiting_sends,
+        /// Locations.
+        hints,
+        /// Sites with state.
+        peers,
+        /// Server channels over all peers.
+        server_channels,
+        /// Requests in service here.
+        serving,
+        /// Bytes of kept replies.
+        kept_bytes,
+        /// Bytes of incomplete messages.
+        assembly_bytes,
+        /// Armed timers.
+        timers,
+    }
+}

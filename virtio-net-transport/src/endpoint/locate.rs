@@ -1,0 +1,267 @@
+//! Finding the site of a name.
+//!
+//! First the creation site is asked alone, then all sites, at most three times (SS-003, SS-004). One search serves all who wait for
+//! the name (SS-005), in the order in which they came, so that messages keep their order. Nothing is concluded from silence beyond
+//! the present waiters: the next message searches anew.
+
+use super::link::To;
+use super::{Endpoint, Site};
+use crate::config::SECOND;
+use crate::frame::{Header, Payload};
+use crate::hints::{Hint, Key};
+use crate::timers::Due;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use chorus_abi::error::K_EUNKNOWN;
+use chorus_abi::net::KnNetItem;
+use chorus_abi::{K_FUNCMODE, K_FUNCXMODE, KnUniqueId, UiType};
+
+/// Who waits for a location.
+pub(super) enum Waiter {
+    /// The call in this slot.
+    Call(u32),
+    /// An asynchronous message with its content.
+    Send(KnNetItem, Vec<u8>),
+}
+
+/// A search under way.
+pub(super) struct Search {
+    nonce: u64,
+    /// Questions asked so far; the unicast ones count first.
+    stage: usize,
+    due: u64,
+    waiters: VecDeque<Waiter>,
+}
+
+impl Endpoint {
+    /// Waits for the location of `key`; starts a search if there is none. `skip_home`: the creation site said no already.
+    pub(super) fn search(
+        &mut self,
+        key: Key,
+        skip_home: bool,
+        waiter: Waiter,
+        site: &mut dyn Site,
+    ) {
+        if let Some(search) = self.searches.get_mut(&key) {
+            search.waiters.push_back(waiter);
+            return;
+        }
+        let home = key.home();
+        let stage = if skip_home || home == 0 || home == self.config.site {
+            self.config.locate_unicast.len()
+        } else {
+            0
+        };
+        let nonce = self.nonce();
+        self.searches.insert(
+            key,
+            Search {
+                nonce,
+                stage,
+                due: 0,
+                waiters: VecDeque::from([waiter]),
+            },
+        );
+        self.ask(key, site);
+    }
+
+    /// Whether messages for `key` queue behind a search.
+    pub(super) fn is_searched(&self, key: Key) -> bool {
+        self.searches.contains_key(&key)
+    }
+
+    /// A call no longer waits.
+    pub(super) fn stop_waiting(&mut self, key: Key, slot: u32) {
+        let Some(search) = self.searches.get_mut(&key) else {
+            return;
+        };
+        search
+            .waiters
+            .retain(|waiter| !matches!(waiter, Waiter::Call(waiting) if *waiting == slot));
+        if search.waiters.is_empty() {
+            self.timers.clear(&mut search.due, Due::Search(key));
+            self.searches.remove(&key);
+        }
+    }
+
+    pub(super) fn search_timer(&mut self, key: Key, site: &mut dyn Site) {
+        if let Some(search) = self.searches.get_mut(&key) {
+            search.due = 0;
+            self.ask(key, site);
+        }
+    }
+
+    /// Asks the next question of a search, or ends it.
+    fn ask(&mut self, key: Key, site: &mut dyn Site) {
+        let Some(search) = self.searches.get_mut(&key) else {
+            return;
+        };
+        let question = Payload::Locate {
+            ui: key.ui(),
+            co_target: key.co_target(),
+            nonce: search.nonce,
+        };
+        let unicasts = &self.config.locate_unicast;
+        let wait = if let Some(wait) = unicasts.get(search.stage) {
+            self.link.counters.locate_unicasts += 1;
+            self.link.transmit(
+                To {
+                    site: key.home(),
+                    incarnation: 0,
+                },
+                &question,
+                site,
+            );
+            *wait
+        } else if let Some(wait) = self
+            .config
+            .locate_broadcast
+            .get(search.stage - unicasts.len())
+        {
+            // Broadcasts are paid from an allowance that grows with time, so that no site can flood the others.
+            let cost = SECOND / u64::from(self.config.locate_rate.max(1));
+            self.locate_allowance =
+                (self.locate_allowance + (self.now - self.locate_time)).min(SECOND);
+            self.locate_time = self.now;
+            if self.locate_allowance < cost {
+                let later = self.now + cost - self.locate_allowance;
+                self.timers.set(&mut search.due, Due::Search(key), later);
+                return;
+            }
+            self.locate_allowance -= cost;
+            self.link.counters.locate_broadcasts += 1;
+            self.link.transmit(To::ALL, &question, site);
+            *wait
+        } else {
+            self.end_search(key, None, site);
+            return;
+        };
+        search.stage += 1;
+        self.timers
+            .set(&mut search.due, Due::Search(key), self.now + wait);
+    }
+
+    /// Ends a search: all who wait go on with the location, or fail without one.
+    fn end_search(&mut self, key: Key, hint: Option<Hint>, site: &mut dyn Site) {
+        let Some(mut search) = self.searches.remove(&key) else {
+            return;
+        };
+        self.timers.clear(&mut search.due, Due::Search(key));
+        if hint.is_none() {
+            self.link.counters.locate_failures += 1;
+        }
+        for waiter in search.waiters {
+            match (waiter, hint) {
+                (Waiter::Call(slot), Some(hint)) => self.dispatch(slot, hint, site),
+                (Waiter::Call(slot), None) => self.fail(slot, K_EUNKNOWN, site),
+                (Waiter::Send(item, content), hint) => {
+                    self.waiting_sends -= 1;
+                    self.outbound -= content.len();
+                    match hint {
+                        Some(hint) => self.dispatch_send(&item, &content, hint, site),
+                        None => self.link.counters.lost_sends += 1,
+                    }
+                    self.recycle(content);
+                }
+            }
+        }
+    }
+
+    /// HERE: the first answer to the present question wins; all others are late or forged and change nothing.
+    pub(super) fn on_here(
+        &mut self,
+        from: To,
+        header: &Header,
+        key: Key,
+        nonce: u64,
+        port_epoch: u32,
+        site: &mut dyn Site,
+    ) {
+        if self
+            .searches
+            .get(&key)
+            .is_none_or(|search| search.nonce != nonce)
+        {
+            self.link.counters.duplicates += 1;
+            return;
+        }
+        // Without room for the peer the waiters fail one by one in `dispatch`.
+        self.meet(from, header.mtu, site);
+        if let Some(peer) = self.peers.get_mut(&from.site) {
+            peer.heard = self.now;
+        }
+        let hint = Hint {
+            site: from.site,
+            incarnation: from.incarnation,
+            port_epoch,
+        };
+        self.hints.insert(key, hint);
+        self.end_search(key, Some(hint), site);
+    }
+
+    /// NOT-HERE from the creation site: ask all others at once.
+    pub(super) fn on_not_here(&mut self, from: To, key: Key, nonce: u64, site: &mut dyn Site) {
+        let unicasts = self.config.locate_unicast.len();
+        match self.searches.get_mut(&key) {
+            Some(search)
+                if search.nonce == nonce && from.site == key.home() && search.stage <= unicasts =>
+            {
+                search.stage = unicasts;
+                self.ask(key, site);
+            }
+            _ => self.link.counters.duplicates += 1,
+        }
+    }
+
+    /// LOCATE: costs one look-up and leaves no trace (SS-010).
+    pub(super) fn on_locate(
+        &mut self,
+        from: To,
+        ui: KnUniqueId,
+        co_target: KnUniqueId,
+        nonce: u64,
+        broadcast: bool,
+        site: &mut dyn Site,
+    ) {
+        let here = self.recognises(ui, co_target, site);
+        if here || !broadcast {
+            self.link.counters.locate_answers += 1;
+            let yes = Payload::Here {
+                ui,
+                co_target,
+                nonce,
+                port_epoch: 0,
+            };
+            let no = Payload::NotHere {
+                ui,
+                co_target,
+                nonce,
+            };
+            self.link
+                .transmit(from, if here { &yes } else { &no }, site);
+        }
+    }
+
+    /// Whether this site is the place for a searched name.
+    fn recognises(&self, ui: KnUniqueId, co_target: KnUniqueId, site: &mut dyn Site) -> bool {
+        match ui.kind() {
+            Some(UiType::Site) => ui.site() == self.config.site,
+            Some(UiType::Port) => site.query(ui),
+            Some(UiType::Group) => match ui.group().map(|group| group.mode) {
+                Some(K_FUNCMODE) => site.query(ui.identity()),
+                Some(K_FUNCXMODE) => !self.is_at_home(co_target, site) && site.query(ui.identity()),
+                _ => false,
+            },
+            None => false,
+        }
+    }
+
+    /// Whether a co-target is this site or a port on it.
+    pub(super) fn is_at_home(&self, co_target: KnUniqueId, site: &mut dyn Site) -> bool {
+        match co_target.kind() {
+            Some(UiType::Site) => co_target.site() == self.config.site,
+            Some(UiType::Port) => site.query(co_target),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,404 @@
+//! One site's end of the protocols: what it is told, what it does, and who is told what.
+//!
+//! The parts share the tables below and each has its file: finding names (`locate`), calls of local clients (`client`), requests of
+//! other sites (`server`), asynchronous messages (`send`), other sites and their incarnations (`peer`). All memory has a bound in
+//! [`Config`]; nothing here can panic on any frame.
+
+mod client;
+mod link;
+mod locate;
+mod peer;
+mod send;
+mod server;
+
+use crate::config::{Config, ConfigError, MILLISECOND};
+use crate::counters::{Counters, Sizes};
+use crate::frame::{self, Header, Nack, Of, Payload, Reason};
+use crate::hints::{Hints, Key};
+use crate::slab::Slab;
+use crate::timers::{Due, Timers};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use chorus_abi::net::{KnNetItem, NET_CALL, NET_CANCEL, NET_REPLY, NET_SEND};
+use chorus_abi::{K_CMSGANNEXSIZE, K_CMSGSIZEMAX, KnUniqueId};
+use client::Call;
+use link::{Link, To};
+use locate::Search;
+use peer::Peer;
+
+/// The site around an endpoint: its Nucleus and its link. Calls come from within [`Endpoint::on_event`].
+pub trait Site {
+    /// Sends a whole Ethernet frame; the destination address is in it. May lose it.
+    fn transmit(&mut self, frame: &[u8]);
+    /// `nmDeliver`: a SEND, CALL (`handle` is the token for its REPLY) or CANCEL from another site. 0, `K_EUNKNOWN`: the port is not
+    /// here, or the group has no member here; `K_EFULL`, `K_ENOMEM`: try later; others are final.
+    fn deliver(&mut self, item: &KnNetItem, body: &[u8]) -> i32;
+    /// `nmComplete`: the call of `handle` ended with `result` and, if that is 0, this reply.
+    fn complete(&mut self, item: &KnNetItem, body: &[u8]);
+    /// `nmQuery`: whether messages to this port, or to a member of this group, can be delivered here.
+    fn query(&mut self, ui: KnUniqueId) -> bool;
+    /// Something for people and for the site manager.
+    fn notice(&mut self, _notice: Notice) {}
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// The link is up: tell the others that this incarnation exists.
+    Start,
+    /// A whole Ethernet frame came.
+    Frame(&'a [u8]),
+    /// The time of [`Endpoint::next_deadline`] came.
+    Timer,
+    /// An item taken from the Nucleus (`nmTake`): SEND, CALL, REPLY or CANCEL, and its body.
+    Item(&'a KnNetItem, &'a [u8]),
+}
+
+/// News about sites.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Notice {
+    /// Another machine uses this site's number; its frames are refused.
+    OwnSiteHeard {
+        /// Its incarnation.
+        incarnation: u16,
+    },
+    /// A site gave no answer while a call waited; its calls fail.
+    PeerDead {
+        /// Which site.
+        site: u16,
+    },
+    /// A site came back in a new incarnation.
+    PeerRebooted {
+        /// Which site.
+        site: u16,
+        /// Its incarnation now.
+        incarnation: u16,
+    },
+}
+
+/// Waits between the three HELLOs of a new incarnation.
+const HELLO_GAPS: [u64; 2] = [200 * MILLISECOND, 800 * MILLISECOND];
+/// Buffers kept for reuse, and the largest of them in bytes.
+const SPARE: (usize, usize) = (32, 2048);
+
+/// The protocols of one site.
+pub struct Endpoint {
+    config: Config,
+    now: u64,
+    link: Link,
+    timers: Timers,
+    random: u64,
+    hello_due: u64,
+    hellos: usize,
+    peers: BTreeMap<u16, Peer>,
+    hints: Hints,
+    searches: BTreeMap<Key, Search>,
+    waiting_sends: usize,
+    locate_allowance: u64,
+    locate_time: u64,
+    calls: Slab<Call>,
+    handles: BTreeMap<u64, u32>,
+    outbound: usize,
+    tokens: BTreeMap<u64, (u16, u16)>,
+    next_token: u64,
+    kept: usize,
+    assembling: usize,
+    next_broadcast: u64,
+    spare: Vec<Vec<u8>>,
+}
+
+impl Endpoint {
+    /// A new incarnation of a site. Errors: a field of `config` that cannot be used.
+    pub fn new(config: Config) -> Result<Endpoint, ConfigError> {
+        config.check()?;
+        Ok(Endpoint {
+            now: 0,
+            link: Link::new(&config),
+            timers: Timers::default(),
+            random: config.seed,
+            hello_due: 0,
+            hellos: 0,
+            peers: BTreeMap::new(),
+            hints: Hints::new(config.max_hints),
+            searches: BTreeMap::new(),
+            waiting_sends: 0,
+            locate_allowance: crate::config::SECOND,
+            locate_time: 0,
+            calls: Slab::new(),
+            handles: BTreeMap::new(),
+            outbound: 0,
+            tokens: BTreeMap::new(),
+            next_token: 1,
+            kept: 0,
+            assembling: 0,
+            next_broadcast: 1,
+            spare: Vec::new(),
+            config,
+        })
+    }
+
+    /// Takes one event at time `now` (nanoseconds on any clock that does not go back) and everything whose time has come.
+    pub fn on_event(&mut self, now: u64, event: Event<'_>, site: &mut dyn Site) {
+        self.now = self.now.max(now);
+        match event {
+            Event::Start => {
+                self.hellos = 0;
+                self.hello(site);
+            }
+            Event::Frame(frame) => self.receive(frame, site),
+            Event::Timer => {}
+            Event::Item(item, body) => self.take(item, body, site),
+        }
+        while let Some(due) = self.timers.pop(self.now) {
+            match due {
+                Due::Call(slot) => self.call_timer(slot, site),
+                Due::Search(key) => self.search_timer(key, site),
+                Due::Request(peer, channel) => self.request_timer(peer, channel, site),
+                Due::Sends(peer) => self.sends_timer(peer),
+                Due::Acks(peer) => self.acks_timer(peer, site),
+                Due::Forget(peer) => self.forget_timer(peer, site),
+                Due::Hello => {
+                    self.hello_due = 0;
+                    self.hello(site);
+                }
+            }
+        }
+    }
+
+    /// When [`Event::Timer`] is wanted at the latest; `None`: only when something else happens.
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.timers.next()
+    }
+
+    /// What happened so far.
+    pub fn counters(&self) -> &Counters {
+        &self.link.counters
+    }
+
+    /// What it was made of.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// How full the tables are.
+    pub fn sizes(&self) -> Sizes {
+        Sizes {
+            calls: self.calls.len() as u64,
+            outbound_bytes: self.outbound as u64,
+            searches: self.searches.len() as u64,
+            waiting_sends: self.waiting_sends as u64,
+            hints: self.hints.len() as u64,
+            peers: self.peers.len() as u64,
+            server_channels: self
+                .peers
+                .values()
+                .map(|peer| peer.serving.len() as u64)
+                .sum(),
+            serving: self.tokens.len() as u64,
+            kept_bytes: self.kept as u64,
+            assembly_bytes: self.assembling as u64,
+            timers: self.timers.len() as u64,
+        }
+    }
+
+    fn take(&mut self, item: &KnNetItem, body: &[u8], site: &mut dyn Site) {
+        let body = &body[..body.len().min(K_CMSGSIZEMAX as usize)];
+        match item.kind {
+            NET_SEND => self.take_send(item, body, site),
+            NET_CALL => self.take_call(item, body, site),
+            NET_REPLY => self.take_reply(item, body, site),
+            NET_CANCEL => self.take_cancel(item.handle, site),
+            _ => {}
+        }
+    }
+
+    fn receive(&mut self, bytes: &[u8], site: &mut dyn Site) {
+        self.link.counters.frames_in += 1;
+        let Ok(frame) = frame::parse(bytes) else {
+            self.link.counters.malformed += 1;
+            return;
+        };
+        let header = &frame.header;
+        let from = To {
+            site: header.src_site,
+            incarnation: header.src_incarnation,
+        };
+        if from.site == self.config.site {
+            self.link.counters.own_site_heard += 1;
+            site.notice(Notice::OwnSiteHeard {
+                incarnation: from.incarnation,
+            });
+            return;
+        }
+        let broadcast = header.dst_site == 0;
+        if !broadcast && header.dst_site != self.config.site {
+            self.link.counters.misdirected += 1;
+            return;
+        }
+        if let Some(peer) = self.peers.get_mut(&from.site) {
+            if from.incarnation < peer.incarnation {
+                self.link.counters.dead_incarnation += 1;
+                return;
+            }
+            if from.incarnation > peer.incarnation {
+                self.peer_rebooted(from, site);
+            }
+            if let Some(peer) = self.peers.get_mut(&from.site) {
+                peer.mtu = header.mtu;
+            }
+        }
+        let to_anyone = matches!(frame.payload, Payload::Locate { .. } | Payload::Hello);
+        if broadcast {
+            match frame.payload {
+                Payload::Send(data) => self.on_send(from, header, &data, true, site),
+                Payload::Locate {
+                    ui,
+                    co_target,
+                    nonce,
+                } => self.on_locate(from, ui, co_target, nonce, true, site),
+                Payload::Hello => {}
+                _ => self.link.counters.malformed += 1,
+            }
+            return;
+        }
+        if header.dst_incarnation != self.config.incarnation
+            && !(to_anyone && header.dst_incarnation == 0)
+        {
+            self.link.counters.dead_incarnation += 1;
+            self.refuse_incarnation(from, header, &frame.payload, site);
+            return;
+        }
+        match frame.payload {
+            Payload::Request(data) => self.on_request(from, header, &data, site),
+            Payload::Send(data) => self.on_send(from, header, &data, false, site),
+            Payload::Reply(reply) => self.on_reply(from, &reply, site),
+            Payload::Ack(acks) => self.on_acks(from, acks),
+            Payload::Progress(txn) => self.on_progress(from, txn),
+            Payload::Probe(txn) => self.on_probe(from, txn, None, site),
+            Payload::Missing {
+                txn,
+                of: Of::Request,
+                received,
+            } => self.on_missing(from, txn, received, site),
+            Payload::Missing {
+                txn,
+                of: Of::Reply,
+                received,
+            } => self.on_probe(from, txn, Some(received), site),
+            Payload::Missing { of: Of::Send, .. } => {}
+            Payload::Nack(nack) => self.on_nack(from, &nack, site),
+            Payload::Cancel(txn) => self.on_cancel(from, txn, site),
+            Payload::Cancelled(txn) => self.on_cancelled(from, txn, site),
+            Payload::Locate {
+                ui,
+                co_target,
+                nonce,
+            } => self.on_locate(from, ui, co_target, nonce, false, site),
+            Payload::Here {
+                ui,
+                co_target,
+                nonce,
+                port_epoch,
+            } => {
+                self.on_here(
+                    from,
+                    header,
+                    Key::of_search(ui, co_target),
+                    nonce,
+                    port_epoch,
+                    site,
+                );
+            }
+            Payload::NotHere {
+                ui,
+                co_target,
+                nonce,
+            } => self.on_not_here(from, Key::of_search(ui, co_target), nonce, site),
+            Payload::Hello => {}
+        }
+    }
+
+    /// A frame that means an earlier incarnation of this site: its sender must learn that (SS-045).
+    fn refuse_incarnation(
+        &mut self,
+        from: To,
+        header: &Header,
+        payload: &Payload<'_>,
+        site: &mut dyn Site,
+    ) {
+        if header.dst_incarnation == 0 || header.dst_incarnation > self.config.incarnation {
+            return;
+        }
+        let (txn, of) = match payload {
+            Payload::Request(data) => (data.txn, Of::Request),
+            Payload::Send(data) => (data.txn, Of::Send),
+            Payload::Probe(txn)
+            | Payload::Cancel(txn)
+            | Payload::Missing {
+                txn, of: Of::Reply, ..
+            } => (*txn, Of::Request),
+            _ => return,
+        };
+        let (target, co_target) = (KnUniqueId::NULL, KnUniqueId::NULL);
+        let nack = Nack {
+            txn,
+            of,
+            reason: Reason::Rebooted,
+            result: 0,
+            target,
+            co_target,
+            hint: (0, 0, 0),
+        };
+        self.link.transmit(from, &Payload::Nack(nack), site);
+    }
+
+    fn hello(&mut self, site: &mut dyn Site) {
+        self.link.transmit(To::ALL, &Payload::Hello, site);
+        if let Some(gap) = HELLO_GAPS.get(self.hellos) {
+            self.timers
+                .set(&mut self.hello_due, Due::Hello, self.now + gap);
+        }
+        self.hellos += 1;
+    }
+
+    /// The next number of the endpoint's own sequence (splitmix64): not secret, but not to be met by chance.
+    fn nonce(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.random
+            ^ u64::from(self.config.incarnation) << 48
+            ^ u64::from(self.config.site) << 32;
+        z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ z >> 31
+    }
+
+    /// The content of a message: annex, then body.
+    fn content(&mut self, item: &KnNetItem, body: &[u8]) -> Vec<u8> {
+        let mut content = self.spare.pop().unwrap_or_default();
+        if item.annex_size != 0 {
+            content.extend_from_slice(&item.annex);
+        }
+        content.extend_from_slice(body);
+        content
+    }
+
+    fn recycle(&mut self, mut content: Vec<u8>) {
+        if content.capacity() > 0 && content.capacity() <= SPARE.1 && self.spare.len() < SPARE.0 {
+            content.clear();
+            self.spare.push(content);
+        }
+    }
+}
+
+/// Splits content into the annex, which goes into the item, and the body.
+fn split_content<'a>(item: &mut KnNetItem, annex: bool, content: &'a [u8]) -> &'a [u8] {
+    let mut body = content;
+    item.annex_size = 0;
+    if annex && let Some((front, rest)) = content.split_first_chunk::<K_CMSGANNEXSIZE>() {
+        item.annex = *front;
+        item.annex_size = K_CMSGANNEXSIZE as u32;
+        body = rest;
+    }
+    item.body_size = body.len() as u32;
+    body
+}

@@ -1,0 +1,147 @@
+//! Frame layout: Ethernet header, common header, payload.
+//!
+//! One typed description serves both directions: what [`write`] makes, [`parse`] takes apart, and anything else is [`Malformed`].
+//! Numbers are little-endian except in the Ethernet header. The table of the layout is in `docs/protocol.md`.
+
+mod bytes;
+mod payload;
+
+pub use payload::{Acks, Data, KIND_NAMES, Nack, Of, Payload, Piece, Reason, Reply, Txn};
+
+use alloc::vec::Vec;
+use bytes::Reader;
+
+/// EtherType of all frames: the one for local experiments.
+pub const ETHERTYPE: u16 = 0x88B5;
+/// Version of the protocol in every frame.
+pub const VERSION: u8 = 1;
+/// Bytes of the Ethernet header.
+pub const ETHERNET: usize = 14;
+/// Bytes of the common header.
+pub const HEADER: usize = 28;
+/// Bytes of a data frame that are not content: Ethernet header, common header, header of the message.
+pub const DATA_OVERHEAD: usize = ETHERNET + HEADER + payload::DATA_HEADER;
+/// Largest frame in bytes: the largest message in one frame.
+pub const MTU_MAX: usize = DATA_OVERHEAD + crate::fragments::CONTENT_MAX;
+
+/// Flag of a REPLY: the server is short of memory and asks for an acknowledgement at once.
+pub const FLAG_ACK_NOW: u16 = 1 << 0;
+/// Flag of a data frame: the content begins with an annex.
+pub const FLAG_ANNEX: u16 = 1 << 1;
+/// All flags of this version. A frame with another one is refused; bit 15 is kept for sealing.
+const FLAGS: u16 = FLAG_ACK_NOW | FLAG_ANNEX;
+
+/// The common header.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Header {
+    /// `FLAG_…`.
+    pub flags: u16,
+    /// To which site; 0: to all.
+    pub dst_site: u16,
+    /// From which site.
+    pub src_site: u16,
+    /// Incarnation of the destination that the sender means; 0 where none is meant.
+    pub dst_incarnation: u16,
+    /// Incarnation of the sender.
+    pub src_incarnation: u16,
+    /// Counts the sender's frames (the nonce of a sealed frame, later).
+    pub counter: u64,
+    /// Largest frame that the sender takes.
+    pub mtu: u32,
+}
+
+/// A frame taken apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Frame<'a> {
+    /// Common header.
+    pub header: Header,
+    /// The rest.
+    pub payload: Payload<'a>,
+}
+
+/// The bytes are no frame of this protocol, or its parts contradict each other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Malformed;
+
+/// Ethernet address of a site; 0 stands for all sites.
+pub const fn mac(site: u16) -> [u8; 6] {
+    let [high, low] = site.to_be_bytes();
+    if site == 0 {
+        [0xFF; 6]
+    } else {
+        [0x02, 0x43, 0x48, 0x00, high, low]
+    }
+}
+
+/// Writes a whole Ethernet frame into `out`, replacing what was there.
+pub fn write(header: &Header, payload: &Payload<'_>, out: &mut Vec<u8>) {
+    out.clear();
+    out.extend_from_slice(&mac(header.dst_site));
+    out.extend_from_slice(&mac(header.src_site));
+    out.extend_from_slice(&ETHERTYPE.to_be_bytes());
+    out.push(VERSION);
+    out.push(payload.kind());
+    for field in [
+        header.flags | payload.flags(),
+        header.dst_site,
+        header.src_site,
+        header.dst_incarnation,
+        header.src_incarnation,
+    ] {
+        out.extend_from_slice(&field.to_le_bytes());
+    }
+    out.extend_from_slice(&header.counter.to_le_bytes());
+    let length_at = out.len();
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&header.mtu.to_le_bytes()[..4]);
+    payload.write(out);
+    let length = (out.len() - ETHERNET - HEADER) as u32;
+    out[length_at..length_at + 4].copy_from_slice(&length.to_le_bytes());
+}
+
+/// Takes a whole Ethernet frame apart. Bytes after the payload (padding to 60) are ignored.
+pub fn parse(frame: &[u8]) -> Result<Frame<'_>, Malformed> {
+    let (ethernet, rest) = frame.split_at_checked(ETHERNET).ok_or(Malformed)?;
+    if ethernet[12..] != ETHERTYPE.to_be_bytes() {
+        return Err(Malformed);
+    }
+    let mut reader = Reader::new(rest);
+    let (version, kind) = (reader.u8()?, reader.u8()?);
+    let flags = reader.u16()?;
+    let header = Header {
+        flags,
+        dst_site: reader.u16()?,
+        src_site: reader.u16()?,
+        dst_incarnation: reader.u16()?,
+        src_incarnation: reader.u16()?,
+        counter: reader.u64()?,
+        mtu: 0,
+    };
+    let length = reader.u32()? as usize;
+    let header = Header {
+        mtu: reader.u32()?,
+        ..header
+    };
+    let sites = 1..=chorus_abi::SITE_MAX;
+    let well_formed = version == VERSION
+        && flags & !FLAGS == 0
+        && sites.contains(&header.src_site)
+        && (header.dst_site == 0 || sites.contains(&header.dst_site))
+        && header.src_incarnation != 0
+        && ethernet[..6] == mac(header.dst_site)
+        && ethernet[6..12] == mac(header.src_site);
+    if !well_formed {
+        return Err(Malformed);
+    }
+    let payload = Payload::parse(kind, &header, reader.take(length)?)?;
+    Ok(Frame {
+        header: Header {
+            flags: flags & !payload.flags(),
+            ..header
+        },
+        payload,
+    })
+}
+
+#[cfg(test)]
+mod tests;
