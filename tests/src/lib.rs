@@ -1,1 +1,3 @@
-//! Tests that need more than one crate.
+//! Tests that need more than one crate, and what they are made of.
+
+pub mod sim;

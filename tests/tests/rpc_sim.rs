@@ -1,0 +1,103 @@
+//! Calls between sites under faults: 10^5 and more in each run of these tests.
+
+use chorus_tests::sim::network::Faults;
+use chorus_tests::sim::workload::{Mix, run};
+
+/// Everything at once, except crashes.
+const BUSY: Mix = Mix {
+    big: 20,
+    slow: 3,
+    leave: 20,
+    group: 200,
+    nowhere: 2,
+    replace: 3,
+    ..Mix::CALM
+};
+
+#[test]
+fn calm_calls_all_succeed() {
+    let outcome = run(
+        "calm_calls_all_succeed",
+        1,
+        Mix {
+            calls: 10_000,
+            ..Mix::CALM
+        },
+    );
+    assert_eq!(outcome.replied, outcome.calls);
+}
+
+#[test]
+fn ss_041_loss_duplication_reordering_all_succeed_once() {
+    let mix = Mix {
+        calls: 40_000,
+        sites: 2,
+        concurrent: 64,
+        faults: Faults::all(100),
+        ..Mix::CALM
+    };
+    let outcome = run(
+        "ss_041_loss_duplication_reordering_all_succeed_once",
+        41,
+        mix,
+    );
+    assert_eq!(outcome.replied, outcome.calls, "{outcome:?}");
+}
+
+#[test]
+fn ss_052_busy_mix_without_crashes_is_truthful() {
+    for (seed, sites) in [(52, 2), (53, 3), (54, 5)] {
+        let mix = Mix {
+            calls: 8_000,
+            sites,
+            concurrent: 40,
+            faults: Faults::all(50),
+            ..BUSY
+        };
+        let outcome = run("ss_052_busy_mix_without_crashes_is_truthful", seed, mix);
+        assert!(outcome.replied > outcome.calls * 9 / 10, "{outcome:?}");
+    }
+}
+
+#[test]
+fn ss_043_045_047_crashes_and_restarts_keep_at_most_once() {
+    for (seed, sites) in [(43, 2), (45, 3), (47, 3), (48, 8)] {
+        let mix = Mix {
+            calls: 8_000,
+            sites,
+            concurrent: 40,
+            faults: Faults::all(30),
+            crash: 5,
+            ..BUSY
+        };
+        let outcome = run(
+            "ss_043_045_047_crashes_and_restarts_keep_at_most_once",
+            seed,
+            mix,
+        );
+        assert!(
+            outcome.replied > outcome.calls / 2 && outcome.unknown > 0,
+            "{outcome:?}"
+        );
+    }
+}
+
+#[test]
+fn many_short_runs_of_many_seeds() {
+    for seed in 0..60 {
+        let faults = Faults {
+            late: 50_000_000,
+            ..Faults::all(seed % 4 * 60)
+        };
+        let mix = Mix {
+            calls: 200,
+            sites: 2 + (seed % 3) as u16,
+            concurrent: 20,
+            faults,
+            crash: seed % 3 * 10,
+            big: 100,
+            ..BUSY
+        };
+        run("many_short_runs_of_many_seeds", 1000 + seed, mix);
+    }
+}
