@@ -8,13 +8,24 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::{HostError, Missing};
 
+mod assets;
+mod initramfs;
 pub mod inner;
+mod link;
+mod mux;
+mod outer;
+mod qemu;
+mod sockets;
+
+pub(crate) use assets::{kernel, qemu as qemu_program};
 
 /// Environment variable that is set inside the emulated host; see [`super::inside`].
 pub const INSIDE: &str = "CHORUS_INSIDE";
@@ -52,14 +63,44 @@ pub struct Job {
     pub deterministic: bool,
     /// Limit on the whole run. Default: none.
     pub timeout: Option<Duration>,
-    /// Memory of the emulated machine in MiB. Default: `CHORUS_EMULATED_MEM`, else 1024.
+    /// Memory of the emulated machine in MiB. Default: `CHORUS_EMULATED_MEM`, which wins over this, else 1024.
     pub memory_mib: Option<u64>,
+    /// Processors of the emulated machine, 1 to 4; a deterministic one has one. Default: 2. They share one thread of this
+    /// machine, so more of them bring no speed.
+    pub processors: Option<u32>,
+}
+
+/// Environment variable with the memory of the emulated machine: `1536`, `1536M` or `2G`.
+pub const MEMORY: &str = "CHORUS_EMULATED_MEM";
+
+impl Job {
+    fn memory(&self) -> Result<u64, HostError> {
+        let Some(text) = std::env::var_os(MEMORY).filter(|text| !text.is_empty()) else {
+            return Ok(self.memory_mib.unwrap_or(1024));
+        };
+        let wrong =
+            || std::io::Error::other(format!("{} is not a size from 256M to 64G", text.display()));
+        let size = text
+            .to_str()
+            .and_then(mebibytes)
+            .filter(|size| (256..=65536).contains(size));
+        size.ok_or_else(wrong)
+            .map_err(HostError::doing(format!("reading {MEMORY}")))
+    }
+}
+
+fn mebibytes(text: &str) -> Option<u64> {
+    let (digits, factor) = match text.strip_suffix(['G', 'g']) {
+        Some(digits) => (digits, 1024),
+        None => (text.strip_suffix(['M', 'm']).unwrap_or(text), 1),
+    };
+    digits.parse::<u64>().ok()?.checked_mul(factor)
 }
 
 /// What is missing on this machine for the emulated host; empty when it can start.
 #[must_use]
 pub fn missing() -> Vec<Missing> {
-    Vec::new()
+    assets::missing()
 }
 
 /// Runs `job` in a fresh emulated host, with its output on this process' output, until it ends.
@@ -70,8 +111,18 @@ pub fn missing() -> Vec<Missing> {
 /// # Errors
 /// See [`HostError`]; an exit status that is not 0 is not an error.
 pub fn run(job: &Job) -> Result<std::process::ExitStatus, HostError> {
-    let _ = job;
-    Err(HostError::Missing(missing()))
+    let shown = Arc::new(AtomicBool::new(false));
+    match outer::run(job, &shown) {
+        // An emulator that fails once in a thousand starts is the emulator's fault, and costs a second start. A command
+        // that has printed something is not run twice.
+        Err(HostError::Crashed { how, .. }) if !shown.load(Ordering::Relaxed) => {
+            eprintln!(
+                "chorus: the emulated host crashed before it printed anything ({how}); starting it once more"
+            );
+            outer::run(job, &shown)
+        }
+        result => result,
+    }
 }
 
 /// The exit code that a shell would see for `status`: its code, or 128 and the signal.
@@ -204,9 +255,41 @@ struct Order {
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
     folder: PathBuf,
+    files: Vec<PathBuf>,
     results: Vec<PathBuf>,
     mirrors: Vec<PathBuf>,
-    ports: Vec<u16>,
     stdin: bool,
     deterministic: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
+
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_those_of_a_shell() {
+        assert_eq!(exit_code(ExitStatus::from_raw(0)), 0);
+        assert_eq!(exit_code(ExitStatus::from_raw(6 << 8)), 6);
+        assert_eq!(exit_code(ExitStatus::from_raw(124 << 8)), 124);
+        assert_eq!(exit_code(ExitStatus::from_raw(9)), 137);
+    }
+
+    #[test]
+    fn sizes_are_read_and_nonsense_is_not() {
+        assert_eq!(mebibytes("1536"), Some(1536));
+        assert_eq!(mebibytes("512M"), Some(512));
+        assert_eq!(mebibytes("2G"), Some(2048));
+        assert_eq!(mebibytes("two"), None);
+        assert_eq!(mebibytes("99999999999999999999G"), None);
+    }
+
+    #[test]
+    fn memory_follows_the_cluster_within_bounds() {
+        assert_eq!(memory_for(1, 16), 1024);
+        assert_eq!(memory_for(8, 128), 1536);
+        assert_eq!(memory_for(u64::MAX, 2), 8192);
+    }
 }
