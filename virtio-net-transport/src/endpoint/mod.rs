@@ -1,13 +1,15 @@
 //! One site's end of the protocols: what it is told, what it does, and who is told what.
 //!
-//! The parts share the tables below and each has its file: finding names (`locate`), calls of local clients (`client`), requests of
-//! other sites (`server`), asynchronous messages (`send`), other sites and their incarnations (`peer`). All memory has a bound in
+//! The parts share the tables below and each has its file: finding names (`locate`), calls of local clients (`client`, `answers`),
+//! requests of other sites (`server`, `replies`), asynchronous messages (`send`), other sites and their incarnations (`peer`). All memory has a bound in
 //! [`Config`]; nothing here can panic on any frame.
 
+mod answers;
 mod client;
 mod link;
 mod locate;
 mod peer;
+mod replies;
 mod send;
 mod server;
 

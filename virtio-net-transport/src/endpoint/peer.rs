@@ -152,7 +152,7 @@ impl Endpoint {
             }
             match state {
                 CallState::Sent => self.fail(slot, K_ELINKFAILURE, site),
-                CallState::Cancelling => self.drop_call(slot, site),
+                CallState::Cancelling => self.drop_call(slot),
                 CallState::Queued => self.resolve(slot, site),
                 CallState::Backoff | CallState::Searching => {}
             }

@@ -9,7 +9,7 @@ use super::peer::Meeting;
 use super::{Endpoint, Site, split_content};
 use crate::config::{CHANNELS_MAX, MTU_MIN, SECOND};
 use crate::fragments::Assembly;
-use crate::frame::{Acks, Data, Header, Nack, Of, Payload, Piece, Reason, Reply, Txn};
+use crate::frame::{Data, Header, Nack, Of, Payload, Reason, Txn};
 use crate::timers::Due;
 use alloc::vec::Vec;
 use chorus_abi::error::{K_EFULL, K_ENOMEM, K_EUNKNOWN};
@@ -17,10 +17,10 @@ use chorus_abi::net::{KnNetItem, NET_CALL, NET_CANCEL};
 use chorus_abi::{K_FUNCUMODE, K_FUNCXMODE, KnUniqueId};
 
 /// How often the channels of a peer are looked through for old ones.
-const FORGET_GAP: u64 = 5 * SECOND;
+pub(super) const FORGET_GAP: u64 = 5 * SECOND;
 
 /// What became of a channel's last number.
-enum State {
+pub(super) enum State {
     /// It ended; nothing is kept.
     Ended,
     /// Delivered here; the token under which the Nucleus answers.
@@ -34,29 +34,29 @@ enum State {
 }
 
 /// A reply kept for repetition.
-struct Kept {
-    content: Vec<u8>,
-    annex: bool,
-    result: i32,
+pub(super) struct Kept {
+    pub(super) content: Vec<u8>,
+    pub(super) annex: bool,
+    pub(super) result: i32,
     /// Bytes of a piece; the same at every repetition.
-    size: u32,
+    pub(super) size: u32,
 }
 
 /// A request that is not yet complete.
-struct Incoming {
-    seq: u64,
-    assembly: Assembly,
+pub(super) struct Incoming {
+    pub(super) seq: u64,
+    pub(super) assembly: Assembly,
     /// When its last piece came.
     fresh: u64,
 }
 
 /// One channel of a client site.
 pub(super) struct ServerChannel {
-    last: u64,
-    state: State,
-    incoming: Option<Incoming>,
+    pub(super) last: u64,
+    pub(super) state: State,
+    pub(super) incoming: Option<Incoming>,
     /// When the client last spoke of it.
-    asked: u64,
+    pub(super) asked: u64,
     due: u64,
 }
 
@@ -75,7 +75,7 @@ pub(super) fn item_of(data: &Data<'_>, kind: u32, handle: u64) -> KnNetItem {
 }
 
 impl Endpoint {
-    fn channel(&mut self, peer: u16, channel: u16) -> Option<&mut ServerChannel> {
+    pub(super) fn channel(&mut self, peer: u16, channel: u16) -> Option<&mut ServerChannel> {
         self.peers.get_mut(&peer)?.serving.get_mut(&channel)
     }
 
@@ -332,7 +332,7 @@ impl Endpoint {
     }
 
     #[allow(clippy::too_many_arguments, reason = "the fields of one frame")]
-    fn refuse(
+    pub(super) fn refuse(
         &mut self,
         to: To,
         txn: Txn,
@@ -352,173 +352,6 @@ impl Endpoint {
             hint: (0, 0, 0),
         };
         self.link.transmit(to, &Payload::Nack(nack), site);
-    }
-
-    /// Answers a repetition of the channel's last number. `received`: the pieces of the reply that the client has.
-    fn answer_again(&mut self, to: To, txn: Txn, received: Option<u64>, site: &mut dyn Site) {
-        let Some(peer) = self.peers.get(&to.site) else {
-            return;
-        };
-        let Some(channel) = peer.serving.get(&txn.channel) else {
-            return;
-        };
-        match &channel.state {
-            State::Ended => {}
-            State::Serving(_) => self.link.transmit(to, &Payload::Progress(txn), site),
-            State::Replied(kept) => {
-                // Without word of what arrived, the first piece is enough: the client asks for the others.
-                let received = received.unwrap_or(!1);
-                self.link.counters.retransmissions += self.link.transmit_pieces(
-                    to,
-                    &kept.content,
-                    kept.size,
-                    received,
-                    site,
-                    |piece| reply_frame(txn, kept, false, piece),
-                );
-            }
-            State::Refused(reason, result, target, co_target) => {
-                let (reason, result, target, co_target) = (*reason, *result, *target, *co_target);
-                self.refuse(to, txn, reason, result, target, co_target, site);
-            }
-            State::Gone(reason) => {
-                let reason = *reason;
-                self.refuse(to, txn, reason, 0, KnUniqueId::NULL, KnUniqueId::NULL, site);
-            }
-        }
-    }
-
-    /// PROBE, or MISSING of a reply: the client asks for its transaction.
-    pub(super) fn on_probe(
-        &mut self,
-        from: To,
-        txn: Txn,
-        received: Option<u64>,
-        site: &mut dyn Site,
-    ) {
-        let now = self.now;
-        let floor = self.peers.get(&from.site).map_or(0, |peer| peer.floor);
-        let Some(channel) = self.channel(from.site, txn.channel) else {
-            if txn.seq <= floor {
-                self.refuse(
-                    from,
-                    txn,
-                    Reason::Forgotten,
-                    0,
-                    KnUniqueId::NULL,
-                    KnUniqueId::NULL,
-                    site,
-                );
-            } else {
-                self.link.transmit(
-                    from,
-                    &Payload::Missing {
-                        txn,
-                        of: Of::Request,
-                        received: 0,
-                    },
-                    site,
-                );
-            }
-            return;
-        };
-        if txn.seq < channel.last {
-            self.link.counters.duplicates += 1;
-            return;
-        }
-        channel.asked = now;
-        if txn.seq == channel.last {
-            return self.answer_again(from, txn, received, site);
-        }
-        let have = channel
-            .incoming
-            .as_ref()
-            .filter(|incoming| incoming.seq == txn.seq);
-        let received = have.map_or(0, |incoming| incoming.assembly.received());
-        self.link.transmit(
-            from,
-            &Payload::Missing {
-                txn,
-                of: Of::Request,
-                received,
-            },
-            site,
-        );
-    }
-
-    /// REPLY from the Nucleus: the request of this token ended.
-    pub(super) fn take_reply(&mut self, item: &KnNetItem, body: &[u8], site: &mut dyn Site) {
-        // A token that is not there was cancelled: the reply is accepted and thrown away.
-        let Some((number, channel_number)) = self.tokens.remove(&item.handle) else {
-            return;
-        };
-        let annex = item.annex_size != 0;
-        let content = self.content(item, body);
-        self.kept += content.len();
-        let now = self.now;
-        let ack_now = self.kept > self.config.max_kept / 2;
-        let Some(peer) = self.peers.get_mut(&number) else {
-            return;
-        };
-        let to = To {
-            site: number,
-            incarnation: peer.incarnation,
-        };
-        let size = self.link.piece_size(peer.mtu);
-        let Some(channel) = peer.serving.get_mut(&channel_number) else {
-            return;
-        };
-        let txn = Txn {
-            channel: channel_number,
-            seq: channel.last,
-        };
-        let kept = Kept {
-            content,
-            annex,
-            result: item.result.min(0),
-            size,
-        };
-        self.link
-            .transmit_pieces(to, &kept.content, size, 0, site, |piece| {
-                reply_frame(txn, &kept, ack_now, piece)
-            });
-        channel.state = State::Replied(kept);
-        channel.asked = now;
-        while self.kept > self.config.max_kept && self.forget_oldest_reply() {}
-    }
-
-    /// Gives up the reply that was kept longest; its client, if it still asks, learns that the outcome is unknown.
-    fn forget_oldest_reply(&mut self) -> bool {
-        let oldest = self
-            .peers
-            .values_mut()
-            .flat_map(|peer| peer.serving.values_mut())
-            .filter(|channel| matches!(&channel.state, State::Replied(kept) if !kept.content.is_empty()))
-            .min_by_key(|channel| channel.asked);
-        let Some(channel) = oldest else { return false };
-        if let State::Replied(kept) =
-            core::mem::replace(&mut channel.state, State::Gone(Reason::Forgotten))
-        {
-            self.kept -= kept.content.len();
-            self.link.counters.forgotten_replies += 1;
-        }
-        true
-    }
-
-    /// ACK: these replies arrived.
-    pub(super) fn on_acks(&mut self, from: To, acks: Acks<'_>) {
-        for txn in acks.iter() {
-            let Some(channel) = self.channel(from.site, txn.channel) else {
-                continue;
-            };
-            if channel.last != txn.seq || !matches!(channel.state, State::Replied(_)) {
-                continue;
-            }
-            if let State::Replied(kept) = core::mem::replace(&mut channel.state, State::Ended) {
-                self.kept -= kept.content.len();
-                self.recycle(kept.content);
-            }
-        }
     }
 
     /// CANCEL: the client left. What was not delivered never will be.
@@ -560,7 +393,7 @@ impl Endpoint {
     }
 
     /// Ends whatever the channel's last number was about.
-    fn retire(&mut self, number: u16, channel_number: u16, site: &mut dyn Site) {
+    pub(super) fn retire(&mut self, number: u16, channel_number: u16, site: &mut dyn Site) {
         self.take_incoming(number, channel_number);
         let Some(channel) = self.channel(number, channel_number) else {
             return;
@@ -569,7 +402,7 @@ impl Endpoint {
         self.end_state(state, site);
     }
 
-    fn end_state(&mut self, state: State, site: &mut dyn Site) {
+    pub(super) fn end_state(&mut self, state: State, site: &mut dyn Site) {
         match state {
             State::Serving(token) => {
                 self.tokens.remove(&token);
@@ -605,56 +438,4 @@ impl Endpoint {
         }
         self.end_state(channel.state, site);
     }
-
-    /// Looks for orphans, and for channels that are forgotten now.
-    pub(super) fn forget_timer(&mut self, number: u16, site: &mut dyn Site) {
-        let (now, orphan, remember) = (self.now, self.config.orphan, self.config.remember);
-        let Some(peer) = self.peers.get_mut(&number) else {
-            return;
-        };
-        peer.forget_due = 0;
-        let mut orphans = Vec::new();
-        let mut old = Vec::new();
-        for (&channel_number, channel) in &peer.serving {
-            let quiet = now.saturating_sub(channel.asked);
-            if matches!(channel.state, State::Serving(_)) {
-                if quiet >= orphan {
-                    orphans.push(channel_number);
-                }
-            } else if quiet >= remember && channel.incoming.is_none() {
-                old.push(channel_number);
-            }
-        }
-        for channel_number in orphans {
-            self.retire(number, channel_number, site);
-            if let Some(channel) = self.channel(number, channel_number) {
-                channel.state = State::Gone(Reason::Forgotten);
-            }
-        }
-        for channel_number in old {
-            let Some(peer) = self.peers.get_mut(&number) else {
-                return;
-            };
-            if let Some(channel) = peer.serving.remove(&channel_number) {
-                peer.floor = peer.floor.max(channel.last);
-                self.end_state(channel.state, site);
-            }
-        }
-        if let Some(peer) = self.peers.get_mut(&number)
-            && !peer.serving.is_empty()
-        {
-            self.timers
-                .set(&mut peer.forget_due, Due::Forget(number), now + FORGET_GAP);
-        }
-    }
-}
-
-fn reply_frame<'a>(txn: Txn, kept: &Kept, ack_now: bool, piece: Piece<'a>) -> Payload<'a> {
-    Payload::Reply(Reply {
-        txn,
-        piece,
-        annex: kept.annex,
-        ack_now,
-        result: kept.result,
-    })
 }

@@ -372,7 +372,7 @@ impl<'a> Payload<'a> {
         match self {
             Payload::Request(data) | Payload::Send(data) => u16::from(data.annex) * FLAG_ANNEX,
             Payload::Reply(reply) => {
-                u16::from(reply.annex) * FLAG_ANNEX | u16::from(reply.ack_now) * FLAG_ACK_NOW
+                (u16::from(reply.annex) * FLAG_ANNEX) | (u16::from(reply.ack_now) * FLAG_ACK_NOW)
             }
             _ => 0,
         }
