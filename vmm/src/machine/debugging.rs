@@ -1,0 +1,288 @@
+//! A site as the debugger's inferior.
+//!
+//! A vCPU that meets a breakpoint notes why, asks all vCPUs of the site to pause, and pauses; the descriptor that the debugger waits on becomes readable.
+
+use super::site::{Shared, any_running, lock};
+use super::vcpu::Order;
+use crate::debug::inferior::{
+    Cause, DebugRegisters, Error, ExceptionFrame, Inferior, Motion, RSP, Registers,
+};
+use kvm_bindings::{
+    KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW_BP, KVM_GUESTDBG_USE_SW_BP,
+    kvm_guest_debug, kvm_regs, kvm_sregs,
+};
+use kvm_ioctls::VcpuFd;
+use std::collections::VecDeque;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use vm_memory::{Bytes, GuestAddress};
+use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+
+/// Stops that the vCPUs of a site reported to its debugger.
+pub(super) struct Stops {
+    attached: AtomicBool,
+    queue: Mutex<VecDeque<(usize, Cause)>>,
+    signal: EventFd,
+}
+
+impl Stops {
+    pub(super) fn new() -> std::io::Result<Self> {
+        let signal = EventFd::new(EFD_NONBLOCK)?;
+        Ok(Stops {
+            attached: AtomicBool::new(false),
+            queue: Mutex::default(),
+            signal,
+        })
+    }
+
+    /// A vCPU stops; `false` when no debugger is there, and it goes on.
+    pub(super) fn stop(&self, shared: &Shared, vcpu: usize, cause: Cause) -> bool {
+        if !self.attached.load(Ordering::Acquire) {
+            return false;
+        }
+        for (index, other) in shared.vcpus.iter().enumerate() {
+            other.order(Order::Pause);
+            if index != vcpu {
+                shared.kick(index);
+            }
+        }
+        lock(&self.queue).push_back((vcpu, cause));
+        let _ = self.signal.write(1);
+        true
+    }
+
+    /// The site has ended.
+    pub(super) fn ended(&self, code: u8) {
+        lock(&self.queue).push_back((0, Cause::Ended(code)));
+        let _ = self.signal.write(1);
+    }
+}
+
+/// What a debug exit's DR6 says.
+pub(super) fn cause(dr6: u64) -> Cause {
+    match dr6 {
+        _ if dr6 & 0xf != 0 => Cause::DebugRegister((dr6 & 0xf) as u8),
+        _ if dr6 & 1 << 14 != 0 => Cause::Step,
+        _ => Cause::BreakpointExit,
+    }
+}
+
+/// A site in the debugger's hands.
+pub struct Debuggee(Arc<Shared>);
+
+impl Debuggee {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        shared.debugger.attached.store(true, Ordering::Release);
+        Debuggee(shared)
+    }
+
+    fn ask<T: Send + 'static>(
+        &self,
+        vcpu: usize,
+        what: impl FnOnce(&mut VcpuFd) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let control = self
+            .0
+            .vcpus
+            .get(vcpu)
+            .ok_or_else(|| format!("there is no vCPU {vcpu}"))?;
+        control
+            .ask(what)
+            .ok_or_else(|| format!("vCPU {vcpu} is not stopped, or has ended"))
+    }
+}
+
+impl Drop for Debuggee {
+    fn drop(&mut self) {
+        self.0.debugger.attached.store(false, Ordering::Release);
+    }
+}
+
+fn said(error: kvm_ioctls::Error) -> Error {
+    error.to_string()
+}
+
+/// Registers of a vCPU of the calling thread.
+pub(super) fn registers_of(vcpu: &VcpuFd) -> Result<Registers, Error> {
+    let regs = vcpu.get_regs().map_err(said)?;
+    let sregs = vcpu.get_sregs().map_err(said)?;
+    let r = &regs;
+    Ok(Registers {
+        general: [
+            r.rax, r.rbx, r.rcx, r.rdx, r.rsi, r.rdi, r.rbp, r.rsp, r.r8, r.r9, r.r10, r.r11,
+            r.r12, r.r13, r.r14, r.r15,
+        ],
+        rip: r.rip,
+        rflags: r.rflags,
+        selectors: [sregs.cs, sregs.ss, sregs.ds, sregs.es, sregs.fs, sregs.gs]
+            .map(|segment| segment.selector),
+        fs_base: sregs.fs.base,
+        gs_base: sregs.gs.base,
+        cr0: sregs.cr0,
+        cr2: sregs.cr2,
+        cr3: sregs.cr3,
+        cr4: sregs.cr4,
+        efer: sregs.efer,
+    })
+}
+
+fn kvm_registers(registers: &Registers) -> kvm_regs {
+    let [
+        rax,
+        rbx,
+        rcx,
+        rdx,
+        rsi,
+        rdi,
+        rbp,
+        rsp,
+        r8,
+        r9,
+        r10,
+        r11,
+        r12,
+        r13,
+        r14,
+        r15,
+    ] = registers.general;
+    let (rip, rflags) = (registers.rip, registers.rflags);
+    kvm_regs {
+        rax,
+        rbx,
+        rcx,
+        rdx,
+        rsi,
+        rdi,
+        rsp,
+        rbp,
+        r8,
+        r9,
+        r10,
+        r11,
+        r12,
+        r13,
+        r14,
+        r15,
+        rip,
+        rflags,
+    }
+}
+
+/// Gives cs and ss what the exception had pushed: selectors, and the privilege that is in them.
+fn leave(sregs: &mut kvm_sregs, frame: &ExceptionFrame) {
+    let privilege = (frame.cs & 3) as u8;
+    sregs.cs.selector = frame.cs as u16;
+    sregs.cs.dpl = privilege;
+    sregs.ss.selector = frame.ss as u16;
+    sregs.ss.dpl = privilege;
+}
+
+impl Inferior for Debuggee {
+    fn vcpus(&self) -> usize {
+        self.0.vcpus.len()
+    }
+
+    fn stop(&mut self) -> Result<(), Error> {
+        if self.0.pause() {
+            Ok(())
+        } else {
+            Err(format!("{} has ended", self.0.name))
+        }
+    }
+
+    fn resume(
+        &mut self,
+        motions: &[Motion],
+        registers: DebugRegisters,
+        breakpoint_exits: bool,
+    ) -> Result<(), Error> {
+        for (index, motion) in motions.iter().enumerate() {
+            let mut debug = kvm_guest_debug {
+                control: KVM_GUESTDBG_ENABLE,
+                ..Default::default()
+            };
+            if breakpoint_exits {
+                debug.control |= KVM_GUESTDBG_USE_SW_BP;
+            }
+            if *motion == Motion::Step {
+                debug.control |= KVM_GUESTDBG_SINGLESTEP;
+            }
+            if registers.control & 0xff != 0 {
+                debug.control |= KVM_GUESTDBG_USE_HW_BP;
+                debug.arch.debugreg[..4].copy_from_slice(&registers.address);
+                debug.arch.debugreg[7] = registers.control;
+            }
+            if debug.control == KVM_GUESTDBG_ENABLE {
+                debug.control = 0;
+            }
+            self.ask(index, move |vcpu| vcpu.set_guest_debug(&debug))?
+                .map_err(said)?;
+        }
+        for (control, motion) in self.0.vcpus.iter().zip(motions) {
+            if *motion != Motion::Hold {
+                control.order(Order::Run);
+            }
+        }
+        Ok(())
+    }
+
+    fn poll(&mut self) -> Result<Option<(usize, Cause)>, Error> {
+        let Some((vcpu, cause)) = lock(&self.0.debugger.queue).pop_front() else {
+            let _ = self.0.debugger.signal.read();
+            // A stop between the look and the read must not be slept over.
+            if !lock(&self.0.debugger.queue).is_empty() {
+                let _ = self.0.debugger.signal.write(1);
+            }
+            return Ok(None);
+        };
+        if !matches!(cause, Cause::Ended(_)) {
+            self.0.pause();
+            debug_assert!(!any_running(&self.0));
+        }
+        Ok(Some((vcpu, cause)))
+    }
+
+    fn signal(&self) -> Option<BorrowedFd<'_>> {
+        // SAFETY: the descriptor is owned by the site's shared part, which `self` keeps alive as long as the borrow.
+        Some(unsafe { BorrowedFd::borrow_raw(self.0.debugger.signal.as_raw_fd()) })
+    }
+
+    fn registers(&mut self, vcpu: usize) -> Result<Registers, Error> {
+        self.ask(vcpu, |vcpu| registers_of(vcpu))?
+    }
+
+    fn set_registers(&mut self, vcpu: usize, registers: &Registers) -> Result<(), Error> {
+        let registers = kvm_registers(registers);
+        self.ask(vcpu, move |vcpu| vcpu.set_regs(&registers))?
+            .map_err(said)
+    }
+
+    fn leave_exception(&mut self, vcpu: usize, frame: &ExceptionFrame) -> Result<(), Error> {
+        let frame = *frame;
+        self.ask(vcpu, move |vcpu| -> Result<(), Error> {
+            let mut registers = registers_of(vcpu)?;
+            registers.rip = frame.rip;
+            registers.rflags = frame.rflags;
+            registers.general[RSP] = frame.rsp;
+            let mut sregs = vcpu.get_sregs().map_err(said)?;
+            leave(&mut sregs, &frame);
+            vcpu.set_sregs(&sregs).map_err(said)?;
+            vcpu.set_regs(&kvm_registers(&registers)).map_err(said)
+        })?
+    }
+
+    fn read_physical(&mut self, address: u64, bytes: &mut [u8]) -> Result<(), Error> {
+        self.0
+            .memory
+            .read_slice(bytes, GuestAddress(address))
+            .map_err(|error| error.to_string())
+    }
+
+    fn write_physical(&mut self, address: u64, bytes: &[u8]) -> Result<(), Error> {
+        self.0
+            .memory
+            .write_slice(bytes, GuestAddress(address))
+            .map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,331 @@
+//! A vCPU's thread: what it is asked to do, and its loop through `KVM_RUN`.
+//!
+//! The thread is running, paused or finished. Between two runs it looks at what is asked (its *order*); while paused it carries out requests
+//! on its vCPU for others, since only the thread itself may use the vCPU's descriptor without waiting for it.
+
+use super::kick::Mark;
+use kvm_ioctls::{VcpuExit, VcpuFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// What the thread is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Run the guest.
+    Run,
+    /// Stand still.
+    Pause,
+    /// End.
+    Finish,
+}
+
+/// What the thread does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// In the guest, or on the way in or out.
+    Running,
+    /// Standing still; requests are carried out.
+    Paused,
+    /// Ended: nothing will happen any more.
+    Finished,
+}
+
+/// Something to be done with the vCPU by its own thread.
+pub type Request = Box<dyn FnOnce(&mut VcpuFd) + Send>;
+
+struct Inner {
+    order: Order,
+    state: State,
+    requests: Vec<Request>,
+}
+
+/// The part of a vCPU that other threads see.
+pub struct Control {
+    inner: Mutex<Inner>,
+    changed: Condvar,
+    /// Exits by [`Reason`].
+    exits: [AtomicU64; Reason::ALL.len()],
+}
+
+/// Why the guest was left; what counters are kept of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as KVM names them")]
+pub enum Reason {
+    PortOut,
+    PortIn,
+    MemoryWrite,
+    MemoryRead,
+    Halt,
+    Debug,
+    Interrupted,
+    Other,
+}
+
+impl Reason {
+    /// All of them, in order.
+    pub const ALL: [Reason; 8] = [
+        Reason::PortOut,
+        Reason::PortIn,
+        Reason::MemoryWrite,
+        Reason::MemoryRead,
+        Reason::Halt,
+        Reason::Debug,
+        Reason::Interrupted,
+        Reason::Other,
+    ];
+
+    /// Name in lists.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::PortOut => "port-out",
+            Reason::PortIn => "port-in",
+            Reason::MemoryWrite => "mmio-write",
+            Reason::MemoryRead => "mmio-read",
+            Reason::Halt => "halt",
+            Reason::Debug => "debug",
+            Reason::Interrupted => "interrupted",
+            Reason::Other => "other",
+        }
+    }
+}
+
+/// What comes of an exit.
+pub enum Next {
+    /// Run on.
+    Again,
+    /// The site is to end, or to stop for the debugger: look at the order.
+    Look,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        let inner = Inner {
+            order: Order::Run,
+            state: State::Running,
+            requests: Vec::new(),
+        };
+        Control {
+            inner: Mutex::new(inner),
+            changed: Condvar::new(),
+            exits: Default::default(),
+        }
+    }
+}
+
+impl Control {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives an order; `Finish` is never taken back. The thread hears of it at its next look: kick it.
+    pub fn order(&self, order: Order) {
+        let mut inner = self.inner();
+        if inner.order != Order::Finish {
+            inner.order = order;
+        }
+        self.changed.notify_all();
+    }
+
+    /// What the thread does now.
+    pub fn state(&self) -> State {
+        self.inner().state
+    }
+
+    /// Waits until the thread stands still or has ended; kicks it until then. `true` when it is paused.
+    pub fn wait_still(&self, kick: impl Fn()) -> bool {
+        let mut inner = self.inner();
+        while inner.state == State::Running {
+            kick();
+            let again = std::time::Duration::from_millis(20);
+            inner = self
+                .changed
+                .wait_timeout(inner, again)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        inner.state == State::Paused
+    }
+
+    /// Has the paused thread do something with its vCPU and returns the result; `None` when it is not paused.
+    pub fn ask<T: Send + 'static>(
+        &self,
+        what: impl FnOnce(&mut VcpuFd) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (send, receive) = std::sync::mpsc::sync_channel(1);
+        let mut inner = self.inner();
+        if inner.state != State::Paused {
+            return None;
+        }
+        inner.requests.push(Box::new(move |vcpu| {
+            // Whoever asked waits, or has gone: both are well.
+            let _ = send.send(what(vcpu));
+        }));
+        self.changed.notify_all();
+        drop(inner);
+        receive.recv().ok()
+    }
+
+    /// Exits for a reason.
+    pub fn exits(&self, reason: Reason) -> u64 {
+        self.exits[reason as usize].load(Ordering::Relaxed)
+    }
+
+    /// Exits for all reasons.
+    pub fn all_exits(&self) -> u64 {
+        Reason::ALL.iter().map(|&reason| self.exits(reason)).sum()
+    }
+
+    /// Carries out orders until it is to run (`true`) or to end (`false`).
+    fn obey(&self, vcpu: &mut VcpuFd) -> bool {
+        let mut inner = self.inner();
+        loop {
+            let requests = std::mem::take(&mut inner.requests);
+            if !requests.is_empty() {
+                drop(inner);
+                requests.into_iter().for_each(|request| request(vcpu));
+                inner = self.inner();
+                continue;
+            }
+            match inner.order {
+                Order::Run => {
+                    inner.state = State::Running;
+                    return true;
+                }
+                Order::Finish => return false,
+                Order::Pause => {
+                    inner.state = State::Paused;
+                    self.changed.notify_all();
+                    inner = self
+                        .changed
+                        .wait(inner)
+                        .unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+    }
+
+    /// The thread's life: runs the guest as ordered, and gives each exit to `handle`.
+    pub fn live(&self, vcpu: &mut VcpuFd, mut handle: impl FnMut(&mut VcpuFd, Exit) -> Next) {
+        let _ended = Ended(self);
+        let mark = Mark::new(vcpu.get_kvm_run());
+        loop {
+            mark.clear();
+            if !self.obey(vcpu) {
+                return;
+            }
+            loop {
+                let exit = Exit::of(vcpu);
+                self.exits[exit.reason() as usize].fetch_add(1, Ordering::Relaxed);
+                if matches!(exit, Exit::Interrupted) || matches!(handle(vcpu, exit), Next::Look) {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Says that the thread has ended, however it does.
+struct Ended<'a>(&'a Control);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        let mut inner = self.0.inner();
+        inner.state = State::Finished;
+        inner.requests.clear();
+        self.0.changed.notify_all();
+    }
+}
+
+/// An exit, with its data copied out; answers to reads go back through [`answer`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exit {
+    /// Bytes to a port.
+    PortOut(u16, Vec<u8>),
+    /// So many bytes from a port.
+    PortIn(u16, usize),
+    /// Bytes to an address without memory.
+    MemoryWrite(u64, Vec<u8>),
+    /// So many bytes from an address without memory.
+    MemoryRead(u64, usize),
+    /// The guest halted without an interrupt controller.
+    Halt,
+    /// A debug exit: DR6, and the exception number.
+    Debug(u64, u32),
+    /// Kicked.
+    Interrupted,
+    /// Triple fault.
+    Shutdown,
+    /// The processor refused to enter the guest.
+    FailEntry(u64),
+    /// KVM could not go on.
+    InternalError,
+    /// `KVM_RUN` itself failed.
+    Failed(i32),
+    /// Anything else, as KVM's bindings print it.
+    Unexpected(String),
+}
+
+impl Exit {
+    /// Runs the guest until the next exit.
+    fn of(vcpu: &mut VcpuFd) -> Exit {
+        match vcpu.run() {
+            Ok(VcpuExit::IoOut(port, data)) => Exit::PortOut(port, data.to_vec()),
+            Ok(VcpuExit::IoIn(port, data)) => {
+                data.fill(0xff);
+                Exit::PortIn(port, data.len())
+            }
+            Ok(VcpuExit::MmioWrite(address, data)) => Exit::MemoryWrite(address, data.to_vec()),
+            Ok(VcpuExit::MmioRead(address, data)) => {
+                data.fill(0xff);
+                Exit::MemoryRead(address, data.len())
+            }
+            Ok(VcpuExit::Hlt) => Exit::Halt,
+            Ok(VcpuExit::Debug(debug)) => Exit::Debug(debug.dr6, debug.exception),
+            Ok(VcpuExit::Intr) => Exit::Interrupted,
+            Ok(VcpuExit::Shutdown) => Exit::Shutdown,
+            Ok(VcpuExit::FailEntry(reason, _)) => Exit::FailEntry(reason),
+            Ok(VcpuExit::InternalError) => Exit::InternalError,
+            Ok(other) => Exit::Unexpected(format!("{other:?}")),
+            Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => Exit::Interrupted,
+            Err(error) => Exit::Failed(error.errno()),
+        }
+    }
+
+    fn reason(&self) -> Reason {
+        match self {
+            Exit::PortOut(..) => Reason::PortOut,
+            Exit::PortIn(..) => Reason::PortIn,
+            Exit::MemoryWrite(..) => Reason::MemoryWrite,
+            Exit::MemoryRead(..) => Reason::MemoryRead,
+            Exit::Halt => Reason::Halt,
+            Exit::Debug(..) => Reason::Debug,
+            Exit::Interrupted => Reason::Interrupted,
+            _ => Reason::Other,
+        }
+    }
+}
+
+/// Gives the answer to the read that the vCPU has just left the guest for.
+pub fn answer(vcpu: &mut VcpuFd, exit: &Exit, bytes: &[u8]) {
+    let run = vcpu.get_kvm_run();
+    match exit {
+        Exit::MemoryRead(..) => {
+            // SAFETY: the exit just taken was an MMIO one, so this member of the union is the one that KVM wrote.
+            let mmio = unsafe { &mut run.__bindgen_anon_1.mmio };
+            let count = bytes.len().min(mmio.data.len());
+            mmio.data[..count].copy_from_slice(&bytes[..count]);
+        }
+        Exit::PortIn(..) => {
+            // SAFETY: the exit just taken was a port one, so this member of the union is the one that KVM wrote.
+            let io = unsafe { run.__bindgen_anon_1.io };
+            let room = usize::from(io.size).saturating_mul(io.count as usize);
+            let count = bytes.len().min(room);
+            // SAFETY: KVM places the data of a port exit `data_offset` bytes into the mapped run area, `size * count` bytes long.
+            unsafe {
+                let data = (&raw mut *run).cast::<u8>().add(io.data_offset as usize);
+                std::ptr::copy_nonoverlapping(bytes.as_ptr(), data, count);
+            }
+        }
+        _ => {}
+    }
+}
