@@ -1,0 +1,158 @@
+//! The ways into the Nucleus: `syscall`, the stub page of user actors, the entry points of supervisor actors.
+//!
+//! All end in [`nucleus_call`] with a number and six registers. A user actor's stub is in a page that every user space has; a supervisor actor's
+//! is the Nucleus' own code, called directly, without a change of ring or stack.
+
+use crate::{processor, site};
+use chorus_nucleus_core::Outcome;
+use core::arch::global_asm;
+
+global_asm!(
+    r#"
+    .text
+    .balign 16
+    .global call_entry
+call_entry:
+    swapgs
+    movq %rsp, %gs:16
+    movq %gs:8, %rsp
+    pushq %gs:16
+    pushq %r11
+    pushq %rcx
+    subq $8, %rsp
+    pushq %r9
+    pushq %r8
+    pushq %r10
+    pushq %rdx
+    pushq %rsi
+    pushq %rdi
+    movl %eax, %edi
+    movq %rsp, %rsi
+    call nucleus_call
+    addq $56, %rsp
+    popq %rcx
+    popq %r11
+    movq %rcx, %rdx
+    shrq $47, %rdx
+    jnz 1f
+    xorl %esi, %esi
+    xorl %edi, %edi
+    xorl %r8d, %r8d
+    xorl %r9d, %r9d
+    xorl %r10d, %r10d
+    popq %rsp
+    swapgs
+    sysretq
+1:  ud2
+
+    .balign 16
+    .global supervisor_entries
+supervisor_entries:
+    .set number, 0
+    .rept 256
+    .balign 16
+    movl $number, %eax
+    jmp supervisor_common
+    .set number, number + 1
+    .endr
+supervisor_common:
+    cli
+    subq $8, %rsp
+    pushq %r9
+    pushq %r8
+    pushq %rcx
+    pushq %rdx
+    pushq %rsi
+    pushq %rdi
+    movl %eax, %edi
+    movq %rsp, %rsi
+    call nucleus_call
+    addq $56, %rsp
+    sti
+    ret
+
+    .global thread_entry
+thread_entry:
+    call thread_begins
+    popq %rdi
+    testb $3, 8(%rsp)
+    jz 2f
+    swapgs
+2:  xorl %eax, %eax
+    xorl %ecx, %ecx
+    xorl %edx, %edx
+    xorl %ebx, %ebx
+    xorl %ebp, %ebp
+    xorl %esi, %esi
+    xorl %r8d, %r8d
+    xorl %r9d, %r9d
+    xorl %r10d, %r10d
+    xorl %r11d, %r11d
+    xorl %r12d, %r12d
+    xorl %r13d, %r13d
+    xorl %r14d, %r14d
+    xorl %r15d, %r15d
+    iretq
+
+    .global idle_entry
+idle_entry:
+    call thread_begins
+    jmp idle_forever
+"#,
+    options(att_syntax)
+);
+
+unsafe extern "C" {
+    static call_entry: u8;
+    static supervisor_entries: u8;
+}
+
+/// Where `syscall` goes.
+pub fn entry() -> u64 {
+    &raw const call_entry as u64
+}
+
+/// Address of a supervisor actor's entry for a call.
+pub fn supervisor_entry(number: u16) -> u64 {
+    &raw const supervisor_entries as u64 + u64::from(number & 0xff) * 16
+}
+
+/// Content of the stub page: 16 bytes a call.
+pub fn stub_page() -> [u8; 4096] {
+    let mut page = [0xcc; 4096];
+    for (number, stub) in page.chunks_exact_mut(16).enumerate() {
+        // mov eax, number; mov r10, rcx; syscall; ret
+        stub[..11].copy_from_slice(&[
+            0xb8,
+            number as u8,
+            0,
+            0,
+            0,
+            0x49,
+            0x89,
+            0xca,
+            0x0f,
+            0x05,
+            0xc3,
+        ]);
+    }
+    page
+}
+
+/// A call of the thread that runs on this processor; its result for `eax`.
+#[unsafe(no_mangle)]
+pub extern "C" fn nucleus_call(number: u32, arguments: &[u64; 6]) -> i32 {
+    let nucleus = site::enter();
+    let result = match nucleus.call(processor::this().index, number as usize, arguments) {
+        Outcome::Done(result) => {
+            site::settle(nucleus);
+            result
+        }
+        Outcome::Blocked => {
+            site::settle(nucleus);
+            nucleus.result(processor::this().index)
+        }
+    };
+    site::leave();
+    result
+}

@@ -1,0 +1,167 @@
+//! The words of the kernel command line (docs/plan.md, "Boot").
+//!
+//! A word that is not understood is ignored: other VMMs put words of their own there.
+
+/// Most devices that are looked at.
+pub const DEVICES_MAX: usize = 32;
+
+/// How much is logged.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Log {
+    /// Only what failed.
+    Quiet,
+    /// What people want to know.
+    Normal,
+    /// Everything.
+    Debug,
+}
+
+/// A virtio-mmio device as announced.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Announced {
+    /// Physical address of its registers.
+    pub base: u64,
+    /// Bytes of its registers.
+    pub size: u64,
+    /// Interrupt number.
+    pub irq: u32,
+}
+
+/// What the command line says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CommandLine {
+    /// Number of the site.
+    pub site: u16,
+    /// Sites configured.
+    pub sites: u16,
+    /// Processors.
+    pub vcpus: usize,
+    /// Incarnation.
+    pub epoch: u16,
+    /// Seed of the random source.
+    pub seed: Option<u64>,
+    /// Clock of the time-stamp counter.
+    pub tsc_khz: Option<u64>,
+    /// All processors come through the 64-bit door.
+    pub direct: bool,
+    /// Device interrupts come as messages.
+    pub msi: bool,
+    /// How much is logged.
+    pub log: Log,
+    /// Devices.
+    pub devices: [Announced; DEVICES_MAX],
+    /// How many of them.
+    pub device_count: usize,
+}
+
+fn number(text: &str) -> Option<u64> {
+    match text.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+fn size(text: &str) -> Option<u64> {
+    for (suffix, shift) in [("K", 10), ("k", 10), ("M", 20), ("m", 20)] {
+        if let Some(digits) = text.strip_suffix(suffix) {
+            return number(digits)?.checked_mul(1 << shift);
+        }
+    }
+    number(text)
+}
+
+fn device(text: &str) -> Option<Announced> {
+    let (bytes, rest) = text.split_once('@')?;
+    let mut fields = rest.split(':');
+    let device = Announced {
+        size: size(bytes)?,
+        base: number(fields.next()?)?,
+        irq: u32::try_from(number(fields.next()?)?).ok()?,
+    };
+    (device.size > 0 && device.irq < 64).then_some(device)
+}
+
+/// Reads the line. Numbers out of range count as absent.
+pub fn parse(line: &str) -> CommandLine {
+    let mut result = CommandLine {
+        site: 1,
+        sites: 1,
+        vcpus: 1,
+        epoch: 1,
+        seed: None,
+        tsc_khz: None,
+        direct: false,
+        msi: false,
+        log: Log::Normal,
+        devices: [Announced::default(); DEVICES_MAX],
+        device_count: 0,
+    };
+    let within = |text: &str, range: core::ops::RangeInclusive<u64>| {
+        number(text).filter(|value| range.contains(value))
+    };
+    for word in line.split_ascii_whitespace() {
+        let (key, value) = word.split_once('=').unwrap_or((word, ""));
+        match key {
+            "chorus.site" => {
+                result.site = within(value, 1..=8190).map_or(result.site, |n| n as u16)
+            }
+            "chorus.sites" => {
+                result.sites = within(value, 1..=8190).map_or(result.sites, |n| n as u16)
+            }
+            "chorus.vcpus" => {
+                result.vcpus = within(value, 1..=64).map_or(result.vcpus, |n| n as usize)
+            }
+            "chorus.epoch" => {
+                result.epoch = within(value, 1..=0x3FFD).map_or(result.epoch, |n| n as u16)
+            }
+            "chorus.seed" => result.seed = u64::from_str_radix(value, 16).ok().or(result.seed),
+            "chorus.tsc_khz" => result.tsc_khz = within(value, 1..=100_000_000).or(result.tsc_khz),
+            "chorus.direct" => result.direct = true,
+            "chorus.msi" => result.msi = true,
+            "chorus.log" if value == "quiet" => result.log = Log::Quiet,
+            "chorus.log" if value == "debug" => result.log = Log::Debug,
+            "virtio_mmio.device" => {
+                if let (Some(found), Some(slot)) =
+                    (device(value), result.devices.get_mut(result.device_count))
+                {
+                    *slot = found;
+                    result.device_count += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_contract_s_words_are_read() {
+        let line = parse(
+            "chorus.site=7 chorus.seed=ff chorus.direct chorus.msi chorus.vcpus=4 virtio_mmio.device=4K@0xd0000000:5 quiet",
+        );
+        assert_eq!(
+            (line.site, line.seed, line.direct, line.msi, line.vcpus),
+            (7, Some(255), true, true, 4)
+        );
+        assert_eq!(
+            &line.devices[..line.device_count],
+            &[Announced {
+                base: 0xd000_0000,
+                size: 4096,
+                irq: 5
+            }]
+        );
+    }
+
+    #[test]
+    fn numbers_out_of_range_and_broken_words_change_nothing() {
+        assert_eq!(
+            parse("chorus.site=8191 chorus.vcpus=0 chorus.epoch=x virtio_mmio.device=4K@:5 = =1"),
+            parse("")
+        );
+    }
+}

@@ -1,0 +1,171 @@
+//! Threads as the processor sees them: a kernel stack with everything on it, and switching from one to another.
+
+use crate::machine::X86;
+use crate::paging::{KBASE, USER_AREA};
+use crate::processor::{self, IDLE, KERNEL_CODE, KERNEL_DATA, USER_CODE, USER_DATA};
+use crate::stacks::Stack;
+use crate::{cpu, fpu};
+use chorus_nucleus_core::machine::{Space, Start};
+use core::sync::atomic::Ordering::Relaxed;
+
+/// A thread that does not run: where its registers are.
+#[derive(Clone, Copy)]
+pub struct Context {
+    /// Stack pointer of `switch_stacks`.
+    pub pointer: u64,
+    /// Space that it runs in.
+    pub space: Space,
+    /// Its kernel stack.
+    pub stack: Stack,
+    /// Where entries from user mode begin.
+    pub top: u64,
+}
+
+unsafe extern "C" {
+    fn thread_entry();
+    fn idle_entry();
+}
+
+/// Saves the callee-saved registers, changes the stack, restores them.
+#[unsafe(naked)]
+unsafe extern "C" fn switch_stacks(save: *mut u64, load: u64) {
+    core::arch::naked_asm!(
+        "push rbp",
+        "push rbx",
+        "push r12",
+        "push r13",
+        "push r14",
+        "push r15",
+        "mov [rdi], rsp",
+        "mov rsp, rsi",
+        "pop r15",
+        "pop r14",
+        "pop r13",
+        "pop r12",
+        "pop rbx",
+        "pop rbp",
+        "ret",
+    )
+}
+
+fn push(pointer: &mut u64, values: &[u64]) {
+    for value in values {
+        *pointer -= 8;
+        // SAFETY: callers give the top of a fresh stack that is larger than what they push.
+        unsafe { (*pointer as *mut u64).write(*value) };
+    }
+}
+
+/// Makes the first frame of a thread on its stack.
+pub fn prepare(stack: Stack, start: Start) -> Context {
+    let top = if start.supervisor {
+        stack.top()
+    } else {
+        stack.top() - fpu::AREA
+    };
+    let mut pointer = top;
+    // An address that no space can map is replaced by one that faults in user mode: `iretq` would fault here.
+    let entry = if !start.supervisor && start.entry >= USER_AREA.1 {
+        0
+    } else {
+        start.entry
+    };
+    if start.supervisor {
+        // As after a call: the return address is a null pointer, and the stack is aligned as the calling convention wants it.
+        push(&mut pointer, &[0, 0, 0]);
+        let stack_pointer = pointer;
+        push(
+            &mut pointer,
+            &[
+                u64::from(KERNEL_DATA),
+                stack_pointer,
+                0x202,
+                u64::from(KERNEL_CODE),
+                entry,
+            ],
+        );
+    } else {
+        // SAFETY: the area above `top` belongs to this stack.
+        unsafe { fpu::clear(top) };
+        push(
+            &mut pointer,
+            &[
+                u64::from(USER_DATA),
+                start.stack,
+                0x202,
+                u64::from(USER_CODE),
+                entry,
+            ],
+        );
+    }
+    push(
+        &mut pointer,
+        &[
+            start.argument,
+            thread_entry as *const () as u64,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+        ],
+    );
+    Context {
+        pointer,
+        space: start.space,
+        stack,
+        top,
+    }
+}
+
+/// Makes the idle context of a processor on a stack of its own.
+pub fn prepare_idle(stack: Stack) -> u64 {
+    let mut pointer = stack.top();
+    push(
+        &mut pointer,
+        &[0, 0, idle_entry as *const () as u64, 0, 0, 0, 0, 0, 0],
+    );
+    pointer
+}
+
+/// Leaves the current thread (or the idle context) and runs `next`; returns when this one is picked again, perhaps on another processor.
+pub fn switch(machine: &mut X86, next: usize) {
+    let own = processor::this();
+    let current = own.current.get();
+    if current == next {
+        return;
+    }
+    fpu::release();
+    let save = match machine.contexts.get_mut(current) {
+        Some(Some(context)) => &raw mut context.pointer,
+        _ if current == IDLE => own.idle_stack.as_ptr(),
+        // The thread that ran was destroyed: nobody will come back to it.
+        _ => machine.scratch[own.index].get(),
+    };
+    let load = match machine.contexts.get(next) {
+        Some(Some(context)) => {
+            own.set_kernel_stack(context.top);
+            // A supervisor thread runs in any space: the upper half is the same in all.
+            if context.space != Space::SUPERVISOR {
+                let root = machine.root(context.space);
+                if root != own.root.load(Relaxed) {
+                    own.root.store(root, Relaxed);
+                    // SAFETY: the tables of a live space; the Nucleus is mapped in all alike.
+                    unsafe { cpu::set_cr3(root) };
+                }
+            }
+            context.pointer
+        }
+        _ => own.idle_stack.get(),
+    };
+    own.current
+        .set(if machine.contexts.get(next).is_some_and(Option::is_some) {
+            next
+        } else {
+            IDLE
+        });
+    debug_assert!(load >= crate::paging::STACKS && load < KBASE);
+    // SAFETY: `load` was made by `prepare`, `prepare_idle` or an earlier switch, and its owner runs nowhere: the lock is held.
+    unsafe { switch_stacks(save, load) };
+}

@@ -1,0 +1,471 @@
+//! The x86-64 implementation of [`Machine`]: what the Nucleus asks for, done with frames, tables, stacks and the APIC.
+//!
+//! Memory of actors is reached by walking their tables and going through the direct map, so that no access of the Nucleus can fault.
+
+use crate::command_line::Log;
+use crate::context::{self, Context};
+use crate::frames::Frames;
+use crate::paging::{
+    self, DIRECT, GLOBAL, NO_EXECUTE, PRESENT, STUB_PAGE, SUPERVISOR_AREA, Tables, UNCACHED, USER,
+    USER_AREA, WRITE,
+};
+use crate::random::Random;
+use crate::serial::say;
+use crate::stacks::{SUPERVISOR_PAGES, Stacks, USER_PAGES};
+use crate::{apic, calls, clock, processor, shootdown};
+use alloc::vec::Vec;
+use chorus_abi::KnDevDesc;
+use chorus_nucleus_core::machine::*;
+use core::cell::UnsafeCell;
+use core::sync::atomic::Ordering::Relaxed;
+
+const PAGE: u64 = 4096;
+
+/// State of the machine, under the site's lock.
+pub struct X86 {
+    pub(crate) frames: Frames,
+    pub(crate) kernel: Tables,
+    pub(crate) spaces: Vec<Option<Tables>>,
+    pub(crate) contexts: Vec<Option<Context>>,
+    pub(crate) stacks: Stacks,
+    pub(crate) random: Random,
+    pub(crate) devices: Vec<KnDevDesc>,
+    pub(crate) stub_page: u64,
+    pub(crate) msi: bool,
+    pub(crate) log: Log,
+    pub(crate) latest: u64,
+    /// Where the stack pointer of a thread that is gone is saved to.
+    pub(crate) scratch: [UnsafeCell<u64>; crate::entry::MAX_CPUS],
+}
+
+fn bytes(frame: Frame, offset: usize) -> *mut u8 {
+    (DIRECT + u64::from(frame.0) * PAGE + offset as u64) as *mut u8
+}
+
+/// Splits a piece of memory at page boundaries.
+fn piece(address: u64, left: usize) -> usize {
+    left.min((PAGE - address % PAGE) as usize)
+}
+
+impl X86 {
+    /// Top-level table of a space.
+    pub fn root(&self, space: Space) -> u64 {
+        self.tables(space)
+            .map_or(self.kernel.root, |tables| tables.root)
+    }
+
+    /// Whether a thread slot holds a thread of user mode.
+    pub fn is_user(&self, thread: usize) -> bool {
+        self.contexts
+            .get(thread)
+            .copied()
+            .flatten()
+            .is_some_and(|context| context.top != context.stack.top())
+    }
+
+    #[inline]
+    fn tables(&self, space: Space) -> Option<Tables> {
+        if space == Space::SUPERVISOR {
+            Some(self.kernel)
+        } else {
+            self.spaces.get(space.0 as usize).copied().flatten()
+        }
+    }
+
+    /// A zeroed page for a table.
+    fn table(frames: &mut Frames) -> Option<u64> {
+        let frame = Frame(frames.allocate()?);
+        // SAFETY: the frame was free, so it is nobody else's.
+        unsafe { bytes(frame, 0).write_bytes(0, PAGE as usize) };
+        Some(u64::from(frame.0) * PAGE)
+    }
+
+    fn insert(
+        &mut self,
+        space: Space,
+        address: u64,
+        physical: u64,
+        flags: u64,
+    ) -> Result<(), NoMemory> {
+        let area = self.space_bounds(space);
+        let tables = self
+            .tables(space)
+            .filter(|_| (area.0..area.1).contains(&address))
+            .ok_or(NoMemory)?;
+        let flags = flags
+            | if space == Space::SUPERVISOR {
+                GLOBAL
+            } else {
+                USER
+            };
+        let frames = &mut self.frames;
+        // SAFETY: the address is in the part of the space that regions use; the Nucleus answers for the frame.
+        unsafe { tables.map(address, physical, flags, PAGE, || Self::table(frames)) }
+            .ok_or(NoMemory)
+    }
+
+    /// Where an actor's byte is, if it may be accessed so: physical address in the direct map.
+    #[inline]
+    fn reach(&self, space: Space, address: u64, write: bool) -> Option<u64> {
+        let inside = if space == Space::SUPERVISOR {
+            // Supervisor threads' variables are on their kernel stacks.
+            (SUPERVISOR_AREA.0..SUPERVISOR_AREA.1).contains(&address)
+                || (paging::STACKS..paging::REGISTERS).contains(&address)
+        } else {
+            address < USER_AREA.1
+        };
+        let (physical, flags) = self.tables(space).filter(|_| inside)?.translate(address)?;
+        (flags & UNCACHED == 0 && (!write || flags & WRITE != 0))
+            .then_some(DIRECT + physical + address % PAGE)
+    }
+
+    fn each_page<E>(
+        &self,
+        space: Space,
+        address: u64,
+        size: usize,
+        write: bool,
+        fault: impl Fn(AccessFault) -> E,
+        mut with: impl FnMut(u64, usize, usize),
+    ) -> Result<(), E> {
+        let mut done = 0;
+        while done < size {
+            let at = address.wrapping_add(done as u64);
+            let Some(direct) = self.reach(space, at, write) else {
+                return Err(fault(AccessFault { address: at, write }));
+            };
+            let count = piece(at, size - done);
+            with(direct, done, count);
+            done += count;
+        }
+        Ok(())
+    }
+}
+
+impl Machine for X86 {
+    fn now(&mut self) -> u64 {
+        self.latest = self.latest.max(clock::now());
+        self.latest
+    }
+
+    fn clock_resolution(&self) -> u64 {
+        (1_000_000 / clock::khz()).max(1)
+    }
+
+    fn set_timer(&mut self, cpu: Cpu, at: Option<u64>) {
+        let Some(processor) = processor::get(cpu) else {
+            return;
+        };
+        processor.wanted.store(at.unwrap_or(u64::MAX), Relaxed);
+        if processor::this().index == cpu {
+            crate::traps::refresh_timer();
+        } else if at.is_some() {
+            self.kick(cpu);
+        }
+    }
+
+    fn kick(&mut self, cpu: Cpu) {
+        if let Some(processor) = processor::get(cpu) {
+            shootdown::SENT.fetch_add(1, Relaxed);
+            apic::send(processor.apic.get(), u32::from(apic::RESCHEDULE));
+        }
+    }
+
+    fn random(&mut self) -> u64 {
+        self.random.next()
+    }
+
+    fn frame_allocate(&mut self) -> Option<Frame> {
+        self.frames.allocate().map(Frame)
+    }
+
+    fn frame_free(&mut self, frame: Frame) {
+        self.frames.release(frame.0);
+    }
+
+    fn frame_zero(&mut self, frame: Frame) {
+        // SAFETY: a frame that the allocator gave out is RAM in the direct map; the Nucleus answers for who uses it. So below.
+        unsafe {
+            bytes(frame, 0)
+                .cast::<u64>()
+                .write_bytes(0, PAGE as usize / 8)
+        };
+    }
+
+    fn frame_read(&mut self, frame: Frame, offset: usize, into: &mut [u8]) {
+        let count = into.len().min((PAGE as usize).saturating_sub(offset));
+        // SAFETY: as `frame_zero`; within the frame by the line above.
+        unsafe { bytes(frame, offset).copy_to(into.as_mut_ptr(), count) };
+    }
+
+    fn frame_write(&mut self, frame: Frame, offset: usize, from: &[u8]) {
+        let count = from.len().min((PAGE as usize).saturating_sub(offset));
+        // SAFETY: as `frame_read`.
+        unsafe { bytes(frame, offset).copy_from(from.as_ptr(), count) };
+    }
+
+    fn frames(&self) -> (u64, u64) {
+        self.frames.counts()
+    }
+
+    fn space_create(&mut self) -> Option<Space> {
+        let slot = self.spaces.iter().skip(1).position(Option::is_none)? + 1;
+        let root = Self::table(&mut self.frames)?;
+        // SAFETY: a fresh page.
+        let tables = unsafe { Tables::new(root) };
+        for index in 256..512 {
+            let entry = self.kernel.top(index);
+            if entry != 0 {
+                // SAFETY: the upper half is the same everywhere.
+                unsafe { tables.set_top(index, entry) };
+            }
+        }
+        let (page, frames) = (self.stub_page, &mut self.frames);
+        // SAFETY: the stub page is for everybody, read-only.
+        if unsafe { tables.map(STUB_PAGE, page, USER, PAGE, || Self::table(frames)) }.is_none() {
+            // SAFETY: nobody uses the space yet.
+            unsafe { tables.destroy(|page| self.frames.release((page / PAGE) as u32)) };
+            return None;
+        }
+        self.spaces[slot] = Some(tables);
+        Some(Space(slot as u16))
+    }
+
+    fn space_destroy(&mut self, space: Space) {
+        if let Some(tables) = self.spaces.get_mut(space.0 as usize).and_then(Option::take) {
+            shootdown::leave(tables.root);
+            // SAFETY: no processor runs in it, and those that had it in force left it.
+            unsafe { tables.destroy(|page| self.frames.release((page / PAGE) as u32)) };
+        }
+    }
+
+    fn space_bounds(&self, space: Space) -> (u64, u64) {
+        if space == Space::SUPERVISOR {
+            SUPERVISOR_AREA
+        } else {
+            USER_AREA
+        }
+    }
+
+    fn map(
+        &mut self,
+        space: Space,
+        address: u64,
+        frame: Frame,
+        protection: Protection,
+    ) -> Result<(), NoMemory> {
+        let flags = match protection {
+            Protection { write: true, .. } => WRITE | NO_EXECUTE,
+            Protection { execute: true, .. } => 0,
+            _ => NO_EXECUTE,
+        };
+        self.insert(space, address, u64::from(frame.0) * PAGE, flags)
+    }
+
+    fn unmap(&mut self, space: Space, address: u64) -> Option<Frame> {
+        let area = self.space_bounds(space);
+        let tables = self
+            .tables(space)
+            .filter(|_| (area.0..area.1).contains(&address))?;
+        let physical = tables.unmap(address)?;
+        shootdown::forget(
+            if space == Space::SUPERVISOR {
+                0
+            } else {
+                tables.root
+            },
+            address,
+        );
+        Some(Frame((physical / PAGE) as u32))
+    }
+
+    fn translate(&mut self, space: Space, address: u64) -> Option<(Frame, Protection)> {
+        let area = self.space_bounds(space);
+        let (physical, flags) = self
+            .tables(space)
+            .filter(|_| (area.0..area.1).contains(&address))?
+            .translate(address)?;
+        let protection = Protection {
+            write: flags & WRITE != 0,
+            execute: flags & NO_EXECUTE == 0,
+        };
+        debug_assert!(flags & PRESENT != 0);
+        Some((Frame((physical / PAGE) as u32), protection))
+    }
+
+    fn read(&mut self, space: Space, address: u64, into: &mut [u8]) -> Result<(), AccessFault> {
+        let to = into.as_mut_ptr();
+        self.each_page(
+            space,
+            address,
+            into.len(),
+            false,
+            |fault| fault,
+            |direct, done, count| {
+                // SAFETY: `reach` gave RAM up to the page's end; `done + count` is within the slice. Overlap is allowed by `copy`. So below.
+                unsafe { (direct as *const u8).copy_to(to.add(done), count) };
+            },
+        )
+    }
+
+    fn write(&mut self, space: Space, address: u64, from: &[u8]) -> Result<(), AccessFault> {
+        self.each_page(
+            space,
+            address,
+            from.len(),
+            true,
+            |fault| fault,
+            |direct, done, count| {
+                // SAFETY: as `read`.
+                unsafe { (direct as *mut u8).copy_from(from.as_ptr().add(done), count) };
+            },
+        )
+    }
+
+    fn copy(
+        &mut self,
+        source: (Space, u64),
+        destination: (Space, u64),
+        size: usize,
+    ) -> Result<(), CopyFault> {
+        let mut done = 0;
+        while done < size {
+            let (from, to) = (
+                source.1.wrapping_add(done as u64),
+                destination.1.wrapping_add(done as u64),
+            );
+            let Some(from_direct) = self.reach(source.0, from, false) else {
+                return Err(CopyFault::Source(AccessFault {
+                    address: from,
+                    write: false,
+                }));
+            };
+            let Some(to_direct) = self.reach(destination.0, to, true) else {
+                return Err(CopyFault::Destination(AccessFault {
+                    address: to,
+                    write: true,
+                }));
+            };
+            let count = piece(from, piece(to, size - done));
+            // SAFETY: as `read`.
+            unsafe { (from_direct as *const u8).copy_to(to_direct as *mut u8, count) };
+            done += count;
+        }
+        Ok(())
+    }
+
+    fn copy_in(
+        &mut self,
+        source: (Space, u64),
+        frame: Frame,
+        offset: usize,
+        size: usize,
+    ) -> Result<(), AccessFault> {
+        let size = size.min((PAGE as usize).saturating_sub(offset));
+        self.each_page(
+            source.0,
+            source.1,
+            size,
+            false,
+            |fault| fault,
+            |direct, done, count| {
+                // SAFETY: as `read` and `frame_write`.
+                unsafe { (direct as *const u8).copy_to(bytes(frame, offset + done), count) };
+            },
+        )
+    }
+
+    fn copy_out(
+        &mut self,
+        frame: Frame,
+        offset: usize,
+        destination: (Space, u64),
+        size: usize,
+    ) -> Result<(), AccessFault> {
+        let size = size.min((PAGE as usize).saturating_sub(offset));
+        self.each_page(
+            destination.0,
+            destination.1,
+            size,
+            true,
+            |fault| fault,
+            |direct, done, count| {
+                // SAFETY: as `read` and `frame_read`.
+                unsafe { (direct as *mut u8).copy_from(bytes(frame, offset + done), count) };
+            },
+        )
+    }
+
+    fn context_create(&mut self, thread: usize, start: Start) -> Result<(), NoMemory> {
+        let pages = if start.supervisor {
+            SUPERVISOR_PAGES
+        } else {
+            USER_PAGES
+        };
+        if self.contexts.get(thread).is_none_or(Option::is_some) {
+            return Err(NoMemory);
+        }
+        let frames = &mut self.frames;
+        let stack = self
+            .stacks
+            .take(self.kernel, pages, || Self::table(frames))
+            .ok_or(NoMemory)?;
+        self.contexts[thread] = Some(context::prepare(stack, start));
+        Ok(())
+    }
+
+    fn context_destroy(&mut self, thread: usize) {
+        if let Some(context) = self.contexts.get_mut(thread).and_then(Option::take) {
+            self.stacks.give(context.stack);
+        }
+    }
+
+    fn call_address(&self, supervisor: bool, number: u16) -> u64 {
+        if supervisor {
+            calls::supervisor_entry(number)
+        } else {
+            STUB_PAGE + u64::from(number & 0xff) * 16
+        }
+    }
+
+    fn log(&mut self, line: &str) {
+        if self.log != Log::Quiet {
+            say!("{line}");
+        }
+    }
+
+    fn device(&self, index: usize) -> Option<KnDevDesc> {
+        self.devices.get(index).copied()
+    }
+
+    fn map_device(&mut self, space: Space, address: u64, physical: u64) -> Result<(), NoMemory> {
+        self.insert(
+            space,
+            address,
+            physical & !(PAGE - 1),
+            WRITE | NO_EXECUTE | UNCACHED,
+        )
+    }
+
+    fn frames_contiguous(&mut self, count: usize) -> Option<Frame> {
+        let first = self.frames.contiguous(count)?;
+        for frame in first..first + count as u32 {
+            self.frame_zero(Frame(frame));
+        }
+        Some(Frame(first))
+    }
+
+    fn enable_interrupt(&mut self, irq: u32) {
+        if !self.msi && irq < 48 {
+            apic::route(irq, processor::get(0).map_or(0, |boot| boot.apic.get()));
+        }
+    }
+
+    fn halt(&mut self, code: u8) {
+        crate::serial::exit(code)
+    }
+
+    fn mark(&mut self, mark: u32) {
+        crate::serial::mark(mark);
+    }
+}

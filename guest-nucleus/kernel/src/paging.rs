@@ -1,0 +1,279 @@
+//! Page tables: the layout of the address space, and walking, mapping and unmapping in it.
+//!
+//! The upper half is the same in every space: its top-level entries are made once at boot and never change. No page is writable and executable,
+//! by any of its addresses: the image's text and constants are read-only in the direct map too.
+
+/// The image is linked at this plus its physical address.
+pub const KBASE: u64 = 0xffff_ffff_8000_0000;
+/// All RAM is mapped from here.
+pub const DIRECT: u64 = 0xffff_8000_0000_0000;
+/// Area of supervisor actors.
+pub const SUPERVISOR_AREA: (u64, u64) = (0xffff_c000_0000_0000, 0xffff_c080_0000_0000);
+/// Area of kernel stacks.
+pub const STACKS: u64 = 0xffff_d000_0000_0000;
+/// Area of device registers that the Nucleus itself uses.
+pub const REGISTERS: u64 = 0xffff_e000_0000_0000;
+/// Area of user actors' regions.
+pub const USER_AREA: (u64, u64) = (0x1_0000, 0x7fff_ffe0_0000);
+/// The page of call stubs in every user space.
+pub const STUB_PAGE: u64 = 0x7fff_fff0_0000;
+
+/// The entry is valid.
+pub const PRESENT: u64 = 1;
+/// Stores are allowed.
+pub const WRITE: u64 = 1 << 1;
+/// User mode may use it.
+pub const USER: u64 = 1 << 2;
+/// Neither cached nor combined.
+pub const UNCACHED: u64 = 1 << 3 | 1 << 4;
+const LARGE: u64 = 1 << 7;
+/// The same in all spaces.
+pub const GLOBAL: u64 = 1 << 8;
+/// No instruction fetches.
+pub const NO_EXECUTE: u64 = 1 << 63;
+const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+
+/// The tables of one space. `window` is where physical memory is seen: [`KBASE`] while booting, then [`DIRECT`].
+#[derive(Clone, Copy)]
+pub struct Tables {
+    /// Physical address of the top-level table.
+    pub root: u64,
+    window: u64,
+}
+
+impl Tables {
+    /// Tables of the running system.
+    ///
+    /// # Safety
+    /// `root` is a top-level table, all of whose tables lie in RAM that nothing else uses.
+    pub const unsafe fn new(root: u64) -> Self {
+        Tables {
+            root,
+            window: DIRECT,
+        }
+    }
+
+    /// Tables while the door's tables are in force.
+    ///
+    /// # Safety
+    /// As [`Tables::new`], below 2 GiB.
+    pub unsafe fn early(root: u64) -> Self {
+        Tables {
+            root,
+            window: KBASE,
+        }
+    }
+
+    fn entry(&self, table: u64, index: u64) -> *mut u64 {
+        (self.window + (table & ADDRESS) + (index & 511) * 8) as *mut u64
+    }
+
+    /// Entry of the top-level table.
+    pub fn top(&self, index: u64) -> u64 {
+        // SAFETY: the table is ours (`new`).
+        unsafe { self.entry(self.root, index).read() }
+    }
+
+    /// Sets an entry of the top-level table.
+    ///
+    /// # Safety
+    /// The entry is right for all who use the space.
+    pub unsafe fn set_top(&self, index: u64, entry: u64) {
+        // SAFETY: the table is ours; the caller answers for the content.
+        unsafe { self.entry(self.root, index).write(entry) }
+    }
+
+    /// The last-level entry for an address, if tables lead to one, and the bytes that it maps.
+    #[inline]
+    fn find(&self, address: u64) -> Option<(*mut u64, u64)> {
+        let mut table = self.root;
+        for shift in [39, 30, 21] {
+            let pointer = self.entry(table, address >> shift);
+            // SAFETY: present entries lead to tables of ours (`new`).
+            let entry = unsafe { pointer.read() };
+            if entry & PRESENT == 0 {
+                return None;
+            }
+            if entry & LARGE != 0 {
+                return Some((pointer, 1 << shift));
+            }
+            table = entry;
+        }
+        Some((self.entry(table, address >> 12), 4096))
+    }
+
+    /// Physical page and flags behind an address.
+    #[inline]
+    pub fn translate(&self, address: u64) -> Option<(u64, u64)> {
+        let (pointer, size) = self.find(address)?;
+        // SAFETY: `find` gives an entry of our tables.
+        let entry = unsafe { pointer.read() };
+        let physical = (entry & ADDRESS & !(size - 1)) + (address & (size - 1) & !4095);
+        (entry & PRESENT != 0).then_some((physical, entry & !ADDRESS))
+    }
+
+    /// Maps one page of `size` 4096 or 2 MiB; `None`: no memory for a table. What was mapped there before is replaced.
+    ///
+    /// # Safety
+    /// The mapping is right for all who use the space. `allocate` gives zeroed pages that nothing else uses.
+    pub unsafe fn map(
+        &self,
+        address: u64,
+        physical: u64,
+        flags: u64,
+        size: u64,
+        mut allocate: impl FnMut() -> Option<u64>,
+    ) -> Option<()> {
+        let mut table = self.root;
+        for shift in [39, 30, 21] {
+            let pointer = self.entry(table, address >> shift);
+            if size == 1 << shift {
+                // SAFETY: an entry of our tables; the caller answers for the content.
+                unsafe { pointer.write(physical | flags | PRESENT | LARGE) };
+                return Some(());
+            }
+            // SAFETY: as above.
+            let mut entry = unsafe { pointer.read() };
+            if entry & PRESENT == 0 {
+                entry = allocate()? | PRESENT | WRITE | flags & USER;
+                // SAFETY: as above.
+                unsafe { pointer.write(entry) };
+            }
+            table = entry;
+        }
+        // SAFETY: as above.
+        unsafe {
+            self.entry(table, address >> 12)
+                .write(physical | flags | PRESENT)
+        };
+        Some(())
+    }
+
+    /// Maps a range, by large pages where it can.
+    ///
+    /// # Safety
+    /// As [`Tables::map`].
+    pub unsafe fn map_range(
+        &self,
+        address: u64,
+        physical: u64,
+        bytes: u64,
+        flags: u64,
+        mut allocate: impl FnMut() -> Option<u64>,
+    ) -> Option<()> {
+        const LARGE_PAGE: u64 = 2 << 20;
+        let mut done = 0;
+        while done < bytes {
+            let large = (address + done) % LARGE_PAGE == 0
+                && (physical + done) % LARGE_PAGE == 0
+                && bytes - done >= LARGE_PAGE;
+            let size = if large { LARGE_PAGE } else { 4096 };
+            // SAFETY: the caller's promise.
+            unsafe { self.map(address + done, physical + done, flags, size, &mut allocate)? };
+            done += size;
+        }
+        Some(())
+    }
+
+    /// Takes a 4 KiB mapping away; its physical page. Processors still have to forget it.
+    pub fn unmap(&self, address: u64) -> Option<u64> {
+        let (pointer, size) = self.find(address)?;
+        // SAFETY: an entry of our tables; losing a mapping is the caller's intent.
+        let entry = unsafe { pointer.read() };
+        if entry & PRESENT == 0 || size != 4096 {
+            return None;
+        }
+        // SAFETY: as above.
+        unsafe { pointer.write(0) };
+        Some(entry & ADDRESS)
+    }
+
+    /// Gives every table of the lower half, and the root, to `release`.
+    ///
+    /// # Safety
+    /// No processor uses the space, now or later.
+    pub unsafe fn destroy(self, mut release: impl FnMut(u64)) {
+        self.destroy_level(self.root, 3, &mut release);
+        release(self.root);
+    }
+
+    fn destroy_level(&self, table: u64, level: u32, release: &mut impl FnMut(u64)) {
+        for index in 0..if level == 3 { 256 } else { 512 } {
+            // SAFETY: tables of ours.
+            let entry = unsafe { self.entry(table, index).read() };
+            if entry & PRESENT != 0 && entry & LARGE == 0 {
+                if level > 1 {
+                    self.destroy_level(entry & ADDRESS, level - 1, release);
+                }
+                release(entry & ADDRESS);
+            }
+        }
+    }
+}
+
+/// The image's sections.
+pub struct Image {
+    /// First byte of text.
+    pub text: u64,
+    /// First byte of constants.
+    pub constants: u64,
+    /// First byte of data.
+    pub data: u64,
+    /// One past the last byte.
+    pub end: u64,
+}
+
+/// Where the linker put the sections.
+pub fn image() -> Image {
+    unsafe extern "C" {
+        static __text_start: u8;
+        static __rodata_start: u8;
+        static __data_start: u8;
+        static __image_end: u8;
+    }
+    Image {
+        text: &raw const __text_start as u64,
+        constants: &raw const __rodata_start as u64,
+        data: &raw const __data_start as u64,
+        end: &raw const __image_end as u64,
+    }
+}
+
+/// Builds the Nucleus' tables while the door's are in force. `None`: too little memory.
+pub fn build(memory: &[crate::boot::Range]) -> Option<u64> {
+    let root = crate::early::table()?;
+    // SAFETY: a fresh page below 2 GiB.
+    let tables = unsafe { Tables::early(root) };
+    for area in [DIRECT, SUPERVISOR_AREA.0, STACKS, REGISTERS, KBASE] {
+        let table = crate::early::table()?;
+        // SAFETY: nobody uses these tables yet, here and below.
+        unsafe { tables.set_top(area >> 39 & 511, table | PRESENT | WRITE) };
+    }
+    let image = image();
+    let table = crate::early::table;
+    let data = WRITE | NO_EXECUTE | GLOBAL;
+    for (start, end, flags) in [
+        (image.text, image.constants, GLOBAL),
+        (image.constants, image.data, NO_EXECUTE | GLOBAL),
+        (image.data, image.end, data),
+    ] {
+        unsafe { tables.map_range(start, start - KBASE, end - start, flags, table)? };
+    }
+    let (fixed, fixed_end) = (image.text - KBASE, image.data - KBASE);
+    for range in memory {
+        for (start, end, flags) in [
+            (range.start, range.end.min(fixed), data),
+            (
+                range.start.max(fixed),
+                range.end.min(fixed_end),
+                data & !WRITE,
+            ),
+            (range.start.max(fixed_end), range.end, data),
+        ] {
+            if start < end {
+                unsafe { tables.map_range(DIRECT + start, start, end - start, flags, table)? };
+            }
+        }
+    }
+    Some(root)
+}

@@ -1,0 +1,73 @@
+//! Making other processors forget a translation.
+//!
+//! One request at a time: its sender holds the site's lock, and waits until all have answered. A processor that waits for the lock answers from there.
+
+use crate::entry::MAX_CPUS;
+use crate::{apic, cpu, processor};
+use core::sync::atomic::{AtomicU64, Ordering};
+
+static ADDRESS: AtomicU64 = AtomicU64::new(0);
+static PENDING: AtomicU64 = AtomicU64::new(0);
+/// Root to which processors leave a space that goes away.
+pub static KERNEL_ROOT: AtomicU64 = AtomicU64::new(0);
+/// Interprocessor interrupts sent.
+pub static SENT: AtomicU64 = AtomicU64::new(0);
+const LEAVE: u64 = u64::MAX;
+
+/// Answers a request to this processor, if there is one.
+#[inline]
+pub fn serve() {
+    if PENDING.load(Ordering::Acquire) != 0 {
+        let own = processor::this();
+        if PENDING.load(Ordering::Acquire) >> own.index & 1 == 1 {
+            obey(ADDRESS.load(Ordering::Relaxed));
+            PENDING.fetch_and(!(1 << own.index), Ordering::Release);
+        }
+    }
+}
+
+fn obey(address: u64) {
+    if address == LEAVE {
+        let root = KERNEL_ROOT.load(Ordering::Relaxed);
+        // SAFETY: the Nucleus is mapped in all tables alike.
+        unsafe { cpu::set_cr3(root) };
+        processor::this().root.store(root, Ordering::Relaxed);
+    } else {
+        cpu::invalidate(address);
+    }
+}
+
+fn request(address: u64, concerned: impl Fn(u64) -> bool) {
+    let own = processor::this().index;
+    let others = || (0..MAX_CPUS).map_while(processor::get);
+    let mut mask = 0;
+    for other in others().filter(|other| concerned(other.root.load(Ordering::Relaxed))) {
+        mask |= 1u64 << other.index;
+    }
+    if mask >> own & 1 == 1 {
+        obey(address);
+        mask &= !(1 << own);
+    }
+    if mask == 0 {
+        return;
+    }
+    ADDRESS.store(address, Ordering::Relaxed);
+    PENDING.store(mask, Ordering::Release);
+    for other in others().filter(|other| mask >> other.index & 1 == 1) {
+        SENT.fetch_add(1, Ordering::Relaxed);
+        apic::send(other.apic.get(), u32::from(apic::SHOOTDOWN));
+    }
+    while PENDING.load(Ordering::Acquire) != 0 {
+        core::hint::spin_loop();
+    }
+}
+
+/// Forgets an address of the space with this root; 0: of the upper half, which all share.
+pub fn forget(root: u64, address: u64) {
+    request(address, |loaded| root == 0 || loaded == root);
+}
+
+/// No processor keeps the space with this root in force.
+pub fn leave(root: u64) {
+    request(LEAVE, |loaded| loaded == root);
+}

@@ -1,0 +1,84 @@
+//! The one Nucleus of the site, its lock, and the way out of it: to whichever thread should run.
+
+use crate::lock::TicketLock;
+use crate::machine::X86;
+use crate::processor::{self, IDLE};
+use crate::{context, serial, shootdown};
+use chorus_abi::machine::Mark;
+use chorus_nucleus_core::Nucleus;
+use chorus_nucleus_core::{Fault, Next};
+use core::cell::UnsafeCell;
+use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+struct Site(UnsafeCell<MaybeUninit<Nucleus<X86>>>);
+// SAFETY: reached through `enter` only, which takes the lock.
+unsafe impl Sync for Site {}
+
+static SITE: Site = Site(UnsafeCell::new(MaybeUninit::uninit()));
+static LOCK: TicketLock = TicketLock::new();
+static FIRST_USER: AtomicBool = AtomicBool::new(true);
+
+/// Puts the Nucleus in its place, before any processor enters.
+pub fn install(nucleus: Nucleus<X86>) {
+    // SAFETY: the boot processor is alone until it lets the others schedule.
+    unsafe { (*SITE.0.get()).write(nucleus) };
+}
+
+/// Takes the lock and gives the Nucleus.
+#[inline]
+pub fn enter() -> &'static mut Nucleus<X86> {
+    LOCK.acquire(shootdown::serve);
+    // SAFETY: `install` came first, and the lock makes this the only reference in use.
+    unsafe { (*SITE.0.get()).assume_init_mut() }
+}
+
+/// Lets the next processor in.
+#[inline]
+pub fn leave() {
+    LOCK.release();
+}
+
+/// Runs the thread that should run now; returns when the caller should. The lock is held before and after.
+#[inline]
+pub fn settle(nucleus: &mut Nucleus<X86>) {
+    let own = processor::this();
+    let next = match nucleus.schedule(own.index) {
+        Next::Same => return,
+        Next::Thread(thread) => thread,
+        Next::Idle => IDLE,
+    };
+    if next != own.current.get() {
+        context::switch(&mut nucleus.machine, next);
+        nucleus.switched(processor::this().index);
+    }
+}
+
+/// First thing that a new thread, or a processor that idles for the first time, does.
+#[unsafe(no_mangle)]
+extern "C" fn thread_begins() {
+    let own = processor::this();
+    // SAFETY: the lock was taken by whoever switched here.
+    let nucleus = unsafe { (*SITE.0.get()).assume_init_mut() };
+    nucleus.switched(own.index);
+    let user = nucleus.machine.is_user(own.current.get());
+    leave();
+    if user && FIRST_USER.swap(false, Ordering::Relaxed) {
+        serial::mark(Mark::FirstUserInstruction as u32);
+    }
+}
+
+/// A page fault of an actor.
+pub fn fault(
+    nucleus: &mut Nucleus<X86>,
+    cpu: usize,
+    address: u64,
+    error: u64,
+    pc: u64,
+    user: bool,
+) {
+    let (write, fetch) = (error >> 1 & 1 == 1, error >> 4 & 1 == 1);
+    if let Fault::Exception(number) = nucleus.fault(cpu, address, write, fetch, user) {
+        nucleus.exception(cpu, number, pc, address);
+    }
+}

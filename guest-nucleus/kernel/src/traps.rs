@@ -1,0 +1,297 @@
+//! Exceptions and interrupts: the table, the 256 entries, and who handles what.
+//!
+//! All entries run with interrupts off. Double fault, NMI and machine check have stacks of their own and do not trust GS; everything else
+//! saves all registers on the kernel stack of the thread, where they stay if another thread is switched to.
+
+use crate::panic::Place;
+use crate::processor::{self, KERNEL_CODE, Pointer};
+use crate::{apic, calls, clock, cpu, fpu, panic, shootdown, site};
+use core::arch::{asm, global_asm};
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+global_asm!(
+    r#"
+    .text
+    .balign 16
+    .global trap_entries
+trap_entries:
+    .set number, 0
+    .rept 256
+    .balign 16
+    .if (number == 8) || ((number >= 10) && (number <= 14)) || (number == 17) || (number == 21) || (number == 29) || (number == 30)
+    .else
+    pushq $0
+    .endif
+    pushq $number
+    .if (number == 2) || (number == 8) || (number == 18)
+    jmp trap_without_gs
+    .elseif number == 3
+    jmp trap_breakpoint
+    .else
+    jmp trap_common
+    .endif
+    .set number, number + 1
+    .endr
+
+    .macro save_all
+    pushq %rax; pushq %rcx; pushq %rdx; pushq %rsi; pushq %rdi; pushq %r8; pushq %r9; pushq %r10
+    pushq %r11; pushq %rbx; pushq %rbp; pushq %r12; pushq %r13; pushq %r14; pushq %r15
+    .endm
+    .macro restore_all
+    popq %r15; popq %r14; popq %r13; popq %r12; popq %rbp; popq %rbx; popq %r11
+    popq %r10; popq %r9; popq %r8; popq %rdi; popq %rsi; popq %rdx; popq %rcx; popq %rax
+    .endm
+
+trap_breakpoint:
+    testb $3, 24(%rsp)
+    jnz trap_common
+    addq $16, %rsp
+    pushq %rax
+    movb $1, %al
+    outb %al, $0xfa
+    popq %rax
+    iretq
+
+trap_common:
+    cld
+    testb $3, 24(%rsp)
+    jz 1f
+    swapgs
+1:  save_all
+    movq %rsp, %rdi
+    call trap
+    restore_all
+    testb $3, 24(%rsp)
+    jz 2f
+    swapgs
+2:  addq $16, %rsp
+    iretq
+
+trap_without_gs:
+    cld
+    save_all
+    movq %rsp, %rdi
+    call trap_fatal
+    restore_all
+    addq $16, %rsp
+    iretq
+
+    .global idle_forever, idle_halt
+idle_forever:
+    sti
+idle_halt:
+    hlt
+    jmp idle_forever
+"#,
+    options(att_syntax)
+);
+
+unsafe extern "C" {
+    static trap_entries: u8;
+    static idle_halt: u8;
+    /// Waits for interrupts for ever.
+    pub fn idle_forever() -> !;
+}
+
+/// Registers as the entries save them.
+#[repr(C)]
+pub struct Frame {
+    r15: u64,
+    r14: u64,
+    r13: u64,
+    r12: u64,
+    rbp: u64,
+    rbx: u64,
+    r11: u64,
+    r10: u64,
+    r9: u64,
+    r8: u64,
+    rdi: u64,
+    rsi: u64,
+    rdx: u64,
+    rcx: u64,
+    rax: u64,
+    vector: u64,
+    error: u64,
+    rip: u64,
+    cs: u64,
+    rflags: u64,
+    rsp: u64,
+    ss: u64,
+}
+
+impl Frame {
+    fn place(&self) -> Place {
+        Place {
+            vector: self.vector as u32,
+            error_code: self.error,
+            rip: self.rip,
+            rsp: self.rsp,
+            rbp: self.rbp,
+        }
+    }
+}
+
+/// Vector of the second way into the Nucleus.
+const CALL_VECTOR: usize = 0x40;
+/// Interrupts that came between `sti` and `hlt` of an idle processor (`platform.md` section 5.1).
+pub static IDLE_FIXUPS: AtomicU64 = AtomicU64::new(0);
+
+struct Table(UnsafeCell<[[u64; 2]; 256]>);
+// SAFETY: written once by the boot processor before any other processor loads it.
+unsafe impl Sync for Table {}
+static TABLE: Table = Table(UnsafeCell::new([[0; 2]; 256]));
+
+/// Fills the table; once.
+pub fn prepare() {
+    let entries = &raw const trap_entries as u64;
+    for vector in 0..256usize {
+        let address = entries + vector as u64 * 16;
+        let stack = match vector {
+            8 => 1,
+            2 => 2,
+            18 => 3,
+            _ => 0,
+        };
+        let privilege: u64 = if vector == 3 || vector == CALL_VECTOR {
+            3
+        } else {
+            0
+        };
+        let low = address & 0xffff
+            | u64::from(KERNEL_CODE) << 16
+            | stack << 32
+            | (0x8e | privilege << 5) << 40
+            | (address >> 16 & 0xffff) << 48;
+        // SAFETY: the boot processor is alone.
+        unsafe { (*TABLE.0.get())[vector] = [low, address >> 32] };
+    }
+}
+
+/// Puts the table in force on this processor.
+pub fn load() {
+    let pointer = Pointer {
+        limit: 4095,
+        base: TABLE.0.get() as u64,
+    };
+    // SAFETY: the table is complete and lives for ever.
+    unsafe { asm!("lidt [{}]", in(reg) &pointer, options(nostack, preserves_flags)) };
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn trap(frame: &mut Frame) {
+    let user = frame.cs & 3 != 0;
+    if !user && frame.rip == &raw const idle_halt as u64 {
+        // The interrupt came before `hlt` although `sti` shields it: sleeping now would lose the wake-up.
+        frame.rip += 1;
+        IDLE_FIXUPS.fetch_add(1, Relaxed);
+    }
+    match frame.vector as usize {
+        CALL_VECTOR if user => {
+            let arguments = [
+                frame.rdi, frame.rsi, frame.rdx, frame.r10, frame.r8, frame.r9,
+            ];
+            frame.rax = calls::nucleus_call(frame.rax as u32, &arguments) as u64;
+        }
+        7 if user => fpu::claim(),
+        vector @ 0..32 => exception(frame, vector, user),
+        vector @ 0x30..0x70 => {
+            apic::end();
+            let nucleus = site::enter();
+            nucleus.interrupt(vector as u32 - 0x30);
+            site::settle(nucleus);
+            site::leave();
+        }
+        vector => match vector as u8 {
+            apic::TIMER => {
+                apic::end();
+                timer();
+            }
+            apic::RESCHEDULE => {
+                apic::end();
+                refresh_timer();
+                let nucleus = site::enter();
+                site::settle(nucleus);
+                site::leave();
+            }
+            apic::SHOOTDOWN => {
+                apic::end();
+                shootdown::serve();
+            }
+            _ => {}
+        },
+    }
+}
+
+fn timer() {
+    let own = processor::this();
+    own.armed.set(u64::MAX);
+    let nucleus = site::enter();
+    let due = own.wanted.load(Relaxed) <= clock::now();
+    if due {
+        own.wanted.store(u64::MAX, Relaxed);
+        nucleus.timer(own.index);
+    }
+    refresh_timer();
+    site::settle(nucleus);
+    site::leave();
+}
+
+/// Programs this processor's timer if it is wanted earlier than it would fire. One that is wanted later is left to fire and looked at then.
+pub fn refresh_timer() {
+    let own = processor::this();
+    let wanted = own.wanted.load(Relaxed);
+    if wanted < own.armed.get() {
+        // A timer mode with a 32-bit count cannot look further ahead.
+        let at = wanted.min(clock::now() + 4_000_000_000);
+        own.armed.set(at);
+        clock::arm(at);
+    }
+}
+
+fn exception(frame: &mut Frame, vector: usize, user: bool) {
+    let address = cpu::cr2();
+    let area = crate::paging::SUPERVISOR_AREA;
+    if !user && !(area.0..area.1).contains(&frame.rip) {
+        panic::die(
+            frame.place(),
+            format_args!("exception {vector} in the Nucleus"),
+        );
+    }
+    let nucleus = site::enter();
+    let own = processor::this().index;
+    if vector == 14 {
+        site::fault(nucleus, own, address, frame.error, frame.rip, user);
+    } else {
+        nucleus.exception(
+            own,
+            vector as u32,
+            frame.rip,
+            if vector == 14 { address } else { 0 },
+        );
+    }
+    site::settle(nucleus);
+    site::leave();
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn trap_fatal(frame: &Frame) {
+    if frame.vector == 2 {
+        if panic::under_way() {
+            cpu::stop();
+        }
+        return;
+    }
+    panic::die(
+        frame.place(),
+        format_args!(
+            "{}",
+            if frame.vector == 8 {
+                "double fault (kernel stack overrun?)"
+            } else {
+                "machine check"
+            }
+        ),
+    );
+}
