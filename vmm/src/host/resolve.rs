@@ -69,21 +69,14 @@ struct Remembered {
 
 fn probe() -> Probe {
     let Some(key) = key() else { return measure() };
-    let path = path();
-    let remembered = std::fs::read(&path)
+    let remembered = std::fs::read(path())
         .ok()
         .and_then(|bytes| serde_json::from_slice::<Remembered>(&bytes).ok());
     if let Some(known) = remembered.filter(|known| known.valid_for == key) {
         return known.probe;
     }
     let probe = measure();
-    if let Ok(bytes) = serde_json::to_vec(&Remembered {
-        valid_for: key,
-        probe,
-    }) {
-        // Without the note the next command only asks again.
-        let _ = cache::store(&path, &bytes);
-    }
+    store(key, probe);
     probe
 }
 
@@ -91,7 +84,7 @@ fn measure() -> Probe {
     let Ok(kvm) = Kvm::new() else {
         return Probe::default();
     };
-    let result = selftest::run(&kvm);
+    let result = selftest::run();
     let able = facts::capabilities(&kvm).lacking.is_empty();
     Probe {
         faithful: able && result.faithful(),
@@ -117,7 +110,16 @@ fn key() -> Option<String> {
     ))
 }
 
-/// Forgets the remembered self-test, so that the next `auto` finds out anew. `doctor` does so: it must not repeat old news.
-pub(super) fn forget() {
-    let _ = std::fs::remove_file(path());
+/// Replaces what is remembered by what `doctor` has just found.
+pub(super) fn remember(faithful: bool, debug: DebugSupport) {
+    if let Some(key) = key() {
+        store(key, Probe { faithful, debug });
+    }
+}
+
+fn store(valid_for: String, probe: Probe) {
+    if let Ok(bytes) = serde_json::to_vec(&Remembered { valid_for, probe }) {
+        // Without the note the next command only asks again.
+        let _ = cache::store(&path(), &bytes);
+    }
 }

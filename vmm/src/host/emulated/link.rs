@@ -359,7 +359,7 @@ mod tests {
         let (a, b) = joined()?;
         let (mut client, mut server) = carried(&a, &b, 300)?;
         let sent: Vec<u8> = (0..3 * WINDOW as usize + 17)
-            .map(|n| (n * 31 >> 3) as u8)
+            .map(|n| ((n * 31) >> 3) as u8)
             .collect();
         let (copy, mut writing) = (sent.clone(), client.try_clone()?);
         let writer = thread::spawn(move || {

@@ -6,8 +6,6 @@
 
 /// Bytes of a frame before its body: kind, mark, length (two, little-endian), stream (four, little-endian).
 pub(super) const HEADER: usize = 8;
-/// Longest body of one frame.
-pub(super) const BODY_MAX: usize = u16::MAX as usize;
 const MARK: u8 = 0xC5;
 
 /// Standard input, output and error of the command inside.
@@ -89,7 +87,7 @@ impl Frame {
     }
 }
 
-/// Appends a frame to `out`. A body longer than [`BODY_MAX`] is cut; senders split before.
+/// Appends a frame to `out`. A body longer than 65,535 bytes is cut; senders split before.
 pub(super) fn encode(kind: Kind, stream: u32, body: &[u8], out: &mut Vec<u8>) {
     let length = u16::try_from(body.len()).unwrap_or(u16::MAX);
     out.extend_from_slice(&[kind as u8, MARK]);
@@ -152,6 +150,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const BODY_MAX: usize = u16::MAX as usize;
 
     fn any_frame() -> impl Strategy<Value = Frame> {
         (

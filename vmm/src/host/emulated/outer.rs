@@ -36,6 +36,14 @@ const END_LIMIT: Duration = Duration::from_secs(15);
 const TICK: Duration = Duration::from_millis(50);
 /// Lines of the machine's console that an error shows.
 const CONSOLE_LINES: usize = 20;
+/// Words of console lines that are shown wherever they stand.
+const CAUSES: [&str; 5] = [
+    "Kernel panic",
+    "BUG:",
+    "Out of memory",
+    "the emulated host failed",
+    "qemu-system-x86_64:",
+];
 
 /// One run. `shown` becomes true when anything of the command's has been passed on.
 pub(super) fn run(job: &Job, shown: &Arc<AtomicBool>) -> Result<ExitStatus, HostError> {
@@ -81,7 +89,7 @@ pub(super) fn run(job: &Job, shown: &Arc<AtomicBool>) -> Result<ExitStatus, Host
         let writer = near.try_clone().map_err(starting())?;
         Run::new(job, child, Box::new(writer), near, None, shown)?
     };
-    run.to_the_end()
+    run.wait_for_end()
         .map_err(|fault| run.explain(fault, &console, &messages))
 }
 
@@ -253,7 +261,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn to_the_end(&mut self) -> Result<ExitStatus, Fault> {
+    fn wait_for_end(&mut self) -> Result<ExitStatus, Fault> {
         let start = Instant::now();
         let (mut heard, mut stop_at) = (start, None::<Instant>);
         let mut signal_seen = None;
@@ -415,9 +423,14 @@ fn last_lines(text: &str) -> Vec<String> {
         !line.trim().is_empty() && !line.contains("TCG doesn't support requested feature")
     };
     let lines: Vec<&str> = text.lines().filter(telling).collect();
-    let first = lines.len().saturating_sub(CONSOLE_LINES);
-    lines[first..]
+    let (before, last) = lines.split_at(lines.len().saturating_sub(CONSOLE_LINES));
+    // A kernel names the cause first and prints pages after it.
+    let causes = before
         .iter()
+        .filter(|line| CAUSES.iter().any(|cause| line.contains(cause)))
+        .take(3);
+    causes
+        .chain(last)
         .map(|line| line.trim_end().to_string())
         .collect()
 }
@@ -466,6 +479,12 @@ mod tests {
         assert_eq!(lines.len(), CONSOLE_LINES);
         assert_eq!(lines.last().map(String::as_str), Some("line 49"));
         assert!(last_lines(&noise).is_empty());
+        let lines = last_lines(&format!("Kernel panic - not syncing\n{many}"));
+        assert_eq!(
+            lines.first().map(String::as_str),
+            Some("Kernel panic - not syncing")
+        );
+        assert_eq!(lines.len(), CONSOLE_LINES + 1);
     }
 
     #[test]
