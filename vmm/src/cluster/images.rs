@@ -9,9 +9,11 @@ use chorus_abi::image::IMAGE_MAX;
 use std::io::Read;
 use std::path::Path;
 
+include!(concat!(env!("OUT_DIR"), "/assets.rs"));
+
 /// Everything that this binary carries: name and bytes. The Nucleus is called `nucleus`, the others are actors.
 fn assets() -> &'static [(&'static str, &'static [u8])] {
-    &[]
+    ASSETS
 }
 
 /// Name of the Nucleus among the images that this binary carries.

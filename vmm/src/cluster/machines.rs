@@ -1,10 +1,208 @@
 //! Sites on KVM: the machine room and the fabric behind the seam of `site`.
 
+use super::control::SiteState;
 use super::failure::{Failure, Outcome};
+use super::gateway::station::Station;
+use super::gateway::{Calls, Services};
 use super::plan::Plan;
-use super::site::Machines;
+use super::site::{Counters, Events, Machines, SiteEvent, SiteMachine, SiteOrder};
+use crate::debug::inferior::Delivery;
+use crate::debug::server;
+use crate::fabric::{Fabric, Link, Links};
+use crate::host;
+use crate::machine::boot::Parameters;
+use crate::machine::{self, Ending, Event, Site, SiteConfig};
+use chorus_abi::GATEWAY_SITE;
+use kvm_ioctls::Kvm;
+use std::os::unix::net::UnixListener;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 /// What starts the sites of a plan on this machine's KVM.
-pub fn on_kvm(_plan: &Plan) -> Outcome<Box<dyn Machines>> {
-    Err(Failure::host("this build has no machine room yet"))
+///
+/// # Errors
+/// Status 5: there is no KVM, or this process may not use it.
+pub fn on_kvm(plan: &Plan) -> Outcome<Box<dyn Machines>> {
+    let kvm = Kvm::new().map_err(|error| {
+        let error = std::io::Error::from_raw_os_error(error.errno());
+        Failure::host(format!(
+            "/dev/kvm cannot be opened: {}",
+            super::reason(&error)
+        ))
+        .hint("chorus doctor tells why; --host emulated needs no KVM")
+    })?;
+    let default = Link {
+        loss: plan.loss / 100.0,
+        ..Link::default()
+    };
+    let special = plan.topology.link.iter().map(|link| {
+        let delay = Duration::from_nanos(link.delay_ns);
+        (
+            link.a,
+            link.b,
+            Link {
+                loss: link.loss / 100.0,
+                duplicate: link.duplicate / 100.0,
+                delay,
+            },
+        )
+    });
+    let links = Links::full(plan.seed, default).with(special);
+    let fabric = Fabric::new(links)
+        .map_err(|error| Failure::host(format!("the fabric: {}", super::reason(&error))))?;
+    Ok(Box::new(OnKvm {
+        kvm,
+        fabric: Arc::new(fabric),
+        seed: plan.seed,
+    }))
+}
+
+struct OnKvm {
+    kvm: Kvm,
+    fabric: Arc<Fabric>,
+    seed: u64,
+}
+
+impl Machines for OnKvm {
+    fn gateway(&self, services: Arc<Services>) -> Outcome<Arc<dyn Calls>> {
+        let station = Station::new()?;
+        self.fabric
+            .attach(GATEWAY_SITE, station.port())
+            .map_err(|error| {
+                Failure::host(format!("a seat on the fabric: {}", super::reason(&error)))
+            })?;
+        station.start(services, self.seed)?;
+        Ok(station)
+    }
+
+    fn start(&self, order: SiteOrder, events: Events) -> Outcome<Box<dyn SiteMachine>> {
+        let number = order.number;
+        let config = SiteConfig {
+            name: order.name.clone(),
+            parameters: Parameters {
+                site: number,
+                sites: order.sites,
+                vcpus: order.vcpus,
+                epoch: 1,
+                seed: order.seed,
+                tsc_khz: None,
+                extra: String::new(),
+            },
+            mem: order.mem,
+            nucleus: order.nucleus,
+            archive: order.archive,
+        };
+        let told = Arc::new(move |event: Event| events(translate(event)));
+        let site = Site::start(&self.kvm, config, self.fabric.clone(), told)
+            .map_err(|error| refusal(&order.name, &error))?;
+        let site = Arc::new(site);
+        listen(&order.gdb, &order.name, Arc::downgrade(&site))?;
+        Ok(Box::new(OnFabric {
+            site,
+            fabric: self.fabric.clone(),
+            number,
+        }))
+    }
+}
+
+fn refusal(name: &str, error: &machine::Error) -> Failure {
+    let text = format!("{name}: {error}");
+    match error {
+        machine::Error::Image(_) | machine::Error::Shape(_) => Failure::bad_file(text),
+        machine::Error::Host { .. } => {
+            Failure::host(text).hint("chorus doctor tells what this machine can do")
+        }
+    }
+}
+
+fn translate(event: Event) -> SiteEvent {
+    let ended = |state, exit, report| SiteEvent::Ended {
+        state,
+        exit,
+        report,
+    };
+    match event {
+        Event::Output(bytes) => SiteEvent::Output(bytes),
+        Event::Mark(mark) => SiteEvent::Mark(mark),
+        Event::Ended(Ending::Exited(code)) => ended(SiteState::Exited, Some(code), String::new()),
+        Event::Ended(Ending::Panicked(report) | Ending::Failed(report)) => {
+            ended(SiteState::Panicked, None, report)
+        }
+        Event::Ended(Ending::Killed) => ended(SiteState::Killed, None, String::new()),
+    }
+}
+
+/// Listens for debuggers at a site's socket, one after another, as long as the site is.
+fn listen(socket: &std::path::Path, name: &str, site: Weak<Site>) -> Outcome<()> {
+    let listener = UnixListener::bind(socket).map_err(|error| {
+        Failure::failed(format!("{}: {}", socket.display(), super::reason(&error)))
+    })?;
+    let support = host::debug_support();
+    let delivery = Delivery {
+        breakpoint_exits: support.sw_bp_exit,
+        hardware_breakpoints: support.hw_bp_exit,
+        watchpoints: support.watch_exit,
+    };
+    let name = name.to_owned();
+    let serve = move || {
+        for connection in listener.incoming().flatten() {
+            let Some(site) = site.upgrade() else { return };
+            match server::serve(connection, site.debuggee(), delivery, &name) {
+                Ok(server::Left::Kill) => site.kill(),
+                Ok(_) => {}
+                Err(error) => eprintln!("{name}: {error}"),
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name(format!("gdb {}", socket.display()))
+        .spawn(serve)
+        .map_err(|error| {
+            Failure::host(format!("a thread for debuggers: {}", super::reason(&error)))
+        })?;
+    Ok(())
+}
+
+/// A site and its seat on the fabric.
+struct OnFabric {
+    site: Arc<Site>,
+    fabric: Arc<Fabric>,
+    number: u16,
+}
+
+impl SiteMachine for OnFabric {
+    fn pause(&self) -> Outcome<()> {
+        still_there(self.site.pause())
+    }
+    fn resume(&self) -> Outcome<()> {
+        still_there(self.site.resume())
+    }
+    fn kill(&self) {
+        self.site.kill();
+    }
+    fn type_in(&self, bytes: &[u8]) {
+        self.site.type_in(bytes);
+    }
+    fn counters(&self) -> Counters {
+        let traffic = self.fabric.traffic(self.number).unwrap_or_default();
+        Counters {
+            vm_exits: self.site.all_exits(),
+            frames_in: traffic.received,
+            frames_out: traffic.sent,
+        }
+    }
+}
+
+fn still_there(there: bool) -> Outcome<()> {
+    if there {
+        Ok(())
+    } else {
+        Err(Failure::failed("the site has ended"))
+    }
+}
+
+impl Drop for OnFabric {
+    fn drop(&mut self) {
+        self.site.kill();
+    }
 }

@@ -33,8 +33,10 @@ pub enum Verdict {
 pub struct Links {
     seed: u64,
     default: Link,
-    /// Given links only, or else all to all.
-    listed: Option<HashMap<(u16, u16), Link>>,
+    /// Links that are not like the others.
+    special: HashMap<(u16, u16), Link>,
+    /// There are no links but the special ones.
+    closed: bool,
     frames: HashMap<(u16, u16), u64>,
 }
 
@@ -44,34 +46,38 @@ impl Links {
         Links {
             seed,
             default: link,
-            listed: None,
-            frames: HashMap::new(),
+            ..Links::default()
         }
+    }
+
+    /// The same, but these pairs by links of their own, in both directions.
+    pub fn with(mut self, pairs: impl IntoIterator<Item = (u16, u16, Link)>) -> Self {
+        self.special.extend(
+            pairs
+                .into_iter()
+                .flat_map(|(a, b, link)| [((a, b), link), ((b, a), link)]),
+        );
+        self
     }
 
     /// Only these pairs, each in both directions. The gateway is linked with everyone, by a link without faults.
     pub fn listed(seed: u64, pairs: impl IntoIterator<Item = (u16, u16, Link)>) -> Self {
-        let both = pairs
-            .into_iter()
-            .flat_map(|(a, b, link)| [((a, b), link), ((b, a), link)]);
         Links {
             seed,
-            default: Link::default(),
-            listed: Some(both.collect()),
-            frames: HashMap::new(),
+            closed: true,
+            ..Links::default()
         }
+        .with(pairs)
     }
 
     /// Decides about the next frame from one site to another.
     pub fn judge(&mut self, from: u16, to: u16) -> Verdict {
         let gateway = from == chorus_abi::GATEWAY_SITE || to == chorus_abi::GATEWAY_SITE;
-        let link = match &self.listed {
+        let link = match self.special.get(&(from, to)) {
             _ if gateway => Link::default(),
+            Some(link) => *link,
+            None if self.closed => return Verdict::NoLink,
             None => self.default,
-            Some(listed) => match listed.get(&(from, to)) {
-                Some(link) => *link,
-                None => return Verdict::NoLink,
-            },
         };
         let index = self.frames.entry((from, to)).or_default();
         *index += 1;

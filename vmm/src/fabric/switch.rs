@@ -277,9 +277,14 @@ impl State {
 
     fn route(&mut self, from: u16, frame: Pieces<'_>) {
         let size: usize = frame.iter().map(VolatileSlice::len).sum();
-        let mut address = [0; 6];
-        gather(frame, &mut address);
-        let targets: Vec<u16> = if !(FRAME_MIN..=FRAME_MAX).contains(&size) {
+        let mut header = [0; 12];
+        gather(frame, &mut header);
+        let [mut address, mut source] = [[0; 6]; 2];
+        address.copy_from_slice(&header[..6]);
+        source.copy_from_slice(&header[6..]);
+        // A site speaks for itself only: what a frame says about its sender can be believed.
+        let honest = site_of_mac(source) == Some(from);
+        let targets: Vec<u16> = if !honest || !(FRAME_MIN..=FRAME_MAX).contains(&size) {
             Vec::new()
         } else if address[0] & 1 == 1 {
             self.seats
@@ -420,9 +425,10 @@ mod tests {
         ports[0].send(frame(mac_of_site(77), 1, b"?"));
         ports[0].send(vec![1, 2, 3]);
         ports[0].send(vec![0; FRAME_MAX + 1]);
+        ports[0].send(frame(mac_of_site(2), 3, b"not from 3"));
         ports[0].send(frame(mac_of_site(2), 1, b"end"));
         assert!(ports[1].receive_within(SOON).is_some());
-        assert_eq!(fabric.traffic(1).unwrap().dropped_address, 3);
+        assert_eq!(fabric.traffic(1).unwrap().dropped_address, 4);
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod ends;
 pub mod files;
 pub mod input;
 pub mod requests;
+pub mod station;
 
 use super::log::{Log, Writer};
 use chorus_abi::services::{
