@@ -15,7 +15,9 @@ use chorus::host::{self, doctor};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
-const TESTS: [(&str, fn() -> Outcome); 9] = [
+type Test = (&'static str, fn() -> Outcome);
+
+const TESTS: [Test; 10] = [
     (
         "output_status_and_files_are_exact",
         output_status_and_files_are_exact,
@@ -36,6 +38,10 @@ const TESTS: [(&str, fn() -> Outcome); 9] = [
     ("the_time_limit_ends_it", the_time_limit_ends_it),
     ("kvm_inside_is_faithful", kvm_inside_is_faithful),
     ("deterministic_runs_repeat", deterministic_runs_repeat),
+    (
+        "a_killed_command_leaves_no_machine",
+        a_killed_command_leaves_no_machine,
+    ),
     ("a_missing_file_is_named", a_missing_file_is_named),
 ];
 
@@ -409,4 +415,32 @@ fn a_missing_file_is_named() -> Outcome {
         "the file's name",
         &seen,
     )
+}
+
+fn a_killed_command_leaves_no_machine() -> Outcome {
+    let mut child = Guard(command(&["wait"], Path::new("/nowhere"))?.spawn()?);
+    let mut line = [0; 8];
+    child
+        .0
+        .stdout
+        .as_mut()
+        .ok_or("no standard output")?
+        .read_exact(&mut line)?;
+    let id = child.0.id();
+    let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children"))?;
+    let machine = children
+        .split_whitespace()
+        .next()
+        .ok_or("the machine is no child of the command")?;
+    let comm = PathBuf::from(format!("/proc/{machine}/comm"));
+    if !std::fs::read_to_string(&comm)?.starts_with("qemu") {
+        return Err(format!("process {machine} is not QEMU").into());
+    }
+    child.0.kill()?;
+    child.0.wait()?;
+    // Whoever adopts it may take its time to collect it, but it runs no more.
+    let stat = format!("/proc/{machine}/stat");
+    let gone = || std::fs::read_to_string(&stat).map_or(true, |text| text.contains(") Z "));
+    until("the machine ends", || gone().then_some(()))?;
+    Ok(())
 }

@@ -99,9 +99,12 @@ fn path() -> PathBuf {
 fn key() -> Option<String> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let device = std::fs::metadata(facts::DEVICE).ok()?;
+    let program = std::fs::metadata(std::env::current_exe().ok()?).ok()?;
     Some(format!(
-        "{} {} {}:{}:{} {}",
+        "{} {}:{} {} {}:{}:{} {}",
         env!("CARGO_PKG_VERSION"),
+        program.len(),
+        program.mtime_nsec().wrapping_add(program.mtime()),
         boot.trim(),
         device.rdev(),
         device.ino(),

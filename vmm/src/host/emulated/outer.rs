@@ -370,10 +370,7 @@ impl<'a> Run<'a> {
         if let (true, Some(status), Some(qemu::CLEAN_STATUS)) =
             (self.done, self.status, ended.and_then(|end| end.code()))
         {
-            for pump in self.output.drain(..) {
-                let _ = pump.join();
-            }
-            return Ok(status);
+            return self.flush(status);
         }
         let mut how = match ended {
             Some(status) => format!("QEMU ended with {status} and"),
@@ -388,6 +385,18 @@ impl<'a> Run<'a> {
             how.push_str(&format!(" ({error})"));
         }
         Err(Fault::Crash(how))
+    }
+
+    /// The machine has ended well; what it sent last goes out. A reader that stands still can be left by a signal.
+    fn flush(&mut self, status: ExitStatus) -> Result<ExitStatus, Fault> {
+        while self.output.iter().any(|pump| !pump.is_finished()) {
+            match self.events.recv_timeout(Duration::from_millis(2)) {
+                Ok(Event::Signal(signal)) => return Ok(ExitStatus::from_raw(signal)),
+                Ok(_) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => thread::sleep(TICK),
+            }
+        }
+        Ok(status)
     }
 
     fn explain(&self, fault: Fault, console: &File, messages: &File) -> HostError {
