@@ -151,21 +151,36 @@ pub fn mask_8259() {
     cpu::out8(0xa1, 0xff);
 }
 
-/// Lets a device interrupt through to the boot processor as vector `0x30 + irq`, as an edge (drivers acknowledge at the device).
-/// `registers` gives the address at which the I/O APIC of the irq is mapped.
+/// Vector of device interrupts: `0x30 + irq`, but for irq 16, whose place the second way into the Nucleus has.
+pub const fn vector_of(irq: u32) -> u32 {
+    if irq == 16 {
+        0x70
+    } else {
+        chorus_abi::machine::MSI_VECTOR_BASE as u32 + irq
+    }
+}
+
+/// The device interrupt behind a vector.
+pub const fn irq_of(vector: u32) -> Option<u32> {
+    match vector {
+        0x70 => Some(16),
+        0x30..0x70 if vector != 0x40 => Some(vector - 0x30),
+        _ => None,
+    }
+}
+
+/// Lets a device interrupt through an I/O APIC to the boot processor, as an edge (drivers acknowledge at the device).
 pub fn route(irq: u32, apic: u32) {
+    // The boot processor mapped both I/O APICs behind the local one.
     let registers = REGISTERS + 4096 * (1 + u64::from(irq / 24));
     let pin = irq % 24;
     let set = |index: u32, value: u32| {
-        // SAFETY: the boot processor mapped both I/O APICs there, uncached.
+        // SAFETY: device registers, mapped uncached; the index chooses, the window writes.
         unsafe {
             (registers as *mut u32).write_volatile(index);
             ((registers + 0x10) as *mut u32).write_volatile(value);
         }
     };
     set(0x11 + pin * 2, apic << 24);
-    set(
-        0x10 + pin * 2,
-        u32::from(chorus_abi::machine::MSI_VECTOR_BASE) + irq,
-    );
+    set(0x10 + pin * 2, vector_of(irq));
 }

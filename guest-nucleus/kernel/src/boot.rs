@@ -73,6 +73,7 @@ impl BootRecord {
         };
         for index in 0..u64::from(info.memory_map_entries) {
             let entry =
+                // SAFETY: an entry of the list that the record announces.
                 unsafe { ((info.memory_map + index * 24) as *const MapEntry).read_unaligned() };
             let Some(slot) = record
                 .ranges
@@ -92,6 +93,7 @@ impl BootRecord {
         }
         while info.command_line != 0 && record.line_size < LINE_MAX {
             let byte =
+                // SAFETY: the text that the record announces, up to its end.
                 unsafe { ((info.command_line + record.line_size as u64) as *const u8).read() };
             if byte == 0 {
                 break;
@@ -100,6 +102,7 @@ impl BootRecord {
             record.line_size += 1;
         }
         if info.modules > 0 && info.module_list != 0 {
+            // SAFETY: the first entry of the list that the record announces.
             let [start, size] = unsafe { (info.module_list as *const [u64; 2]).read_unaligned() };
             record.archive = Range {
                 start,

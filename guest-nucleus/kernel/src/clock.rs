@@ -75,7 +75,7 @@ pub fn khz() -> u64 {
 #[inline]
 pub fn now() -> u64 {
     let ticks = cpu::tsc().saturating_sub(START.load(Relaxed));
-    (u128::from(ticks) * u128::from(SCALE.load(Relaxed)) >> 32) as u64
+    ((u128::from(ticks) * u128::from(SCALE.load(Relaxed))) >> 32) as u64
 }
 
 /// Programs this processor's timer for a time.

@@ -1,7 +1,7 @@
 //! Threads as the processor sees them: a kernel stack with everything on it, and switching from one to another.
 
 use crate::machine::X86;
-use crate::paging::{KBASE, USER_AREA};
+use crate::paging::{REGISTERS, STACKS, USER_AREA};
 use crate::processor::{self, IDLE, KERNEL_CODE, KERNEL_DATA, USER_CODE, USER_DATA};
 use crate::stacks::Stack;
 use crate::{cpu, fpu};
@@ -165,7 +165,7 @@ pub fn switch(machine: &mut X86, next: usize) {
         } else {
             IDLE
         });
-    debug_assert!(load >= crate::paging::STACKS && load < KBASE);
+    debug_assert!((STACKS..REGISTERS).contains(&load));
     // SAFETY: `load` was made by `prepare`, `prepare_idle` or an earlier switch, and its owner runs nowhere: the lock is held.
     unsafe { switch_stacks(save, load) };
 }

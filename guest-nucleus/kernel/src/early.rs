@@ -40,6 +40,11 @@ pub fn opened() -> u64 {
     FIRST.load(Relaxed)
 }
 
+/// Bytes given out so far.
+pub fn used() -> u64 {
+    NEXT.load(Relaxed) - FIRST.load(Relaxed)
+}
+
 /// Ends the boot: gives the physical range that is left.
 pub fn seal() -> crate::boot::Range {
     let end = END.load(Relaxed);

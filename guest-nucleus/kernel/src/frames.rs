@@ -67,18 +67,23 @@ impl Frames {
 
     /// `count` free frames in a row; the first.
     pub fn contiguous(&mut self, count: usize) -> Option<u32> {
-        let mut run = 0;
-        for frame in 0..self.words.len() * 64 {
+        let (mut run, mut frame) = (0, self.hint * 64 * 64);
+        while count > 0 && frame < self.words.len() * 64 {
+            if frame.is_multiple_of(64) && self.words[frame / 64] == 0 {
+                (run, frame) = (0, frame + 64);
+                continue;
+            }
             run = if self.is_free(frame as u32) {
                 run + 1
             } else {
                 0
             };
-            if run == count && count > 0 {
+            if run == count {
                 let first = (frame + 1 - count) as u32;
                 (first..=frame as u32).for_each(|frame| self.take(frame));
                 return Some(first);
             }
+            frame += 1;
         }
         None
     }

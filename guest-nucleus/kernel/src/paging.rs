@@ -164,8 +164,8 @@ impl Tables {
         const LARGE_PAGE: u64 = 2 << 20;
         let mut done = 0;
         while done < bytes {
-            let large = (address + done) % LARGE_PAGE == 0
-                && (physical + done) % LARGE_PAGE == 0
+            let large = (address + done).is_multiple_of(LARGE_PAGE)
+                && (physical + done).is_multiple_of(LARGE_PAGE)
                 && bytes - done >= LARGE_PAGE;
             let size = if large { LARGE_PAGE } else { 4096 };
             // SAFETY: the caller's promise.
@@ -257,6 +257,7 @@ pub fn build(memory: &[crate::boot::Range]) -> Option<u64> {
         (image.constants, image.data, NO_EXECUTE | GLOBAL),
         (image.data, image.end, data),
     ] {
+        // SAFETY: fresh tables; the image where it is linked, with what each section needs.
         unsafe { tables.map_range(start, start - KBASE, end - start, flags, table)? };
     }
     let (fixed, fixed_end) = (image.text - KBASE, image.data - KBASE);
@@ -271,6 +272,7 @@ pub fn build(memory: &[crate::boot::Range]) -> Option<u64> {
             (range.start.max(fixed_end), range.end, data),
         ] {
             if start < end {
+                // SAFETY: fresh tables; RAM, and the image's fixed part read-only.
                 unsafe { tables.map_range(DIRECT + start, start, end - start, flags, table)? };
             }
         }

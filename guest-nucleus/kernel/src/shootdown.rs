@@ -64,7 +64,9 @@ fn request(address: u64, concerned: impl Fn(u64) -> bool) {
 
 /// Forgets an address of the space with this root; 0: of the upper half, which all share.
 pub fn forget(root: u64, address: u64) {
-    request(address, |loaded| root == 0 || loaded == root);
+    request(address, |loaded| {
+        loaded != 0 && (root == 0 || loaded == root)
+    });
 }
 
 /// No processor keeps the space with this root in force.

@@ -29,8 +29,8 @@ extern "C" fn application_processor(index: usize) -> ! {
 /// Starts processors 1… whose idle stacks end at `stacks[index]`; how many run in the end, all of them together.
 pub fn start(count: usize, direct: bool, root: u64, stacks: impl Fn(usize) -> u64) -> usize {
     AP_ROOT.store(root, Ordering::Release);
-    for index in 1..count {
-        AP_STACKS[index].store(stacks(index), Ordering::Release);
+    for (index, slot) in AP_STACKS.iter().enumerate().take(count).skip(1) {
+        slot.store(stacks(index), Ordering::Release);
         if !direct {
             wake(index);
         }

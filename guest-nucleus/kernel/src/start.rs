@@ -4,7 +4,7 @@
 //! allocated before the frame allocator gets the rest.
 
 use crate::boot::{BootRecord, Range};
-use crate::command_line::{self, CommandLine};
+use crate::command_line::{self, CommandLine, Log};
 use crate::frames::Frames;
 use crate::machine::X86;
 use crate::paging::{self, DIRECT, KBASE, NO_EXECUTE, REGISTERS, Tables, UNCACHED, WRITE};
@@ -75,7 +75,7 @@ fn run(record: &BootRecord, line: CommandLine, kernel: Tables) -> ! {
     apic::mask_8259();
     let limits = Limits::default();
     let mut stacks = Stacks::new(limits.threads + 8 * line.vcpus);
-    let mut new_stack = |pages| match stacks.take(kernel, pages, early_table) {
+    let mut new_stack = |pages| match stacks.take(kernel, pages, early::table_direct) {
         Some(stack) => stack,
         None => panic!("too little memory for kernel stacks"),
     };
@@ -91,13 +91,15 @@ fn run(record: &BootRecord, line: CommandLine, kernel: Tables) -> ! {
     let cpus = smp::start(line.vcpus, line.direct, kernel.root, |index| {
         idle[index].top()
     });
-    say!(
-        "chorus nucleus {}: site {} of {}, {cpus} processors, clock {} kHz ({clock_source})",
-        env!("CARGO_PKG_VERSION"),
-        line.site,
-        line.sites,
-        clock::khz()
-    );
+    if line.log != Log::Quiet {
+        say!(
+            "chorus nucleus {}: site {} of {}, {cpus} processors, clock {} kHz ({clock_source})",
+            env!("CARGO_PKG_VERSION"),
+            line.site,
+            line.sites,
+            clock::khz()
+        );
+    }
     if cpus < line.vcpus {
         say!("only {cpus} of {} processors answered", line.vcpus);
     }
@@ -114,10 +116,32 @@ fn run(record: &BootRecord, line: CommandLine, kernel: Tables) -> ! {
     let machine = machine(record, &line, kernel, stacks, limits);
     let mut nucleus = Nucleus::new(machine, configuration);
     fill_frames(record, &mut nucleus.machine.frames);
+    if line.log == Log::Debug {
+        describe(&nucleus.machine);
+    }
     site::install(nucleus);
     serial::mark(Mark::NucleusReady as u32);
     load_actors(record.archive);
     begin()
+}
+
+/// Tells what the site found and what it took.
+fn describe(machine: &X86) {
+    let (free, total) = machine.frames.counts();
+    say!(
+        "memory: {} KiB of {} KiB free, {} KiB of tables",
+        free * 4,
+        total * 4,
+        early::used() >> 10
+    );
+    for device in &machine.devices {
+        say!(
+            "device: virtio {} at {:#x}, interrupt {}",
+            device.device_id,
+            device.base,
+            device.irq
+        );
+    }
 }
 
 /// Leaves the boot stack for the first thread, or for idling.
@@ -131,11 +155,6 @@ fn begin() -> ! {
     };
     context::switch(&mut nucleus.machine, next);
     unreachable!("the boot was resumed")
-}
-
-fn early_table() -> Option<u64> {
-    let page = early::table_direct()?;
-    Some(page)
 }
 
 /// Maps what the Nucleus itself looks at of the machine: APICs and the devices' registers.
@@ -153,7 +172,7 @@ fn map_registers(kernel: Tables, line: &CommandLine) {
                 physical,
                 WRITE | NO_EXECUTE | UNCACHED,
                 4096,
-                early_table,
+                early::table_direct,
             )
         };
         assert!(done.is_some(), "too little memory for page tables");
@@ -193,7 +212,7 @@ fn machine(
         .map(|range| range.end)
         .max()
         .unwrap_or(0);
-    let Some(stub_page) = early_table() else {
+    let Some(stub_page) = early::table_direct() else {
         panic!("too little memory for the stub page")
     };
     // SAFETY: a fresh page.

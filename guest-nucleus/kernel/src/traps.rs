@@ -196,10 +196,10 @@ extern "C" fn trap(frame: &mut Frame) {
         }
         7 if user => fpu::claim(),
         vector @ 0..32 => exception(frame, vector, user),
-        vector @ 0x30..0x70 => {
+        vector if let Some(irq) = apic::irq_of(vector as u32) => {
             apic::end();
             let nucleus = site::enter();
-            nucleus.interrupt(vector as u32 - 0x30);
+            nucleus.interrupt(irq);
             site::settle(nucleus);
             site::leave();
         }
