@@ -3,8 +3,10 @@
 //! All end in [`nucleus_call`] with a number and six registers. A user actor's stub is in a page that every user space has; a supervisor actor's
 //! is the Nucleus' own code, called directly, without a change of ring or stack.
 
-use crate::{processor, site};
-use chorus_nucleus_core::Outcome;
+use crate::machine::X86;
+use crate::processor::{self, Processor};
+use crate::site;
+use chorus_nucleus_core::{Nucleus, Outcome};
 use core::arch::global_asm;
 
 global_asm!(
@@ -143,16 +145,20 @@ pub fn stub_page() -> [u8; 4096] {
 #[unsafe(no_mangle)]
 pub extern "C" fn nucleus_call(number: u32, arguments: &[u64; 6]) -> i32 {
     let nucleus = site::enter();
-    let result = match nucleus.call(processor::this().index, number as usize, arguments) {
-        Outcome::Done(result) => {
-            site::settle(nucleus);
-            result
-        }
-        Outcome::Blocked => {
-            site::settle(nucleus);
-            nucleus.result(processor::this().index)
-        }
-    };
+    let own = processor::this();
+    if let Outcome::Done(result) = nucleus.call(own.index, number as usize, arguments) {
+        site::settle(nucleus, own);
+        site::leave();
+        return result;
+    }
+    wait(nucleus, own)
+}
+
+/// The rest of a call whose caller has to wait: others run, then it has a result.
+#[inline(never)]
+fn wait(nucleus: &mut Nucleus<X86>, own: &Processor) -> i32 {
+    site::settle(nucleus, own);
+    let result = nucleus.result(processor::this().index);
     site::leave();
     result
 }

@@ -2,7 +2,7 @@
 
 use crate::lock::TicketLock;
 use crate::machine::X86;
-use crate::processor::{self, IDLE};
+use crate::processor::{self, IDLE, Processor};
 use crate::{context, serial, shootdown};
 use chorus_abi::machine::Mark;
 use chorus_nucleus_core::Nucleus;
@@ -41,13 +41,18 @@ pub fn leave() {
 
 /// Runs the thread that should run now; returns when the caller should. The lock is held before and after.
 #[inline]
-pub fn settle(nucleus: &mut Nucleus<X86>) {
-    let own = processor::this();
-    let next = match nucleus.schedule(own.index) {
-        Next::Same => return,
-        Next::Thread(thread) => thread,
-        Next::Idle => IDLE,
-    };
+pub fn settle(nucleus: &mut Nucleus<X86>, own: &Processor) {
+    match nucleus.schedule(own.index) {
+        Next::Same => {}
+        Next::Thread(thread) => run(nucleus, own, thread),
+        Next::Idle => run(nucleus, own, IDLE),
+    }
+}
+
+/// The way that is not taken by calls that neither wait nor wake.
+#[cold]
+#[inline(never)]
+fn run(nucleus: &mut Nucleus<X86>, own: &Processor, next: usize) {
     if next != own.current.get() {
         context::switch(&mut nucleus.machine, next);
         nucleus.switched(processor::this().index);

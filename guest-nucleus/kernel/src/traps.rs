@@ -1,7 +1,9 @@
 //! Exceptions and interrupts: the table, the 256 entries, and who handles what.
 //!
 //! All entries run with interrupts off. Double fault, NMI and machine check have stacks of their own and do not trust GS; everything else
-//! saves all registers on the kernel stack of the thread, where they stay if another thread is switched to.
+//! saves all registers on the kernel stack of the thread, where they stay if another thread is switched to. A breakpoint is first offered to
+//! the machine's debugger: at the port output all registers are those at the `int3` and the stack pointer is at the exception frame. A
+//! debugger that takes it never comes back here; without one, supervisor code goes on and a user thread gets its exception.
 
 use crate::panic::Place;
 use crate::processor::{self, KERNEL_CODE, Pointer};
@@ -44,14 +46,13 @@ trap_entries:
     .endm
 
 trap_breakpoint:
-    testb $3, 24(%rsp)
-    jnz trap_common
-    addq $16, %rsp
-    pushq %rax
-    movb $1, %al
+    leaq 16(%rsp), %rsp
     outb %al, $0xfa
-    popq %rax
-    iretq
+    testb $3, 8(%rsp)
+    jz 3f
+    leaq -16(%rsp), %rsp
+    jmp trap_common
+3:  iretq
 
 trap_common:
     cld
@@ -200,7 +201,7 @@ extern "C" fn trap(frame: &mut Frame) {
             apic::end();
             let nucleus = site::enter();
             nucleus.interrupt(irq);
-            site::settle(nucleus);
+            site::settle(nucleus, processor::this());
             site::leave();
         }
         vector => match vector as u8 {
@@ -212,7 +213,7 @@ extern "C" fn trap(frame: &mut Frame) {
                 apic::end();
                 refresh_timer();
                 let nucleus = site::enter();
-                site::settle(nucleus);
+                site::settle(nucleus, processor::this());
                 site::leave();
             }
             apic::SHOOTDOWN => {
@@ -234,7 +235,7 @@ fn timer() {
         nucleus.timer(own.index);
     }
     refresh_timer();
-    site::settle(nucleus);
+    site::settle(nucleus, processor::this());
     site::leave();
 }
 
@@ -271,7 +272,7 @@ fn exception(frame: &mut Frame, vector: usize, user: bool) {
             if vector == 14 { address } else { 0 },
         );
     }
-    site::settle(nucleus);
+    site::settle(nucleus, processor::this());
     site::leave();
 }
 
