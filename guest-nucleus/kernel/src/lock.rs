@@ -22,8 +22,16 @@ impl TicketLock {
 
     /// Takes the lock in order of arrival; `meanwhile` runs again and again while waiting.
     #[inline]
-    pub fn acquire(&self, meanwhile: impl Fn()) {
+    pub fn acquire(&self, meanwhile: fn()) {
         let ticket = self.next.fetch_add(1, Ordering::Relaxed);
+        if self.serving.load(Ordering::Acquire) != ticket {
+            self.wait(ticket, meanwhile);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wait(&self, ticket: u32, meanwhile: fn()) {
         while self.serving.load(Ordering::Acquire) != ticket {
             meanwhile();
             core::hint::spin_loop();

@@ -5,6 +5,8 @@ use crate::paging::{DIRECT, KBASE};
 use crate::{apic, clock, cpu, fpu, processor, traps};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+/// Looks at a processor before it gets INIT.
+const PATIENCE: u32 = 1000;
 static ONLINE: AtomicUsize = AtomicUsize::new(1);
 
 /// Sets up the processor that executes this; its record was made before.
@@ -67,6 +69,15 @@ fn wake(index: usize) {
         (offset(&raw const trampoline_root) as *mut u32).write((tables - KBASE) as u32);
         (offset(&raw const trampoline_index) as *mut u32).write(index as u32);
         fill_door_tables(tables);
+    }
+    // A processor that firmware left alone waits for the start-up already; only one that ran before, or never got INIT, needs that. (Under
+    // QEMU's -icount an INIT also counts a whole time slice as executed, which would hide what the boot costs.)
+    apic::send(index as u32, apic::STARTUP);
+    for _ in 0..PATIENCE {
+        if ONLINE.load(Ordering::Acquire) > index {
+            return;
+        }
+        core::hint::spin_loop();
     }
     apic::send(index as u32, apic::INIT);
     apic::send(index as u32, apic::STARTUP);
