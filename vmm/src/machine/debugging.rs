@@ -107,8 +107,13 @@ fn said(error: kvm_ioctls::Error) -> Error {
 pub(super) fn registers_of(vcpu: &VcpuFd) -> Result<Registers, Error> {
     let regs = vcpu.get_regs().map_err(said)?;
     let sregs = vcpu.get_sregs().map_err(said)?;
-    let r = &regs;
-    Ok(Registers {
+    Ok(gathered(&regs, &sregs))
+}
+
+/// KVM's two sets of registers as one.
+pub(super) fn gathered(regs: &kvm_regs, sregs: &kvm_sregs) -> Registers {
+    let r = regs;
+    Registers {
         general: [
             r.rax, r.rbx, r.rcx, r.rdx, r.rsi, r.rdi, r.rbp, r.rsp, r.r8, r.r9, r.r10, r.r11,
             r.r12, r.r13, r.r14, r.r15,
@@ -124,7 +129,7 @@ pub(super) fn registers_of(vcpu: &VcpuFd) -> Result<Registers, Error> {
         cr3: sregs.cr3,
         cr4: sregs.cr4,
         efer: sregs.efer,
-    })
+    }
 }
 
 fn kvm_registers(registers: &Registers) -> kvm_regs {

@@ -12,6 +12,7 @@ pub mod memory;
 pub mod report;
 pub mod site;
 pub mod vcpu;
+mod wiring;
 
 pub use site::{Ending, Event, Events, Site, SiteConfig};
 

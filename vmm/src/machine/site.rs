@@ -4,24 +4,27 @@ use super::boot::{self, Parameters};
 use super::image::Image;
 use super::report::{self, Symbols};
 use super::vcpu::{self, Control, Exit, Next, Order, Reason, State};
-use super::{Error, cpuid, debugging, kick, memory};
+use super::wiring::{prepare_vcpu, route, set_memory};
+use super::{Error, debugging, kick, memory};
+use crate::debug::inferior::Registers;
 use crate::devices::console::Console;
 use crate::devices::net::NetDevice;
 use crate::devices::virtio_mmio::{QUEUE_NOTIFY, WINDOW};
 use crate::fabric::Fabric;
 use chorus_abi::machine::*;
-use kvm_bindings::{
-    CpuId, KVM_CAP_SPLIT_IRQCHIP, KvmIrqRouting, kvm_enable_cap, kvm_irq_routing_entry,
-};
-use kvm_ioctls::{IoEventAddress, Kvm, NoDatamatch, VcpuFd, VmFd};
+use kvm_bindings::{KVM_CAP_SPLIT_IRQCHIP, kvm_enable_cap};
+use kvm_ioctls::{Cap, IoEventAddress, Kvm, NoDatamatch, SyncReg, VcpuFd, VmFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
-use vm_memory::{GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion};
+use vm_memory::GuestMemoryMmap;
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 /// Stack of a vCPU's thread in bytes: it calls little.
 const STACK: usize = 256 << 10;
+
+/// Most vCPUs of a site: their numbers are the 8-bit APIC ids, of which one means all.
+pub const VCPUS_MOST: u32 = 254;
 
 /// What a site is made of.
 #[derive(Clone)]
@@ -111,6 +114,11 @@ impl Site {
         kick::prepare().map_err(Error::host("the signal handler"))?;
         let image = Image::parse(&config.nucleus)?;
         let count = config.parameters.vcpus;
+        if !(1..=VCPUS_MOST).contains(&count) {
+            return Err(Error::Shape(format!(
+                "a site has 1 to {VCPUS_MOST} vCPUs, not {count}"
+            )));
+        }
         let memory = memory::create(config.mem)?;
         image.load(&config.nucleus, &memory)?;
         let vm = Arc::new(kvm.create_vm().map_err(Error::host("KVM_CREATE_VM"))?);
@@ -141,9 +149,14 @@ impl Site {
         let mut vcpus = Vec::new();
         let mut parameters = config.parameters.clone();
         for index in 0..count {
-            let vcpu = vm
+            let mut vcpu = vm
                 .create_vcpu(u64::from(index))
                 .map_err(Error::host("KVM_CREATE_VCPU"))?;
+            if kvm.check_extension(Cap::SyncRegs) {
+                // A triple fault resets the registers: those of the exit before it are all that is left.
+                vcpu.set_sync_valid_reg(SyncReg::Register);
+                vcpu.set_sync_valid_reg(SyncReg::SystemRegister);
+            }
             if index == 0 && parameters.tsc_khz.is_none() {
                 parameters.tsc_khz = vcpu.get_tsc_khz().ok();
             }
@@ -262,70 +275,6 @@ impl Drop for Site {
     }
 }
 
-fn set_memory(vm: &VmFd, memory: &GuestMemoryMmap) -> Result<(), Error> {
-    for (slot, region) in memory.iter().enumerate() {
-        let region = kvm_bindings::kvm_userspace_memory_region {
-            slot: slot as u32,
-            guest_phys_addr: region.start_addr().0,
-            memory_size: region.len(),
-            userspace_addr: region.as_ptr() as u64,
-            flags: 0,
-        };
-        // SAFETY: the range is a mapping that `Shared` keeps as long as any vCPU thread, and so the VM, lives.
-        unsafe { vm.set_user_memory_region(region) }
-            .map_err(Error::host("KVM_SET_USER_MEMORY_REGION"))?;
-    }
-    Ok(())
-}
-
-/// Sends each interrupt as a message to the boot processor, and connects it with its descriptor.
-fn route(vm: &VmFd, interrupts: &[(u32, &EventFd)]) -> Result<(), Error> {
-    let entry = |irq: u32| {
-        let mut entry = kvm_irq_routing_entry {
-            gsi: irq,
-            type_: kvm_bindings::KVM_IRQ_ROUTING_MSI,
-            ..Default::default()
-        };
-        entry.u.msi.address_lo = 0xfee0_0000;
-        entry.u.msi.data = u32::from(MSI_VECTOR_BASE) + irq;
-        entry
-    };
-    let entries: Vec<_> = interrupts.iter().map(|&(irq, _)| entry(irq)).collect();
-    let failed = |what: &str| Error::Shape(format!("the interrupt routes: {what}"));
-    let routing =
-        KvmIrqRouting::from_entries(&entries).map_err(|error| failed(&format!("{error:?}")))?;
-    vm.set_gsi_routing(&routing)
-        .map_err(Error::host("KVM_SET_GSI_ROUTING"))?;
-    for (irq, event) in interrupts {
-        vm.register_irqfd(event, *irq)
-            .map_err(Error::host("KVM_IRQFD"))?;
-    }
-    Ok(())
-}
-
-fn prepare_vcpu(
-    vcpu: &VcpuFd,
-    mut cpuid: CpuId,
-    index: u32,
-    parameters: &Parameters,
-    entry: u64,
-) -> Result<(), Error> {
-    cpuid::adapt(&mut cpuid, index, parameters.vcpus, parameters.tsc_khz);
-    vcpu.set_cpuid2(&cpuid)
-        .map_err(Error::host("KVM_SET_CPUID2"))?;
-    let mut system = vcpu.get_sregs().map_err(Error::host("KVM_GET_SREGS"))?;
-    boot::system_registers(&mut system);
-    vcpu.set_sregs(&system)
-        .map_err(Error::host("KVM_SET_SREGS"))?;
-    vcpu.set_regs(&boot::registers(entry, index))
-        .map_err(Error::host("KVM_SET_REGS"))?;
-    let runnable = kvm_bindings::kvm_mp_state {
-        mp_state: kvm_bindings::KVM_MP_STATE_RUNNABLE,
-    };
-    vcpu.set_mp_state(runnable)
-        .map_err(Error::host("KVM_SET_MP_STATE"))
-}
-
 /// A vCPU thread's whole life. A panic in here ends the site with a report, never the process.
 fn live(shared: &Arc<Shared>, index: usize, mut vcpu: VcpuFd) {
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -363,9 +312,11 @@ impl Shared {
 
     pub(super) fn pause(&self) -> bool {
         self.vcpus.iter().for_each(|vcpu| vcpu.order(Order::Pause));
-        (0..self.vcpus.len()).fold(true, |all, index| {
-            self.vcpus[index].wait_still(|| self.kick(index)) && all
-        })
+        // Each is waited for, also when one has ended.
+        let paused = (0..self.vcpus.len())
+            .filter(|&index| self.vcpus[index].wait_still(|| self.kick(index)))
+            .count();
+        paused == self.vcpus.len()
     }
 
     /// Says how the site ends, unless that was said before, and asks every vCPU to finish.
@@ -397,16 +348,29 @@ impl Shared {
     fn fail(&self, index: usize, vcpu: &VcpuFd, what: &str) -> Next {
         let mut text = format!("{}, vCPU {index}: {what}\n", self.name);
         if let Ok(registers) = debugging::registers_of(vcpu) {
-            text += &report::registers(&registers);
-            text += &report::backtrace(
-                &self.memory,
-                self.symbols(),
-                registers.rip,
-                registers.general[6],
-            );
+            text += &self.place(&registers);
         }
         self.end(Ending::Failed(text));
         Next::Look
+    }
+
+    fn triple_fault(&self, index: usize, last: Option<&Registers>) -> Next {
+        let mut text = format!("{}, vCPU {index}: triple fault\n", self.name);
+        match last {
+            Some(last) => {
+                text += "  at its last exit before, for the processor has been reset since:\n";
+                text += &self.place(last);
+            }
+            None => text += "  the processor has been reset, and its registers are lost\n",
+        }
+        self.end(Ending::Failed(text));
+        Next::Look
+    }
+
+    /// Registers and backtrace.
+    fn place(&self, registers: &Registers) -> String {
+        let (rip, rbp) = (registers.rip, registers.general[6]);
+        report::registers(registers) + &report::backtrace(&self.memory, self.symbols(), rip, rbp)
     }
 
     fn handle(&self, index: usize, vcpu: &mut VcpuFd, exit: Exit) -> Next {
@@ -447,13 +411,7 @@ impl Shared {
                     "halted for ever (HLT without an interrupt controller)",
                 );
             }
-            Exit::Shutdown => {
-                return self.fail(
-                    index,
-                    vcpu,
-                    "triple fault; the registers are those after the reset",
-                );
-            }
+            Exit::Shutdown(last) => return self.triple_fault(index, last.as_deref()),
             Exit::FailEntry(reason) => {
                 return self.fail(
                     index,
@@ -462,7 +420,7 @@ impl Shared {
                 );
             }
             Exit::InternalError => {
-                let what = format!("KVM could not go on (suberror {})", internal_error(vcpu));
+                let what = format!("KVM could not go on: {}", vcpu::internal_error(vcpu));
                 return self.fail(index, vcpu, &what);
             }
             Exit::Failed(errno) => {
@@ -536,12 +494,6 @@ impl Shared {
             (self.events)(Event::Output(text.into_bytes()));
         }
     }
-}
-
-fn internal_error(vcpu: &mut VcpuFd) -> u32 {
-    let run = vcpu.get_kvm_run();
-    // SAFETY: the exit just taken was an internal error, so this member of the union is the one that KVM wrote.
-    unsafe { run.__bindgen_anon_1.internal.suberror }
 }
 
 /// Offset in the network device's window.

@@ -3,7 +3,10 @@
 //! The thread is running, paused or finished. Between two runs it looks at what is asked (its *order*); while paused it carries out requests
 //! on its vCPU for others, since only the thread itself may use the vCPU's descriptor without waiting for it.
 
+use super::debugging;
 use super::kick::Mark;
+use crate::debug::inferior::Registers;
+use kvm_bindings::{kvm_regs, kvm_sregs};
 use kvm_ioctls::{VcpuExit, VcpuFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -208,13 +211,14 @@ impl Control {
     pub fn live(&self, vcpu: &mut VcpuFd, mut handle: impl FnMut(&mut VcpuFd, Exit) -> Next) {
         let _ended = Ended(self);
         let mark = Mark::new(vcpu.get_kvm_run());
+        let mut last = None;
         loop {
             mark.clear();
             if !self.obey(vcpu) {
                 return;
             }
             loop {
-                let exit = Exit::of(vcpu);
+                let exit = Exit::of(vcpu, &mut last);
                 self.exits[exit.reason() as usize].fetch_add(1, Ordering::Relaxed);
                 if matches!(exit, Exit::Interrupted) || matches!(handle(vcpu, exit), Next::Look) {
                     break;
@@ -253,8 +257,8 @@ pub enum Exit {
     Debug(u64, u32),
     /// Kicked.
     Interrupted,
-    /// Triple fault.
-    Shutdown,
+    /// Triple fault; the registers at the exit before it, if KVM tells them.
+    Shutdown(Option<Box<Registers>>),
     /// The processor refused to enter the guest.
     FailEntry(u64),
     /// KVM could not go on.
@@ -266,9 +270,9 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// Runs the guest until the next exit.
-    fn of(vcpu: &mut VcpuFd) -> Exit {
-        match vcpu.run() {
+    /// Runs the guest until the next exit. `last` keeps the registers of the exit before.
+    fn of(vcpu: &mut VcpuFd, last: &mut Option<(kvm_regs, kvm_sregs)>) -> Exit {
+        let exit = match vcpu.run() {
             Ok(VcpuExit::IoOut(port, data)) => Exit::PortOut(port, data.to_vec()),
             Ok(VcpuExit::IoIn(port, data)) => {
                 data.fill(0xff);
@@ -282,13 +286,21 @@ impl Exit {
             Ok(VcpuExit::Hlt) => Exit::Halt,
             Ok(VcpuExit::Debug(debug)) => Exit::Debug(debug.dr6, debug.exception),
             Ok(VcpuExit::Intr) => Exit::Interrupted,
-            Ok(VcpuExit::Shutdown) => Exit::Shutdown,
+            Ok(VcpuExit::Shutdown) => {
+                let last = last.as_ref();
+                return Exit::Shutdown(last.map(|(r, s)| debugging::gathered(r, s).into()));
+            }
             Ok(VcpuExit::FailEntry(reason, _)) => Exit::FailEntry(reason),
             Ok(VcpuExit::InternalError) => Exit::InternalError,
             Ok(other) => Exit::Unexpected(format!("{other:?}")),
             Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => Exit::Interrupted,
-            Err(error) => Exit::Failed(error.errno()),
+            Err(error) => return Exit::Failed(error.errno()),
+        };
+        if vcpu.get_kvm_run().kvm_valid_regs != 0 {
+            let now = vcpu.sync_regs();
+            *last = Some((now.regs, now.sregs));
         }
+        exit
     }
 
     fn reason(&self) -> Reason {
@@ -303,6 +315,42 @@ impl Exit {
             _ => Reason::Other,
         }
     }
+}
+
+/// Why KVM could not go on, after [`Exit::InternalError`]: its number, and the bytes of the instruction that it could not carry out.
+pub fn internal_error(vcpu: &mut VcpuFd) -> String {
+    let run = vcpu.get_kvm_run();
+    // SAFETY: the exit just taken was an internal error, so this member of the union is the one that KVM wrote.
+    let internal = unsafe { run.__bindgen_anon_1.internal };
+    let data = internal.data;
+    explain(
+        internal.suberror,
+        data.get(..internal.ndata as usize).unwrap_or(&data),
+    )
+}
+
+/// `suberror` and its data in words (Linux, Documentation/virt/kvm/api.rst, `KVM_EXIT_INTERNAL_ERROR`).
+fn explain(suberror: u32, data: &[u64]) -> String {
+    let what = match suberror {
+        1 => "it could not emulate an instruction",
+        2 => "two exceptions at once that it could not deliver",
+        3 => "it could not deliver an event",
+        4 => "an exit that it did not expect",
+        _ => "an error of its own",
+    };
+    let mut text = format!("{what} (suberror {suberror})");
+    // Flag bit 0: a byte with the number of instruction bytes, then the bytes.
+    if let (1, [flags, bytes @ ..]) = (suberror, data)
+        && flags & 1 == 1
+    {
+        let bytes: Vec<u8> = bytes.iter().flat_map(|word| word.to_le_bytes()).collect();
+        if let [count, bytes @ ..] = &bytes[..] {
+            text += ", bytes";
+            let shown = bytes.iter().take(usize::from(*count).min(15));
+            shown.for_each(|byte| text += &format!(" {byte:02x}"));
+        }
+    }
+    text
 }
 
 /// Gives the answer to the read that the vCPU has just left the guest for.
@@ -327,5 +375,23 @@ pub fn answer(vcpu: &mut VcpuFd, exit: &Exit, bytes: &[u8]) {
             }
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::explain;
+
+    #[test]
+    fn an_instruction_that_kvm_cannot_carry_out_is_shown() {
+        let text = explain(
+            1,
+            &[1, u64::from_le_bytes([3, 0x0f, 0xb8, 0xc1, 9, 9, 9, 9]), 0],
+        );
+        assert!(text.ends_with("(suberror 1), bytes 0f b8 c1"), "{text}");
+        for data in [&[][..], &[1], &[0, 5], &[1, u64::MAX, u64::MAX, u64::MAX]] {
+            assert!(explain(1, data).contains("suberror 1"));
+        }
+        assert!(explain(3, &[1, 2, 3]).ends_with("(suberror 3)"));
     }
 }
