@@ -78,6 +78,17 @@ impl NetDevice {
         )
     }
 
+    fn break_down(&self, registers: &mut Registers) {
+        registers.break_down();
+        self.inject();
+    }
+
+    fn inject(&self) {
+        self.interrupts.fetch_add(1, Ordering::Relaxed);
+        // The other end is KVM: there is nothing that a failure could be told to.
+        let _ = self.interrupt.write(1);
+    }
+
     fn malformed(&self) {
         self.malformed.fetch_add(1, Ordering::Relaxed);
     }
@@ -158,7 +169,7 @@ impl Station for NetDevice {
                 Ok(Some(chain)) => chain,
                 Ok(None) => break,
                 Err(Nonsense) => {
-                    registers.break_down();
+                    self.break_down(&mut registers);
                     break;
                 }
             };
@@ -180,7 +191,7 @@ impl Station for NetDevice {
             count += 1;
             let used = registers.queues[TRANSMIT].add_used(&self.memory, head, 0);
             if used.is_err() {
-                registers.break_down();
+                self.break_down(&mut registers);
                 break;
             }
         }
@@ -196,7 +207,7 @@ impl Station for NetDevice {
             Ok(Some(chain)) => chain,
             Ok(None) => return false,
             Err(Nonsense) => {
-                registers.break_down();
+                self.break_down(&mut registers);
                 return false;
             }
         };
@@ -227,7 +238,7 @@ impl Station for NetDevice {
         };
         let used = registers.queues[RECEIVE].add_used(&self.memory, head, written);
         if used.is_err() {
-            registers.break_down();
+            self.break_down(&mut registers);
         }
         true
     }
@@ -246,8 +257,7 @@ impl Station for NetDevice {
             });
         if wanted {
             registers.interrupt |= INTERRUPT_USED;
-            self.interrupts.fetch_add(1, Ordering::Relaxed);
-            let _ = self.interrupt.write(1);
+            self.inject();
         }
     }
 

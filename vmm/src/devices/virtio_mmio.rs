@@ -12,6 +12,9 @@ pub const QUEUE_NOTIFY: u64 = 0x50;
 /// Interrupt status bit: buffers were used.
 pub const INTERRUPT_USED: u32 = 1;
 
+/// Interrupt status bit: the configuration, or the need of a reset, changed.
+pub const INTERRUPT_CHANGED: u32 = 2;
+
 const MAGIC: u32 = 0x7472_6976;
 const VERSION: u32 = 2;
 /// Vendor: "CHRS".
@@ -77,9 +80,10 @@ impl Registers {
         self.status & STATUS_DRIVER_OK != 0 && self.status & STATUS_NEEDS_RESET == 0
     }
 
-    /// Marks the device broken: the driver must reset it.
+    /// Marks the device broken: the driver must reset it, and is told so by an interrupt (specification 2.1.2).
     pub fn break_down(&mut self) {
         self.status |= STATUS_NEEDS_RESET;
+        self.interrupt |= INTERRUPT_CHANGED;
         self.nonsense += 1;
     }
 
@@ -252,6 +256,25 @@ mod tests {
                 0
             );
         }
+    }
+
+    #[test]
+    fn a_broken_device_says_so_until_it_is_reset() {
+        let mut device = device();
+        device.write(0x24, &1u32.to_le_bytes());
+        device.write(0x20, &1u32.to_le_bytes());
+        device.write(0x70, &15u32.to_le_bytes());
+        device.break_down();
+        assert!(!device.running());
+        assert_eq!(word(&mut device, 0x60), INTERRUPT_CHANGED);
+        device.write(0x70, &15u32.to_le_bytes());
+        assert_eq!(
+            word(&mut device, 0x70),
+            15 | STATUS_NEEDS_RESET,
+            "only a reset helps"
+        );
+        device.write(0x70, &0u32.to_le_bytes());
+        assert_eq!((word(&mut device, 0x70), word(&mut device, 0x60)), (0, 0));
     }
 
     proptest! {

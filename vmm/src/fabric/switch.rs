@@ -5,6 +5,7 @@ use super::{FRAME_MAX, FRAME_MIN, Pieces, Traffic};
 use chorus_abi::machine::site_of_mac;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::os::fd::{AsRawFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -119,7 +120,14 @@ impl Fabric {
             .stack_size(256 << 10)
             .spawn({
                 let shared = shared.clone();
-                move || work(&shared)
+                move || {
+                    // A panic in here is a defect of ours and is printed; it costs the frames of one turn, not the network.
+                    let turn = || work(&shared);
+                    while catch_unwind(AssertUnwindSafe(turn)).is_err() {
+                        // Doorbells that were read before the panic are looked after again.
+                        let _ = shared.wake.write(1);
+                    }
+                }
             })?;
         Ok(Fabric {
             shared,
@@ -453,6 +461,36 @@ mod tests {
             assert_eq!(got.last(), Some(&number));
         }
         assert!(start.elapsed() >= delay);
+    }
+
+    /// A station that panics at its first frame.
+    struct Defect(EventFd, AtomicBool);
+    impl Station for Defect {
+        fn transmit(&self, _: usize, _: &mut dyn FnMut(Pieces<'_>)) -> usize {
+            0
+        }
+        fn receive(&self, _: Pieces<'_>) -> bool {
+            assert!(
+                self.1.swap(true, Ordering::Relaxed),
+                "a defect, for the test"
+            );
+            true
+        }
+        fn publish(&self) {}
+        fn doorbell(&self) -> &EventFd {
+            &self.0
+        }
+    }
+
+    #[test]
+    fn a_panic_of_the_worker_does_not_end_the_network() {
+        let (fabric, ports) = fabric(Links::default(), &[1, 2]);
+        let defect = Defect(EventFd::new(EFD_NONBLOCK).unwrap(), AtomicBool::new(false));
+        fabric.attach(3, Arc::new(defect)).unwrap();
+        ports[0].send(frame(mac_of_site(3), 1, b"boom"));
+        let after = frame(mac_of_site(2), 1, b"after");
+        ports[0].send(after.clone());
+        assert_eq!(ports[1].receive_within(SOON), Some(after));
     }
 
     #[test]
