@@ -8,12 +8,14 @@ pub mod cpuid;
 pub mod debugging;
 pub mod image;
 pub mod kick;
+pub mod marks;
 pub mod memory;
 pub mod report;
 pub mod site;
 pub mod vcpu;
 mod wiring;
 
+pub use marks::Stamp;
 pub use site::{Ending, Event, Events, Site, SiteConfig};
 
 /// Why a machine could not be made.

@@ -2,6 +2,7 @@
 
 use super::boot::{self, Parameters};
 use super::image::Image;
+use super::marks::{Marks, Stamp};
 use super::report::{self, Symbols};
 use super::vcpu::{self, Control, Exit, Next, Order, Reason, State};
 use super::wiring::{prepare_vcpu, route, set_memory};
@@ -83,6 +84,7 @@ pub(super) struct Shared {
     report: Mutex<Option<String>>,
     unknown_told: AtomicBool,
     alive: AtomicUsize,
+    marks: Marks,
     events: Events,
 }
 
@@ -189,6 +191,7 @@ impl Site {
             report: Mutex::default(),
             unknown_told: AtomicBool::new(false),
             alive: AtomicUsize::new(vcpus.len()),
+            marks: Marks::default(),
             events,
         });
         fabric
@@ -236,6 +239,25 @@ impl Site {
     /// Bytes for the console's receiver; returns how many it had room for.
     pub fn type_in(&self, bytes: &[u8]) -> usize {
         self.shared.console.type_in(bytes)
+    }
+
+    /// The marks that the site has made, with their times.
+    pub fn marks(&self) -> Vec<Stamp> {
+        self.shared.marks.all()
+    }
+
+    /// Exits of one vCPU by reason; zero for one that is not there.
+    pub fn exits_of(&self, vcpu: usize) -> Vec<(&'static str, u64)> {
+        let count = |reason| {
+            self.shared
+                .vcpus
+                .get(vcpu)
+                .map_or(0, |vcpu| vcpu.exits(reason))
+        };
+        Reason::ALL
+            .iter()
+            .map(|&reason| (reason.name(), count(reason)))
+            .collect()
     }
 
     /// Exits of all vCPUs by reason.
@@ -456,6 +478,7 @@ impl Shared {
             }
             PORT_MARK => {
                 if let Ok(mark) = word() {
+                    self.marks.keep(mark, index);
                     (self.events)(Event::Mark(mark));
                 }
             }

@@ -193,9 +193,18 @@ fn check(yes: bool, what: impl std::fmt::Debug) -> Outcome {
 }
 
 fn console_mark_and_exit_code_come_out(kvm: &Kvm) -> Outcome {
-    let seen = start(kvm, 1, guests::image(guests::hello(), &[]))?.end()?;
+    let running = start(kvm, 1, guests::image(guests::hello(), &[]))?;
+    let seen = running.end()?;
     let expected = vec![Event::Output(b"hi\n".to_vec()), Event::Mark(2)];
-    check(seen == (expected, Ending::Exited(7)), seen)
+    check(seen == (expected, Ending::Exited(7)), seen)?;
+    let marks = running.site.marks();
+    check(
+        matches!(&marks[..], [stamp] if (stamp.mark, stamp.vcpu) == (2, 0) && !stamp.processor.is_zero()),
+        &marks,
+    )?;
+    // Three bytes, a mark, a breakpoint that nobody waits for, the end.
+    let exits = running.site.exits_of(0);
+    check(exits.contains(&("port-out", 6)), exits)
 }
 
 fn every_vcpu_starts_by_the_contract(kvm: &Kvm) -> Outcome {
@@ -285,7 +294,8 @@ fn counts(running: &Running) -> Result<[u64; 2], Box<dyn std::error::Error>> {
 
 fn a_spinning_site_pauses_resumes_and_dies(kvm: &Kvm) -> Outcome {
     let running = start(kvm, 2, guests::image(guests::spin(), &[]))?;
-    (running.mark()?, running.mark()?);
+    running.mark()?;
+    running.mark()?;
     for round in 0..100 {
         check(running.site.pause(), ("not paused", round))?;
         let before = counts(&running)?;
@@ -313,7 +323,8 @@ fn a_spinning_site_pauses_resumes_and_dies(kvm: &Kvm) -> Outcome {
 
 fn a_sleeping_site_pauses_and_dies(kvm: &Kvm) -> Outcome {
     let running = start(kvm, 2, guests::image(guests::sleep(), &[]))?;
-    (running.mark()?, running.mark()?);
+    running.mark()?;
+    running.mark()?;
     for round in 0..20 {
         check(running.site.pause() && running.site.resume(), round)?;
     }
