@@ -99,6 +99,12 @@ guest! {
 }
 
 guest! {
+    /// Reports a breakpoint for ever, with its number in a register.
+    breakpoints,
+    "2: lea rax, [rsi + 0xb00]", "mov dx, 0xfa", "out dx, al", "nop", "nop", "jmp 2b",
+}
+
+guest! {
     /// Leaves the panic report that stands in its data, and ends as a panicking Nucleus does.
     panic,
     "mov eax, 0x200000", "mov dx, 0xfc", "out dx, eax", "mov al, 0x7f", "mov dx, 0xf4", "out dx, al", "2: jmp 2b",

@@ -5,7 +5,7 @@
 
 mod guests;
 
-use chorus::debug::inferior::Inferior;
+use chorus::debug::inferior::{Cause, DebugRegisters, Inferior, Motion};
 use chorus::fabric::{Fabric, Links};
 use chorus::host::{self, emulated};
 use chorus::machine::boot::Parameters;
@@ -35,6 +35,7 @@ const TESTS: &[Test] = tests![
     a_spinning_site_pauses_resumes_and_dies,
     a_sleeping_site_pauses_and_dies,
     a_pause_falls_between_instructions,
+    a_debugger_steps_and_gets_breakpoints,
     one_end_leaves_the_others_alone,
     two_sites_talk_by_interrupts,
     all_sites_have_one_clock,
@@ -355,6 +356,54 @@ fn a_pause_falls_between_instructions(kvm: &Kvm) -> Outcome {
         )?;
         check(running.site.resume(), round)?;
     }
+    Ok(())
+}
+
+/// The next stop of a site.
+fn stopped(debuggee: &mut impl Inferior) -> Result<(usize, Cause), Box<dyn std::error::Error>> {
+    let end = Instant::now() + LONG;
+    loop {
+        if let Some(stop) = debuggee.poll()? {
+            return Ok(stop);
+        }
+        check(Instant::now() < end, "no stop")?;
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn a_debugger_steps_and_gets_breakpoints(kvm: &Kvm) -> Outcome {
+    let running = start(kvm, 2, guests::image(guests::breakpoints(), &[]))?;
+    let mut debuggee = running.site.debuggee();
+    // Both vCPUs report breakpoints for ever; each stop stops both.
+    for round in 0..20 {
+        let (vcpu, cause) = stopped(&mut debuggee)?;
+        check(cause == Cause::BreakpointPort, (round, cause))?;
+        let there = debuggee.registers(vcpu)?;
+        check(there.general[0] == 0xb00 + vcpu as u64, there.general[0])?;
+        // The other may have stopped at the same time: that stop is told too, before anything runs.
+        while let Some((_, cause)) = debuggee.poll()? {
+            check(cause == Cause::BreakpointPort, (round, cause))?;
+        }
+        for _ in 0..5 {
+            let before = debuggee.registers(0)?;
+            debuggee.resume(
+                &[Motion::Step, Motion::Hold],
+                DebugRegisters::default(),
+                false,
+            )?;
+            let (vcpu, cause) = stopped(&mut debuggee)?;
+            let after = debuggee.registers(0)?;
+            check(
+                vcpu == 0 && matches!(cause, Cause::Step | Cause::BreakpointPort),
+                (vcpu, cause),
+            )?;
+            // A vCPU that reports a breakpoint still stands at its `out`: KVM completes that when it runs again.
+            let moved = after.rip != before.rip;
+            check(moved == (cause == Cause::Step), (round, cause, after.rip))?;
+        }
+        debuggee.resume(&[Motion::Continue; 2], DebugRegisters::default(), false)?;
+    }
+    running.site.kill();
     Ok(())
 }
 
