@@ -20,6 +20,6 @@ pub mod ui;
 
 pub use args::{Arg, In, InOut, Out};
 pub use constants::*;
-pub use error::KError;
+pub use error::{K_OK, KError};
 pub use types::*;
 pub use ui::{Group, GroupKind, UiType};

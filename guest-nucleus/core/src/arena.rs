@@ -32,7 +32,11 @@ impl<T> Id<T> {
 
     /// The identifier that [`Id::word`] gave. Any word is accepted: a wrong one names nothing.
     pub const fn from_word(word: u64) -> Self {
-        Id { index: word as u16, generation: (word >> 16) as u32, kind: PhantomData }
+        Id {
+            index: word as u16,
+            generation: (word >> 16) as u32,
+            kind: PhantomData,
+        }
     }
 }
 impl<T> Clone for Id<T> {
@@ -119,7 +123,11 @@ impl<T> Arena<T> {
         }
         slot.value = Some(value);
         self.used += 1;
-        Some(Id { index, generation: slot.generation, kind: PhantomData })
+        Some(Id {
+            index,
+            generation: slot.generation,
+            kind: PhantomData,
+        })
     }
 
     /// Takes an object out; its identifier is stale from now on.
@@ -146,27 +154,46 @@ impl<T> Arena<T> {
     /// The object, unless the identifier is stale.
     pub fn get(&self, id: Id<T>) -> Option<&T> {
         let slot = self.slots.get(id.index())?;
-        if slot.generation == id.generation { slot.value.as_ref() } else { None }
+        if slot.generation == id.generation {
+            slot.value.as_ref()
+        } else {
+            None
+        }
     }
 
     /// The object, to be changed, unless the identifier is stale.
     pub fn get_mut(&mut self, id: Id<T>) -> Option<&mut T> {
         let slot = self.slots.get_mut(id.index())?;
-        if slot.generation == id.generation { slot.value.as_mut() } else { None }
+        if slot.generation == id.generation {
+            slot.value.as_mut()
+        } else {
+            None
+        }
     }
 
     /// The identifier of the object in a slot, if there is one.
     pub fn at(&self, index: usize) -> Option<Id<T>> {
         let slot = self.slots.get(index)?;
         slot.value.as_ref()?;
-        Some(Id { index: index as u16, generation: slot.generation, kind: PhantomData })
+        Some(Id {
+            index: index as u16,
+            generation: slot.generation,
+            kind: PhantomData,
+        })
     }
 
     /// All objects with their identifiers, in the order of slots.
     pub fn iter(&self) -> impl Iterator<Item = (Id<T>, &T)> {
         self.slots.iter().enumerate().filter_map(|(index, slot)| {
             let value = slot.value.as_ref()?;
-            Some((Id { index: index as u16, generation: slot.generation, kind: PhantomData }, value))
+            Some((
+                Id {
+                    index: index as u16,
+                    generation: slot.generation,
+                    kind: PhantomData,
+                },
+                value,
+            ))
         })
     }
 }

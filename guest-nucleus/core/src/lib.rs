@@ -10,6 +10,7 @@ extern crate alloc;
 pub mod arena;
 pub mod executive;
 pub mod ipc;
+pub mod lists;
 pub mod machine;
 pub mod memory;
 pub mod names;
@@ -17,4 +18,6 @@ pub mod nucleus;
 pub mod supervisor;
 
 pub use arena::{Arena, Id};
+pub use executive::scheduler::Next;
+pub use memory::Fault;
 pub use nucleus::{Caller, Configuration, Limits, Nucleus, Outcome};

@@ -102,7 +102,13 @@ pub trait Machine {
     /// Lowest and one past the highest address that regions of the space may use.
     fn space_bounds(&self, space: Space) -> (u64, u64);
     /// Maps a frame at a page-aligned address that is not mapped. User spaces: for user mode. The supervisor space: for supervisor mode.
-    fn map(&mut self, space: Space, address: u64, frame: Frame, protection: Protection) -> Result<(), NoMemory>;
+    fn map(
+        &mut self,
+        space: Space,
+        address: u64,
+        frame: Frame,
+        protection: Protection,
+    ) -> Result<(), NoMemory>;
     /// Removes a mapping on all processors and returns its frame; `None` when there was none.
     fn unmap(&mut self, space: Space, address: u64) -> Option<Frame>;
     /// The frame mapped at an address and what may be done with it.
@@ -113,11 +119,28 @@ pub trait Machine {
     /// Copies into the memory of a space; pages that forbid stores fault.
     fn write(&mut self, space: Space, address: u64, bytes: &[u8]) -> Result<(), AccessFault>;
     /// Copies between two spaces (or within one); what was copied before a fault stays. Returns on a fault so that the page can be made.
-    fn copy(&mut self, source: (Space, u64), destination: (Space, u64), size: usize) -> Result<(), CopyFault>;
+    fn copy(
+        &mut self,
+        source: (Space, u64),
+        destination: (Space, u64),
+        size: usize,
+    ) -> Result<(), CopyFault>;
     /// Copies from a space into a frame.
-    fn copy_in(&mut self, source: (Space, u64), frame: Frame, offset: usize, size: usize) -> Result<(), AccessFault>;
+    fn copy_in(
+        &mut self,
+        source: (Space, u64),
+        frame: Frame,
+        offset: usize,
+        size: usize,
+    ) -> Result<(), AccessFault>;
     /// Copies from a frame into a space.
-    fn copy_out(&mut self, frame: Frame, offset: usize, destination: (Space, u64), size: usize) -> Result<(), AccessFault>;
+    fn copy_out(
+        &mut self,
+        frame: Frame,
+        offset: usize,
+        destination: (Space, u64),
+        size: usize,
+    ) -> Result<(), AccessFault>;
 
     /// Prepares stack and registers of a new thread. It first runs when `schedule` picks it.
     fn context_create(&mut self, thread: usize, start: Start) -> Result<(), NoMemory>;

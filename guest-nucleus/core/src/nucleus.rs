@@ -102,4 +102,46 @@ pub struct Nucleus<M: Machine> {
     /// Epoch of the next UI made here (advances when the counter wraps).
     pub(crate) ui_epoch: u16,
     pub(crate) counters: chorus_abi::KnSiteStat,
+    /// The processor that is in the Nucleus now: it needs no kick.
+    pub(crate) entered: Option<Cpu>,
+}
+
+impl<M: Machine> Nucleus<M> {
+    /// The Nucleus of a site that has just booted. All tables are allocated here.
+    pub fn new(machine: M, configuration: Configuration) -> Self {
+        let limits = configuration.limits;
+        Nucleus {
+            machine,
+            configuration,
+            actors: Arena::new(limits.actors),
+            threads: Arena::new(limits.threads),
+            scheduler: Scheduler::new(limits.threads, configuration.cpus),
+            timeouts: Timeouts::new(limits.threads),
+            ipc: Ipc::new(&limits),
+            memory: Memory::new(limits.regions),
+            next_ui: 1,
+            ui_epoch: configuration.epoch,
+            counters: chorus_abi::KnSiteStat::default(),
+            entered: None,
+        }
+    }
+
+    /// Who calls: the thread on a processor, with its effective privilege (spec 2.2).
+    pub(crate) fn caller(&self, cpu: Cpu) -> Option<Caller> {
+        let id = self.running(cpu)?;
+        let thread = self.threads.get(id)?;
+        let kind = self.actors.get(thread.actor)?.kind;
+        let privilege = match (thread.supervisor, kind) {
+            (true, _) => Privilege::Supervisor,
+            (false, chorus_abi::K_SYSTEMACTOR) => Privilege::System,
+            _ => Privilege::User,
+        };
+        Some(Caller {
+            cpu,
+            thread: id,
+            actor: thread.actor,
+            space: thread.space,
+            privilege,
+        })
+    }
 }

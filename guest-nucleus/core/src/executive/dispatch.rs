@@ -1,0 +1,50 @@
+//! From a call number and six registers to the call: made from the table, so that no row can be forgotten.
+
+use crate::machine::{Cpu, Machine};
+use crate::nucleus::{Caller, Nucleus, Outcome};
+use chorus_abi::net::KnNetItem;
+use chorus_abi::table::Privilege;
+use chorus_abi::*;
+
+macro_rules! dispatcher {
+    ($($(#[$doc:meta])* $number:literal $name:literal $rust:ident $privilege:ident $blocks:ident
+        ($($arg:ident : $type:ty),*) [$($error:ident),*];)*) => {
+        impl<M: Machine> Nucleus<M> {
+            fn dispatch(&mut self, caller: Caller, number: usize, registers: &[u64; 6]) -> Result<Outcome, KError> {
+                match number {
+                    $($number => {
+                        if caller.privilege < Privilege::$privilege {
+                            return Err(KError::Priv);
+                        }
+                        #[allow(unused_mut, unused_variables, reason = "calls without arguments take none")]
+                        let mut registers = registers.iter().copied();
+                        $(let $arg = <$type as Arg>::from_register(registers.next().unwrap_or(0));)*
+                        self.$rust(caller $(, $arg)*)
+                    })*
+                    _ => Err(KError::Inval),
+                }
+            }
+        }
+    };
+}
+chorus_calls!(dispatcher);
+
+impl<M: Machine> Nucleus<M> {
+    /// A call of the thread on a processor: number and argument registers. `schedule` follows whatever the outcome.
+    pub fn call(&mut self, cpu: Cpu, number: usize, registers: &[u64; 6]) -> Outcome {
+        self.entered = Some(cpu);
+        self.counters.calls += 1;
+        let Some(caller) = self.caller(cpu) else {
+            return Outcome::Done(KError::Inval.code());
+        };
+        match self.dispatch(caller, number, registers) {
+            Ok(outcome) => outcome,
+            Err(error) => Outcome::Done(error.code()),
+        }
+    }
+
+    /// `sysNull`.
+    pub fn sys_null(&mut self, _: Caller) -> Result<Outcome, KError> {
+        Ok(Outcome::Done(K_OK))
+    }
+}

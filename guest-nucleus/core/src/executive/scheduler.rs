@@ -1,0 +1,380 @@
+//! Who runs: on k processors the k most urgent runnable threads (spec 5).
+//!
+//! One queue a priority level and a bitmap over them. A thread that becomes runnable takes the processor that runs the least urgent
+//! thread, if that one is less urgent. Within a level: a preempted thread goes to the head, one whose slice is used up, or that yields, to the end.
+
+use crate::arena::Id;
+use crate::executive::thread::{Thread, Wait};
+use crate::lists::{Links, List};
+use crate::machine::{Cpu, Machine};
+use crate::nucleus::Nucleus;
+use alloc::vec;
+use alloc::vec::Vec;
+use chorus_abi::*;
+
+/// What a processor does next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Next {
+    /// The thread that it runs goes on.
+    Same,
+    /// The thread in this slot runs.
+    Thread(usize),
+    /// Nothing is to be run.
+    Idle,
+}
+
+/// One processor.
+#[derive(Clone, Default)]
+pub struct Processor {
+    /// The thread on it.
+    pub current: Option<Id<Thread>>,
+    /// The thread that `switched` has to finish.
+    previous: Option<Id<Thread>>,
+    /// When the thread on it was put there.
+    since: u64,
+    /// When its slice ends.
+    slice_end: Option<u64>,
+    /// Its thread gives way to equals.
+    yielding: bool,
+}
+
+/// Runnable threads that are on no processor, and the processors.
+pub struct Scheduler {
+    levels: Vec<List>,
+    bitmap: [u64; 4],
+    links: Links,
+    /// Level that a slot is queued at.
+    queued: Vec<Option<u8>>,
+    /// Processors.
+    pub processors: Vec<Processor>,
+    ticket: u64,
+}
+
+impl Scheduler {
+    /// A scheduler for this many threads and processors.
+    pub fn new(threads: usize, cpus: usize) -> Self {
+        Scheduler {
+            levels: vec![List::default(); 256],
+            bitmap: [0; 4],
+            links: Links::new(threads),
+            queued: vec![None; threads],
+            processors: vec![Processor::default(); cpus],
+            ticket: 0,
+        }
+    }
+
+    fn enqueue(&mut self, slot: usize, level: u8, front: bool) {
+        let Some(list) = self.levels.get_mut(level as usize) else {
+            return;
+        };
+        if front {
+            self.links.push_front(list, slot)
+        } else {
+            self.links.push_back(list, slot)
+        }
+        self.bitmap[level as usize / 64] |= 1 << (level % 64);
+        if let Some(entry) = self.queued.get_mut(slot) {
+            *entry = Some(level);
+        }
+    }
+
+    fn dequeue(&mut self, slot: usize) {
+        let Some(level) = self.queued.get_mut(slot).and_then(Option::take) else {
+            return;
+        };
+        let Some(list) = self.levels.get_mut(level as usize) else {
+            return;
+        };
+        self.links.remove(list, slot);
+        if list.is_empty() {
+            self.bitmap[level as usize / 64] &= !(1 << (level % 64));
+        }
+    }
+
+    /// Most urgent level with a queued thread, and its first thread.
+    fn best(&self) -> Option<(u8, usize)> {
+        let word = self.bitmap.iter().position(|&word| word != 0)?;
+        let level = word * 64 + self.bitmap[word].trailing_zeros() as usize;
+        let slot = self.levels.get(level)?.first()?;
+        Some((level as u8, slot))
+    }
+
+    fn is_queued(&self, slot: usize) -> bool {
+        self.queued.get(slot).is_some_and(Option::is_some)
+    }
+}
+
+impl<M: Machine> Nucleus<M> {
+    /// Whether a thread may run (spec 2.3).
+    pub(crate) fn runnable(&self, id: Id<Thread>) -> bool {
+        self.threads.get(id).is_some_and(|thread| {
+            let stopped = self
+                .actors
+                .get(thread.actor)
+                .is_none_or(|actor| actor.stopped);
+            thread.active
+                && thread.suspended == 0
+                && !stopped
+                && thread.wait == Wait::None
+                && !thread.dying
+        })
+    }
+
+    /// A thread may have become runnable: queues it, and preempts the processor with the least urgent thread.
+    pub(crate) fn ready(&mut self, id: Id<Thread>) {
+        if !self.runnable(id) || self.scheduler.is_queued(id.index()) {
+            return;
+        }
+        let level = self.absolute(id) as u8;
+        let on = self.threads.get(id).and_then(|thread| thread.cpu);
+        if let Some(cpu) = on {
+            // It is still where it was: it goes on there unless something else is better.
+            return self.poke(cpu);
+        }
+        if let Some(thread) = self.threads.get_mut(id) {
+            thread.quantum = K_RR_QUANTUM_NS;
+        }
+        self.scheduler.enqueue(id.index(), level, false);
+        let mut worst: Option<(Cpu, i32)> = None;
+        for (cpu, processor) in self.scheduler.processors.iter().enumerate() {
+            let priority = processor
+                .current
+                .filter(|&current| self.runnable(current))
+                .map_or(256, |current| self.absolute(current));
+            if worst.is_none_or(|(_, than)| priority > than) {
+                worst = Some((cpu, priority));
+            }
+        }
+        if let Some((cpu, priority)) = worst
+            && i32::from(level) < priority
+        {
+            self.poke(cpu);
+        }
+    }
+
+    /// Has a processor choose again: now if it is the one in the Nucleus, else by a kick.
+    fn poke(&mut self, cpu: Cpu) {
+        if self.entered != Some(cpu) {
+            self.counters.ipis += 1;
+            self.machine.kick(cpu);
+        }
+    }
+
+    /// A thread must not be picked any more; one that runs elsewhere is kicked off.
+    pub(crate) fn unready(&mut self, id: Id<Thread>) {
+        self.scheduler.dequeue(id.index());
+        if let Some(cpu) = self.threads.get(id).and_then(|thread| thread.cpu) {
+            self.poke(cpu);
+        }
+    }
+
+    /// The caller's thread gives way to its equals at the next `schedule`.
+    pub(crate) fn give_way(&mut self, cpu: Cpu) {
+        if let Some(processor) = self.scheduler.processors.get_mut(cpu) {
+            processor.yielding = true;
+        }
+    }
+
+    /// A thread begins to wait. It runs again by [`Nucleus::wake`], at its deadline, or by an abort.
+    pub(crate) fn block(&mut self, id: Id<Thread>, wait: Wait, deadline: Option<u64>) {
+        self.scheduler.ticket += 1;
+        let ticket = self.scheduler.ticket;
+        if let Some(thread) = self.threads.get_mut(id) {
+            thread.wait = wait;
+            thread.ticket = ticket;
+        }
+        if let Some(due) = deadline {
+            self.timeouts.set(id.index(), due);
+        }
+    }
+
+    /// What a thread waited for has come, with this result of its call.
+    pub(crate) fn wake(&mut self, id: Id<Thread>, result: i32) {
+        self.timeouts.clear(id.index());
+        if let Some(thread) = self.threads.get_mut(id) {
+            thread.wait = Wait::None;
+            thread.result = result;
+            self.ready(id);
+        }
+    }
+
+    /// Chooses what a processor does next. It then switches if told so, and calls [`Nucleus::switched`] on the other side.
+    pub fn schedule(&mut self, cpu: Cpu) -> Next {
+        let now = self.machine.now();
+        let Some(processor) = self.scheduler.processors.get_mut(cpu) else {
+            return Next::Idle;
+        };
+        let current = processor.current;
+        let expired = processor.slice_end.is_some_and(|end| end <= now);
+        let yielding = core::mem::take(&mut processor.yielding);
+        let best = self.scheduler.best();
+        if let Some(id) = current
+            && self.runnable(id)
+        {
+            let level = self.absolute(id);
+            let keeps = match best {
+                None => true,
+                Some((other, _)) if expired || yielding => i32::from(other) > level,
+                Some((other, _)) => i32::from(other) >= level,
+            };
+            if keeps {
+                if expired {
+                    self.begin_slice(cpu, id, now, true);
+                }
+                self.set_timer(cpu);
+                return Next::Same;
+            }
+            if let Some(thread) = self.threads.get_mut(id) {
+                let left = self
+                    .scheduler
+                    .processors
+                    .get(cpu)
+                    .and_then(|processor| processor.slice_end);
+                thread.quantum = match left {
+                    Some(end) if !expired && !yielding => end.saturating_sub(now).max(1),
+                    _ => K_RR_QUANTUM_NS,
+                };
+            }
+            self.scheduler
+                .enqueue(id.index(), level as u8, !expired && !yielding);
+        } else if current.is_none() && best.is_none() {
+            self.set_timer(cpu);
+            return Next::Same;
+        }
+        self.leave_processor(cpu, now);
+        let next = best.and_then(|(_, slot)| self.threads.at(slot));
+        match next {
+            Some(id) => {
+                self.scheduler.dequeue(id.index());
+                if let Some(thread) = self.threads.get_mut(id) {
+                    thread.cpu = Some(cpu);
+                    thread.last_cpu = cpu;
+                }
+                if let Some(processor) = self.scheduler.processors.get_mut(cpu) {
+                    processor.current = Some(id);
+                    processor.since = now;
+                }
+                self.begin_slice(cpu, id, now, false);
+                self.counters.switches += 1;
+                self.set_timer(cpu);
+                if current == Some(id) {
+                    self.came_back(cpu, id)
+                } else {
+                    Next::Thread(id.index())
+                }
+            }
+            None => {
+                self.set_timer(cpu);
+                Next::Idle
+            }
+        }
+    }
+
+    /// The thread that just left is the best again: nothing is to be switched.
+    fn came_back(&mut self, cpu: Cpu, _: Id<Thread>) -> Next {
+        if let Some(processor) = self.scheduler.processors.get_mut(cpu) {
+            processor.previous = None;
+        }
+        Next::Same
+    }
+
+    fn begin_slice(&mut self, cpu: Cpu, id: Id<Thread>, now: u64, fresh: bool) {
+        let sliced = self.absolute(id) >= K_SLICED_FIRST;
+        let quantum = self.threads.get(id).map_or(0, |thread| {
+            if fresh {
+                K_RR_QUANTUM_NS
+            } else {
+                thread.quantum
+            }
+        });
+        if let Some(processor) = self.scheduler.processors.get_mut(cpu) {
+            processor.slice_end = sliced.then(|| now.saturating_add(quantum));
+        }
+    }
+
+    fn leave_processor(&mut self, cpu: Cpu, now: u64) {
+        let Some(processor) = self.scheduler.processors.get_mut(cpu) else {
+            return;
+        };
+        let Some(id) = processor.current.take() else {
+            return;
+        };
+        processor.previous = Some(id);
+        processor.slice_end = None;
+        let ran = now.saturating_sub(processor.since);
+        if let Some(thread) = self.threads.get_mut(id) {
+            thread.cpu_time += ran;
+            thread.cpu = None;
+        }
+    }
+
+    /// A processor's timer: the end of its slice, or the earliest deadline, whichever comes first. Tickless otherwise.
+    fn set_timer(&mut self, cpu: Cpu) {
+        let slice = self
+            .scheduler
+            .processors
+            .get(cpu)
+            .and_then(|processor| processor.slice_end);
+        let due = match (slice, self.timeouts.next()) {
+            (Some(slice), Some(due)) => Some(slice.min(due)),
+            (slice, due) => slice.or(due),
+        };
+        self.machine.set_timer(cpu, due);
+    }
+
+    /// The other side of a switch: the thread that left is on no processor any more.
+    pub fn switched(&mut self, cpu: Cpu) {
+        let previous = self
+            .scheduler
+            .processors
+            .get_mut(cpu)
+            .and_then(|processor| processor.previous.take());
+        let Some(id) = previous else { return };
+        if self.threads.get(id).is_some_and(|thread| thread.dying) {
+            self.bury_thread(id);
+        }
+        self.wake_all(|wait| wait == Wait::Off(id));
+    }
+
+    /// Wakes every thread that waits for something, with success.
+    pub(crate) fn wake_all(&mut self, what: impl Fn(Wait) -> bool) {
+        for slot in 0..self.threads.capacity() {
+            if let Some(id) = self.threads.at(slot)
+                && self.threads.get(id).is_some_and(|thread| what(thread.wait))
+            {
+                self.wake(id, K_OK);
+            }
+        }
+    }
+
+    /// The timer interrupt of a processor: wakes whose time has come. `schedule` follows.
+    pub fn timer(&mut self, cpu: Cpu) {
+        self.entered = Some(cpu);
+        self.counters.timer_interrupts += 1;
+        let now = self.machine.now();
+        while let Some(slot) = self.timeouts.pop(now) {
+            if let Some(id) = self.threads.at(slot) {
+                self.end_wait(id, KError::Timeout);
+            }
+        }
+    }
+
+    /// The thread on a processor: its slot, space and mode; `None` when it idles.
+    pub fn current(&self, cpu: Cpu) -> Option<(usize, crate::machine::Space, bool)> {
+        let id = self.scheduler.processors.get(cpu)?.current?;
+        let thread = self.threads.get(id)?;
+        Some((id.index(), thread.space, thread.supervisor))
+    }
+
+    /// Identifier of the thread on a processor.
+    pub(crate) fn running(&self, cpu: Cpu) -> Option<Id<Thread>> {
+        self.scheduler.processors.get(cpu)?.current
+    }
+
+    /// Result of the call that the thread on a processor waited in.
+    pub fn result(&self, cpu: Cpu) -> i32 {
+        self.running(cpu)
+            .and_then(|id| self.threads.get(id))
+            .map_or(0, |thread| thread.result)
+    }
+}

@@ -1,0 +1,172 @@
+//! Mutexes and semaphores (spec 2.8, 3.3): structures in the user's own memory.
+//!
+//! The Nucleus keeps nothing while no thread waits. A waiting thread is found by the *physical* place of the structure, so that it works between
+//! actors that share the memory; the oldest waiter goes first.
+
+use crate::arena::Id;
+use crate::executive::thread::{Thread, Wait};
+use crate::machine::Machine;
+use crate::nucleus::{Caller, Nucleus, Outcome};
+use chorus_abi::*;
+
+impl<M: Machine> Nucleus<M> {
+    /// Physical place of a structure that can be written; its page is there after this.
+    fn place(&mut self, caller: Caller, address: u64, size: u64) -> Result<u64, KError> {
+        self.check_writable(caller, address, size)?;
+        let (frame, _) = self
+            .machine
+            .translate(caller.space, address)
+            .ok_or(KError::Fault)?;
+        Ok(u64::from(frame.0) << 12 | address & (PAGE_SIZE - 1))
+    }
+
+    /// The thread that has waited longest for something.
+    fn oldest(&self, what: impl Fn(Wait) -> bool) -> Option<Id<Thread>> {
+        let waiting = self.threads.iter().filter(|(_, thread)| what(thread.wait));
+        waiting
+            .min_by_key(|(_, thread)| thread.ticket)
+            .map(|(id, _)| id)
+    }
+
+    /// `mutexInit`.
+    pub fn mutex_init(&mut self, caller: Caller, mutex: Out<KnMutex>) -> Result<Outcome, KError> {
+        self.write(caller, mutex, &KnMutex::default())?;
+        Ok(Outcome::Done(K_OK))
+    }
+
+    /// `mutexGet` (NC-080…083).
+    pub fn mutex_get(&mut self, caller: Caller, mutex: InOut<KnMutex>) -> Result<Outcome, KError> {
+        let place = self.place(caller, mutex.address(), size_of::<KnMutex>() as u64)?;
+        let mut value: KnMutex = self.read(caller, In::new(mutex.address()))?;
+        if value.locked == 0 {
+            value.locked = 1;
+            self.write(caller, Out::new(mutex.address()), &value)?;
+            return Ok(Outcome::Done(K_OK));
+        }
+        value.waiters = value.waiters.saturating_add(1);
+        self.write(caller, Out::new(mutex.address()), &value)?;
+        self.block(caller.thread, Wait::Mutex(place), None);
+        Ok(Outcome::Blocked)
+    }
+
+    /// `mutexTry` (NC-082).
+    pub fn mutex_try(&mut self, caller: Caller, mutex: InOut<KnMutex>) -> Result<Outcome, KError> {
+        self.place(caller, mutex.address(), size_of::<KnMutex>() as u64)?;
+        let mut value: KnMutex = self.read(caller, In::new(mutex.address()))?;
+        if value.locked != 0 {
+            return Ok(Outcome::Done(1));
+        }
+        value.locked = 1;
+        self.write(caller, Out::new(mutex.address()), &value)?;
+        Ok(Outcome::Done(K_OK))
+    }
+
+    /// `mutexRel`: ownership passes to the oldest waiter, so that nobody overtakes it.
+    pub fn mutex_rel(&mut self, caller: Caller, mutex: InOut<KnMutex>) -> Result<Outcome, KError> {
+        let place = self.place(caller, mutex.address(), size_of::<KnMutex>() as u64)?;
+        let mut value: KnMutex = self.read(caller, In::new(mutex.address()))?;
+        // The count in user memory only tells whether to look: it may lie.
+        let waiter = if value.waiters > 0 {
+            self.oldest(|wait| wait == Wait::Mutex(place))
+        } else {
+            None
+        };
+        match waiter {
+            Some(_) => value.waiters -= 1,
+            None => value = KnMutex::default(),
+        }
+        self.write(caller, Out::new(mutex.address()), &value)?;
+        if let Some(waiter) = waiter {
+            self.wake(waiter, K_OK);
+        }
+        Ok(Outcome::Done(K_OK))
+    }
+
+    /// A waiter of a mutex dies: it is no longer counted. The structure is reached by its physical place.
+    pub(crate) fn mutex_undo(&mut self, id: Id<Thread>) {
+        if let Some(Wait::Mutex(place)) = self.threads.get(id).map(|thread| thread.wait) {
+            self.change_word(place + 4, |waiters| waiters.saturating_sub(1));
+        }
+    }
+
+    fn change_word(&mut self, place: u64, change: impl Fn(u32) -> u32) {
+        let (frame, offset) = (
+            crate::machine::Frame((place >> 12) as u32),
+            (place & (PAGE_SIZE - 1)) as usize,
+        );
+        if offset + 4 > PAGE_SIZE as usize {
+            return;
+        }
+        let mut bytes = [0; 4];
+        self.machine.frame_read(frame, offset, &mut bytes);
+        self.machine.frame_write(
+            frame,
+            offset,
+            &change(u32::from_le_bytes(bytes)).to_le_bytes(),
+        );
+    }
+
+    /// `semInit`.
+    pub fn sem_init(
+        &mut self,
+        caller: Caller,
+        sem: Out<KnSem>,
+        count: u32,
+    ) -> Result<Outcome, KError> {
+        let count = i32::try_from(count).map_err(|_| KError::Inval)?;
+        self.write(caller, sem, &KnSem { count, pad: 0 })?;
+        Ok(Outcome::Done(K_OK))
+    }
+
+    /// `semP` (NC-086…090).
+    pub fn sem_p(
+        &mut self,
+        caller: Caller,
+        sem: InOut<KnSem>,
+        limit: In<KnTimeVal>,
+    ) -> Result<Outcome, KError> {
+        let place = self.place(caller, sem.address(), size_of::<KnSem>() as u64)?;
+        let limit = self.interval(caller, limit)?;
+        let mut value: KnSem = self.read(caller, In::new(sem.address()))?;
+        if self.consume_abort(caller.thread) {
+            return Err(KError::Abort);
+        }
+        if value.count <= 0 && limit == Some(0) {
+            return Err(KError::Timeout);
+        }
+        value.count = value.count.saturating_sub(1);
+        self.write(caller, Out::new(sem.address()), &value)?;
+        if value.count >= 0 {
+            return Ok(Outcome::Done(K_OK));
+        }
+        let deadline = limit.map(|limit| self.machine.now().saturating_add(limit));
+        self.block(
+            caller.thread,
+            Wait::Semaphore(place, sem.address()),
+            deadline,
+        );
+        Ok(Outcome::Blocked)
+    }
+
+    /// A waiter of a semaphore leaves without its unit: the decrement is undone (NC-089).
+    pub(crate) fn semaphore_undo(&mut self, id: Id<Thread>) {
+        if let Some(Wait::Semaphore(place, _)) = self.threads.get(id).map(|thread| thread.wait) {
+            self.change_word(place, |count| (count as i32).saturating_add(1) as u32);
+        }
+    }
+
+    /// `semV` (NC-087).
+    pub fn sem_v(&mut self, caller: Caller, sem: InOut<KnSem>) -> Result<Outcome, KError> {
+        let place = self.place(caller, sem.address(), size_of::<KnSem>() as u64)?;
+        let mut value: KnSem = self.read(caller, In::new(sem.address()))?;
+        value.count = value.count.checked_add(1).ok_or(KError::Full)?;
+        self.write(caller, Out::new(sem.address()), &value)?;
+        if value.count <= 0
+            && let Some(waiter) =
+                self.oldest(|wait| matches!(wait, Wait::Semaphore(at, _) if at == place))
+        {
+            self.wake(waiter, K_OK);
+        }
+        Ok(Outcome::Done(K_OK))
+    }
+}

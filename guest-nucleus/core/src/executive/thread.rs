@@ -1,0 +1,482 @@
+//! Threads: their state, and the calls that make, stop and describe them (spec 2.3, 3.2).
+
+use crate::arena::Id;
+use crate::executive::actor::Actor;
+use crate::ipc::{CallWait, Current, ReceiveWait};
+use crate::machine::{Cpu, Machine, Space, Start};
+use crate::nucleus::{Caller, Nucleus, Outcome};
+use chorus_abi::table::Privilege;
+use chorus_abi::*;
+
+/// What a thread waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wait {
+    /// Nothing: it is not waiting.
+    None,
+    /// Its delay.
+    Delay,
+    /// A mutex, by the physical place of its structure.
+    Mutex(u64),
+    /// A semaphore: physical place, and address in the thread's space for undoing.
+    Semaphore(u64, u64),
+    /// A message.
+    Receive(ReceiveWait),
+    /// A reply.
+    Call(CallWait),
+    /// Work for the Network Manager.
+    NetworkManager,
+    /// That a thread is on no processor, or gone.
+    Off(Id<Thread>),
+    /// That an actor is gone.
+    Gone(Id<Actor>),
+    /// For ever: the site ends.
+    Halt,
+}
+
+/// A thread.
+pub struct Thread {
+    /// Home.
+    pub actor: Id<Actor>,
+    /// Space in force while it runs.
+    pub space: Space,
+    /// Runs in supervisor mode.
+    pub supervisor: bool,
+    /// `threadActivate` was applied, or it was created active.
+    pub active: bool,
+    /// Suspend counter.
+    pub suspended: u32,
+    /// An abort is not yet consumed.
+    pub aborted: bool,
+    /// It is being deleted: it runs no more.
+    pub dying: bool,
+    /// Priority relative to the actor's.
+    pub relative: i32,
+    /// What it waits for.
+    pub wait: Wait,
+    /// Order of waiting, for first come first served.
+    pub ticket: u64,
+    /// Result of the call that it waited in.
+    pub result: i32,
+    /// Processor that it is on.
+    pub cpu: Option<Cpu>,
+    /// Processor that it ran on last.
+    pub last_cpu: Cpu,
+    /// Nanoseconds of processor time.
+    pub cpu_time: u64,
+    /// Rest of its time slice in nanoseconds.
+    pub quantum: u64,
+    /// Context pointer (`threadLoad`).
+    pub context: u64,
+    /// Its current message.
+    pub current: Current,
+}
+
+impl Thread {
+    /// State bits of spec 2.3, without STOPPED.
+    pub fn state(&self) -> u32 {
+        let bit = |set: bool, bit: u32| if set { bit } else { 0 };
+        bit(self.active, THREAD_ACTIVE)
+            | bit(self.suspended > 0, THREAD_SUSPENDED)
+            | bit(self.wait != Wait::None, THREAD_WAITING)
+            | bit(self.aborted, THREAD_ABORTED)
+    }
+}
+
+/// LI of an object: its slot and how often the slot was used, positive, late to come again (spec 1.3).
+pub fn local_identifier<T>(id: Id<T>) -> i32 {
+    ((id.generation() & 0x3ffff) << 13 | (id.index() as u32 & 0x1fff)) as i32
+}
+
+impl<M: Machine> Nucleus<M> {
+    /// Thread of an actor by LI; `K_MYSELF` is the caller in its own actor.
+    pub(crate) fn thread_by_li(
+        &self,
+        caller: Caller,
+        actor: Id<Actor>,
+        li: i32,
+    ) -> Result<Id<Thread>, KError> {
+        if li == K_MYSELF && actor == caller.actor {
+            return Ok(caller.thread);
+        }
+        let id = self
+            .threads
+            .at((li & 0x1fff) as usize)
+            .ok_or(KError::Inval)?;
+        let thread = self.threads.get(id).ok_or(KError::Inval)?;
+        if local_identifier(id) != li || thread.actor != actor {
+            Err(KError::Inval)
+        } else {
+            Ok(id)
+        }
+    }
+
+    /// The same, with the privilege that changing it needs: a user caller does not touch supervisor threads.
+    fn thread_to_change(
+        &mut self,
+        caller: Caller,
+        cap: In<KnCap>,
+        li: i32,
+    ) -> Result<Id<Thread>, KError> {
+        let actor = self.actor_by_cap(caller, cap)?;
+        let id = self.thread_by_li(caller, actor, li)?;
+        match self.threads.get(id) {
+            Some(thread) if thread.supervisor && caller.privilege < Privilege::System => {
+                Err(KError::Priv)
+            }
+            Some(thread) if thread.dying => Err(KError::Busy),
+            Some(_) => Ok(id),
+            None => Err(KError::Inval),
+        }
+    }
+
+    /// Absolute priority of a thread (spec 5.1).
+    pub fn absolute(&self, id: Id<Thread>) -> i32 {
+        let Some(thread) = self.threads.get(id) else {
+            return 255;
+        };
+        let actor = self
+            .actors
+            .get(thread.actor)
+            .map_or(255, |actor| actor.priority);
+        actor.saturating_add(thread.relative).clamp(0, 255)
+    }
+
+    /// Makes a thread in an actor; the parts are checked.
+    pub(crate) fn thread_make(
+        &mut self,
+        actor: Id<Actor>,
+        supervisor: bool,
+        active: bool,
+        relative: i32,
+        start: Start,
+    ) -> Result<Id<Thread>, KError> {
+        if !self.threads.has_room() {
+            return Err(KError::NoMem);
+        }
+        let thread = Thread {
+            actor,
+            space: start.space,
+            supervisor,
+            active: false,
+            suspended: 0,
+            aborted: false,
+            dying: false,
+            relative,
+            wait: Wait::None,
+            ticket: 0,
+            result: 0,
+            cpu: None,
+            last_cpu: 0,
+            cpu_time: 0,
+            quantum: K_RR_QUANTUM_NS,
+            context: 0,
+            current: Current::default(),
+        };
+        let id = self.threads.insert(thread).ok_or(KError::NoMem)?;
+        if self.machine.context_create(id.index(), start).is_err() {
+            self.threads.remove(id);
+            return Err(KError::NoMem);
+        }
+        if let Some(actor) = self.actors.get_mut(actor) {
+            actor.threads += 1;
+        }
+        if active {
+            self.activate(id);
+        }
+        Ok(id)
+    }
+
+    fn activate(&mut self, id: Id<Thread>) {
+        if let Some(thread) = self.threads.get_mut(id)
+            && !thread.active
+        {
+            thread.active = true;
+            self.ready(id);
+        }
+    }
+
+    /// `threadCreate` (NC-053…059).
+    pub fn thread_create(
+        &mut self,
+        caller: Caller,
+        cap: In<KnCap>,
+        privilege: i32,
+        status: i32,
+        priority: i32,
+        entry: u64,
+        stack: u64,
+    ) -> Result<Outcome, KError> {
+        let actor_id = self.actor_by_cap(caller, cap)?;
+        let actor = self.actors.get(actor_id).ok_or(KError::Inval)?;
+        let supervisor = match privilege {
+            K_USERTHREAD => false,
+            K_SUPTHREAD => true,
+            _ => return Err(KError::Inval),
+        };
+        let active = match status {
+            K_ACTIVE => true,
+            K_INACTIVE => false,
+            _ => return Err(KError::Inval),
+        };
+        if !(-255..=255).contains(&priority) || (actor.kind == K_SUPACTOR) != supervisor {
+            return Err(if supervisor && caller.privilege < Privilege::System {
+                KError::Priv
+            } else {
+                KError::Inval
+            });
+        }
+        let foreign = actor.kind != K_USERACTOR && actor_id != caller.actor;
+        if foreign && caller.privilege < Privilege::System {
+            return Err(KError::Priv);
+        }
+        if caller.privilege == Privilege::User
+            && actor.priority.saturating_add(priority)
+                < K_USER_CEILING.min(self.absolute(caller.thread))
+        {
+            return Err(KError::Priv);
+        }
+        let start = Start {
+            space: actor.space,
+            supervisor,
+            entry,
+            stack,
+            argument: 0,
+        };
+        let id = self.thread_make(actor_id, supervisor, active, priority, start)?;
+        Ok(Outcome::Done(local_identifier(id)))
+    }
+
+    /// `threadDelete` (NC-060…063).
+    pub fn thread_delete(
+        &mut self,
+        caller: Caller,
+        cap: In<KnCap>,
+        li: i32,
+    ) -> Result<Outcome, KError> {
+        let id = self.thread_to_change(caller, cap, li)?;
+        let elsewhere = self
+            .threads
+            .get(id)
+            .and_then(|thread| thread.cpu)
+            .is_some_and(|cpu| cpu != caller.cpu);
+        self.kill_thread(id);
+        if id == caller.thread {
+            return Ok(Outcome::Blocked);
+        }
+        if elsewhere {
+            self.block(caller.thread, Wait::Off(id), None);
+            return Ok(Outcome::Blocked);
+        }
+        Ok(Outcome::Done(K_OK))
+    }
+
+    /// `threadSelf`.
+    pub fn thread_self(&mut self, caller: Caller) -> Result<Outcome, KError> {
+        Ok(Outcome::Done(local_identifier(caller.thread)))
+    }
+
+    /// `threadActivate` (NC-058).
+    pub fn thread_activate(
+        &mut self,
+        caller: Caller,
+        cap: In<KnCap>,
+        li: i32,
+    ) -> Result<Outcome, KError> {
+        let id = self.thread_to_change(caller, cap, li)?;
+        self.activate(id);
+        Ok(Outcome::Done(K_OK))
+    }
+
+    /// `threadSuspend` (NC-064…068): returns when the thread is on no processor.
+    pub fn thread_suspend(
+        &mut self,
+        caller: Caller,
+        cap: In<KnCap>,
+        li: i32,
+    ) -> Result<Outcome, KError> {
+        let id = self.thread_to_change(caller, cap, li)?;
+        let thread = self.threads.get_mut(id).ok_or(KError::Inval)?;
+        thread.suspended = thread.suspended.saturating_add(1);
+        let cpu = thread.cpu;
+        self.unready(id);
+        Ok(self.await_off(caller, id, cpu))
+    }
+
+    /// The caller waits until a thread that may not run is on no processor; for itself it is the outcome of standing still.
+    pub(crate) fn await_off(
+        &mut self,
+        caller: Caller,
+        id: Id<Thread>,
+        cpu: Option<Cpu>,
+    ) -> Outcome {
+        if id == caller.thread {
+            if let Some(thread) = self.threads.get_mut(id) {
+                thread.result = K_OK;
+            }
+            return Outcome::Blocked;
+        }
+        match cpu {
+            Some(cpu) if cpu != caller.cpu => {
+                self.machine.kick(cpu);
+                self.block(caller.thread, Wait::Off(id), None);
+                Outcome::Blocked
+            }
+            _ => Outcome::Done(K_OK),
+        }
+    }
+
+    /// `threadResume` (NC-064…068).
+    pub fn thread_resume(
+        &mut self,
+        caller: Caller,
+        cap: In<KnCap>,
+        li: i32,
+    ) -> Result<Outcome, KError> {
+        let id = self.thread_to_change(caller, cap, li)?;
+        let thread = self.threads.get_mut(id).ok_or(KError::Inval)?;
+        if thread.suspended > 0 {
+            thread.suspended -= 1;
+            if thread.suspended == 0 {
+                self.ready(id);
+            }
+        }
+        Ok(Outcome::Done(K_OK))
+    }
+
+    /// `threadAbort` (NC-069…073).
+    pub fn thread_abort(
+        &mut self,
+        caller: Caller,
+        cap: In<KnCap>,
+        li: i32,
+    ) -> Result<Outcome, KError> {
+        let id = self.thread_to_change(caller, cap, li)?;
+        self.abort(id);
+        Ok(Outcome::Done(K_OK))
+    }
+
+    /// Ends an abortable wait, or leaves the mark.
+    pub(crate) fn abort(&mut self, id: Id<Thread>) {
+        let Some(thread) = self.threads.get_mut(id) else {
+            return;
+        };
+        let abortable = match thread.wait {
+            Wait::Delay | Wait::Semaphore(..) | Wait::NetworkManager => true,
+            Wait::Receive(wait) => wait.abortable(),
+            Wait::Call(wait) => wait.abortable(),
+            _ => false,
+        };
+        if abortable {
+            self.end_wait(id, KError::Abort);
+        } else {
+            thread.aborted = true;
+        }
+    }
+
+    /// Whether the caller is ABORTED; the mark is used up. For the start of abortable waits.
+    pub(crate) fn consume_abort(&mut self, id: Id<Thread>) -> bool {
+        self.threads
+            .get_mut(id)
+            .is_some_and(|thread| core::mem::take(&mut thread.aborted))
+    }
+
+    /// `threadAborted` (NC-071).
+    pub fn thread_aborted(&mut self, caller: Caller) -> Result<Outcome, KError> {
+        Ok(Outcome::Done(self.consume_abort(caller.thread).into()))
+    }
+
+    /// `threadPriority` (NC-041…047).
+    pub fn thread_priority(
+        &mut self,
+        caller: Caller,
+        cap: In<KnCap>,
+        li: i32,
+        old: Out<i32>,
+        new: In<i32>,
+    ) -> Result<Outcome, KError> {
+        let id = self.thread_to_change(caller, cap, li)?;
+        let relative = self.threads.get(id).ok_or(KError::Inval)?.relative;
+        let wanted = self.read_optional(caller, new)?;
+        if let Some(wanted) = wanted {
+            if !(-255..=255).contains(&wanted) {
+                return Err(KError::Inval);
+            }
+            let absolute = self.absolute(id);
+            let then = absolute
+                .saturating_add(wanted.saturating_sub(relative))
+                .clamp(0, 255);
+            if then < absolute && then < K_USER_CEILING && caller.privilege == Privilege::User {
+                return Err(KError::Priv);
+            }
+        }
+        self.write_optional(caller, old, &relative)?;
+        if let Some(wanted) = wanted {
+            self.unready(id);
+            if let Some(thread) = self.threads.get_mut(id) {
+                thread.relative = wanted;
+            }
+            self.ready(id);
+        }
+        Ok(Outcome::Done(K_OK))
+    }
+
+    /// `threadStat`: entries are those of one instant.
+    pub fn thread_stat(
+        &mut self,
+        caller: Caller,
+        cap: In<KnCap>,
+        list: Out<KnThreadStat>,
+        room: i32,
+    ) -> Result<Outcome, KError> {
+        let actor = self.actor_by_cap(caller, cap)?;
+        let room = usize::try_from(room).map_err(|_| KError::Inval)?;
+        let stopped = self.actors.get(actor).is_some_and(|actor| actor.stopped);
+        let mut count = 0;
+        for slot in 0..self.threads.capacity() {
+            let Some(id) = self.threads.at(slot) else {
+                continue;
+            };
+            let Some(thread) = self.threads.get(id).filter(|thread| thread.actor == actor) else {
+                continue;
+            };
+            let stat = KnThreadStat {
+                li: local_identifier(id),
+                privilege: thread.supervisor.into(),
+                state: thread.state() | if stopped { THREAD_STOPPED } else { 0 },
+                suspended: thread.suspended,
+                relative: thread.relative,
+                absolute: self.absolute(id),
+                cpu: thread.last_cpu as u32,
+                pad: 0,
+                cpu_time_ns: thread.cpu_time,
+            };
+            if count < room {
+                self.write(
+                    caller,
+                    Out::new(list.address() + (count * size_of::<KnThreadStat>()) as u64),
+                    &stat,
+                )?;
+            }
+            count += 1;
+        }
+        Ok(Outcome::Done(count as i32))
+    }
+
+    /// `threadLoad` (NC-077).
+    pub fn thread_load(&mut self, caller: Caller, context: Out<u64>) -> Result<Outcome, KError> {
+        let value = self
+            .threads
+            .get(caller.thread)
+            .map_or(0, |thread| thread.context);
+        self.write(caller, context, &value)?;
+        Ok(Outcome::Done(K_OK))
+    }
+
+    /// `threadStore` (NC-077).
+    pub fn thread_store(&mut self, caller: Caller, context: u64) -> Result<Outcome, KError> {
+        if let Some(thread) = self.threads.get_mut(caller.thread) {
+            thread.context = context;
+        }
+        Ok(Outcome::Done(K_OK))
+    }
+}

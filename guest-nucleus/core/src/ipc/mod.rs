@@ -1,0 +1,104 @@
+//! Ports, groups, messages (spec 2.4–2.6, 3.4–3.6, 3.13).
+//!
+//! A message that finds a thread waiting is copied straight into its buffers; one that must wait has its body in page frames. A request ends in
+//! exactly one of the ways of spec 2.6: replied, failed, withdrawn, abandoned, orphaned.
+
+mod groups;
+mod message;
+mod network;
+mod port;
+mod receive;
+mod send;
+
+pub use message::Message;
+pub use port::Port;
+
+use crate::arena::{Arena, Id};
+use crate::lists::{Links, List};
+use crate::machine::Space;
+use crate::names::table::NameTable;
+use crate::nucleus::Limits;
+use chorus_abi::*;
+use groups::Membership;
+use network::Network;
+
+/// The current message of a thread.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Current(pub(crate) Option<Id<Message>>);
+
+/// What a thread that waits for a message said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReceiveWait {
+    pub(crate) space: Space,
+    /// The port; none: any enabled one.
+    pub(crate) port: Option<Id<Port>>,
+    pub(crate) desc_addr: u64,
+    pub(crate) desc: KnMsgDesc,
+    pub(crate) port_li_addr: u64,
+}
+
+impl ReceiveWait {
+    /// Whether `threadAbort` ends it.
+    pub fn abortable(&self) -> bool {
+        self.desc.flags & K_ABORTABLE != 0
+    }
+}
+
+/// What a thread that waits for a reply said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CallWait {
+    pub(crate) space: Space,
+    pub(crate) reply: KnMsgDesc,
+    /// Number of this call: replies to another are not for it.
+    pub(crate) transaction: u64,
+    /// Where the request is: a message of this site, or with the Network Manager.
+    pub(crate) request: Option<Id<Message>>,
+}
+
+impl CallWait {
+    /// Whether `threadAbort` ends it.
+    pub fn abortable(&self) -> bool {
+        self.reply.flags & K_ABORTABLE != 0
+    }
+}
+
+/// Why a wait for a message or a reply ends without it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum IpcEnd {
+    /// Its time limit.
+    Timeout,
+    /// `threadAbort`.
+    Abort,
+}
+
+/// The tables of this room.
+pub struct Ipc {
+    pub(crate) ports: Arena<Port>,
+    pub(crate) messages: Arena<Message>,
+    pub(crate) memberships: Arena<Membership>,
+    pub(crate) names: NameTable,
+    /// Threads that wait for messages, in lists of ports and actors.
+    pub(crate) links: Links,
+    /// Threads that wait for any enabled port, by slot of their actor.
+    pub(crate) any: alloc::vec::Vec<List>,
+    pub(crate) network: Network,
+    pub(crate) transactions: u64,
+    pub(crate) rotation: usize,
+}
+
+impl Ipc {
+    /// Empty tables.
+    pub fn new(limits: &Limits) -> Self {
+        Ipc {
+            ports: Arena::new(limits.ports),
+            messages: Arena::new(limits.messages),
+            memberships: Arena::new(limits.memberships),
+            names: NameTable::new(limits.ports),
+            links: Links::new(limits.threads),
+            any: alloc::vec![List::default(); limits.actors],
+            network: Network::new(limits.outbound),
+            transactions: 0,
+            rotation: 0,
+        }
+    }
+}

@@ -1,0 +1,444 @@
+//! The seam to the Network Manager (docs/architecture.md): outbound items, and what comes in.
+//!
+//! The core knows two things about the network: a name is not here, and a message is to be delivered.
+
+use super::message::{Body, Client, Place};
+use super::send::{Letter, Parcel, Way};
+use crate::arena::Id;
+use crate::executive::actor::{Actor, End};
+use crate::executive::thread::{Thread, Wait};
+use crate::machine::{Machine, Space};
+use crate::nucleus::{Caller, Nucleus, Outcome};
+use alloc::collections::VecDeque;
+use chorus_abi::net::*;
+use chorus_abi::services::{ACTOR_ENDED, EndNotice};
+use chorus_abi::*;
+
+/// The Network Manager's seat.
+pub struct Network {
+    manager: Option<Id<Actor>>,
+    irq: Option<u32>,
+    interrupted: bool,
+    outbound: VecDeque<(KnNetItem, Body)>,
+    limit: usize,
+    /// Room that replies have beyond the limit: they must not be lost.
+    replies: usize,
+}
+
+impl Network {
+    pub(crate) fn new(limit: usize) -> Self {
+        let replies = limit;
+        Network {
+            manager: None,
+            irq: None,
+            interrupted: false,
+            outbound: VecDeque::with_capacity(limit + replies),
+            limit,
+            replies,
+        }
+    }
+}
+
+impl<M: Machine> Nucleus<M> {
+    /// Whether there is a Network Manager.
+    pub(crate) fn network_attached(&self) -> bool {
+        self.ipc.network.manager.is_some()
+    }
+
+    /// Puts an item in the outbound queue. Errors: `K_EFULL`, `K_EUNKNOWN` no manager, `K_EFAULT`, `K_ENOMEM` body.
+    pub(crate) fn network_put(
+        &mut self,
+        item: KnNetItem,
+        body: Option<Place>,
+    ) -> Result<(), KError> {
+        if !self.network_attached() {
+            return Err(KError::Unknown);
+        }
+        if self.ipc.network.outbound.len() >= self.ipc.network.limit {
+            return Err(KError::Full);
+        }
+        let body = match body {
+            Some(place) => self.body_keep(place, item.body_size)?,
+            None => Body::EMPTY,
+        };
+        self.ipc.network.outbound.push_back((item, body));
+        self.network_wake();
+        Ok(())
+    }
+
+    /// An item that must not be lost: an end of a request, a cancellation.
+    fn network_must(&mut self, item: KnNetItem, mut body: Body) {
+        let network = &mut self.ipc.network;
+        if network.manager.is_none() || network.outbound.len() >= network.limit + network.replies {
+            // The manager's own time limits find out.
+            self.body_free(&mut body);
+            return;
+        }
+        network.outbound.push_back((item, body));
+        self.network_wake();
+    }
+
+    /// A delivered request ended: the manager hears of it once.
+    pub(crate) fn network_reply(
+        &mut self,
+        token: u64,
+        result: i32,
+        annex: Option<[u8; 64]>,
+        body: Body,
+    ) {
+        let item = KnNetItem {
+            kind: NET_REPLY,
+            result,
+            handle: token,
+            body_size: body.size,
+            annex_size: if annex.is_some() {
+                K_CMSGANNEXSIZE as u32
+            } else {
+                0
+            },
+            annex: annex.unwrap_or([0; 64]),
+            ..KnNetItem::default()
+        };
+        self.network_must(item, body);
+    }
+
+    /// The client of a call that the manager has left.
+    pub(crate) fn network_cancel(&mut self, transaction: u64) {
+        self.network_must(
+            KnNetItem {
+                kind: NET_CANCEL,
+                handle: transaction,
+                ..KnNetItem::default()
+            },
+            Body::EMPTY,
+        );
+    }
+
+    /// A thread has a call with the manager. Nothing to be kept: its wait says so.
+    pub(crate) fn network_client(&mut self, _: Id<Thread>) {}
+
+    fn network_bits(&self) -> i32 {
+        let network = &self.ipc.network;
+        let outbound = if network.outbound.is_empty() {
+            0
+        } else {
+            NM_OUTBOUND
+        };
+        outbound | if network.interrupted { NM_INTERRUPT } else { 0 }
+    }
+
+    fn network_wake(&mut self) {
+        let bits = self.network_bits();
+        let waiting = self
+            .threads
+            .iter()
+            .find(|(_, thread)| thread.wait == Wait::NetworkManager)
+            .map(|(id, _)| id);
+        if let Some(id) = waiting {
+            self.ipc.network.interrupted = false;
+            self.wake(id, bits);
+        }
+    }
+
+    /// A device interrupt, if it is the manager's.
+    pub(crate) fn network_interrupt(&mut self, irq: u32) {
+        if self.ipc.network.irq == Some(irq) {
+            self.ipc.network.interrupted = true;
+            self.network_wake();
+        }
+    }
+
+    /// The manager's actor dies: calls that it had end, requests from other sites have no client any more.
+    pub(crate) fn network_actor_dies(&mut self, actor: Id<Actor>) {
+        if self.ipc.network.manager != Some(actor) {
+            return;
+        }
+        self.ipc.network.manager = None;
+        self.ipc.network.irq = None;
+        while let Some((_, mut body)) = self.ipc.network.outbound.pop_front() {
+            self.body_free(&mut body);
+        }
+        for slot in 0..self.ipc.messages.capacity() {
+            if let Some(message) = self
+                .ipc
+                .messages
+                .at(slot)
+                .and_then(|id| self.ipc.messages.get_mut(id))
+                && matches!(message.client, Client::Remote(_))
+            {
+                message.client = Client::None;
+            }
+        }
+        for slot in 0..self.threads.capacity() {
+            let Some(id) = self.threads.at(slot) else {
+                continue;
+            };
+            if matches!(self.threads.get(id).map(|thread| thread.wait), Some(Wait::Call(wait)) if wait.request.is_none())
+            {
+                self.wake(id, KError::LinkFailure.code());
+            }
+        }
+    }
+
+    fn manager(&self, caller: Caller) -> Result<(), KError> {
+        if self.ipc.network.manager == Some(caller.actor) {
+            Ok(())
+        } else {
+            Err(KError::Inval)
+        }
+    }
+
+    /// `nmAttach`.
+    pub fn nm_attach(&mut self, caller: Caller, irq: i32) -> Result<Outcome, KError> {
+        if self.network_attached() {
+            return Err(KError::Busy);
+        }
+        let irq = match irq {
+            -1 => None,
+            irq => Some(
+                u32::try_from(irq)
+                    .ok()
+                    .filter(|irq| *irq < 64)
+                    .ok_or(KError::Inval)?,
+            ),
+        };
+        self.ipc.network.manager = Some(caller.actor);
+        self.ipc.network.irq = irq;
+        if let Some(irq) = irq {
+            self.machine.enable_interrupt(irq);
+        }
+        Ok(Outcome::Done(K_OK))
+    }
+
+    /// `nmWait`.
+    pub fn nm_wait(&mut self, caller: Caller, limit: In<KnTimeVal>) -> Result<Outcome, KError> {
+        self.manager(caller)?;
+        let limit = self.interval(caller, limit)?;
+        let bits = self.network_bits();
+        if bits != 0 {
+            self.ipc.network.interrupted = false;
+            return Ok(Outcome::Done(bits));
+        }
+        if self.consume_abort(caller.thread) {
+            return Err(KError::Abort);
+        }
+        if limit == Some(0) {
+            return Err(KError::Timeout);
+        }
+        let deadline = limit.map(|limit| self.machine.now().saturating_add(limit));
+        self.block(caller.thread, Wait::NetworkManager, deadline);
+        Ok(Outcome::Blocked)
+    }
+
+    /// `nmTake`.
+    pub fn nm_take(
+        &mut self,
+        caller: Caller,
+        item: Out<KnNetItem>,
+        body: Out<u8>,
+        room: u32,
+    ) -> Result<Outcome, KError> {
+        self.manager(caller)?;
+        let (next, kept) = *self.ipc.network.outbound.front().ok_or(KError::Timeout)?;
+        if kept.size > room {
+            return Err(KError::TooMuch);
+        }
+        self.body_give(&kept, (caller.actor, caller.space, body.address()), room)?;
+        self.write(caller, item, &next)?;
+        if let Some((_, mut body)) = self.ipc.network.outbound.pop_front() {
+            self.body_free(&mut body);
+        }
+        Ok(Outcome::Done(kept.size as i32))
+    }
+
+    fn inbound(
+        &mut self,
+        caller: Caller,
+        item: In<KnNetItem>,
+        body: In<u8>,
+    ) -> Result<(KnNetItem, Parcel), KError> {
+        self.manager(caller)?;
+        let item: KnNetItem = self.read(caller, item)?;
+        if item.body_size > K_CMSGSIZEMAX {
+            return Err(KError::TooMuch);
+        }
+        self.check_range(
+            caller.actor,
+            caller.space,
+            body.address(),
+            item.body_size.into(),
+            false,
+        )?;
+        let annex = (item.annex_size > 0).then_some(item.annex);
+        let place = (caller.actor, caller.space, body.address());
+        Ok((
+            item,
+            Parcel {
+                annex,
+                body: place,
+                size: item.body_size,
+            },
+        ))
+    }
+
+    /// `nmDeliver`.
+    pub fn nm_deliver(
+        &mut self,
+        caller: Caller,
+        item: In<KnNetItem>,
+        body: In<u8>,
+    ) -> Result<Outcome, KError> {
+        let (item, parcel) = self.inbound(caller, item, body)?;
+        let client = match item.kind {
+            NET_SEND => Client::None,
+            NET_CALL => Client::Remote(item.handle),
+            NET_CANCEL => {
+                self.remote_client_left(item.handle);
+                return Ok(Outcome::Done(K_OK));
+            }
+            _ => return Err(KError::Inval),
+        };
+        let dest = KnIpcDest {
+            target: item.target,
+            co_target: item.co_target,
+        };
+        let letter = Letter {
+            src_port: item.src_port,
+            actor_pi: item.actor_pi,
+            port_pi: item.port_pi,
+            dest,
+            client,
+            remote: true,
+        };
+        // What came from the network is for here or for nobody: it does not go out again.
+        let way = match dest.target.group() {
+            Some(group) if group.mode != K_BROADMODE && !self.has_member(group.identity) => {
+                return Err(KError::Unknown);
+            }
+            _ => self.way(&dest)?,
+        };
+        match way {
+            Way::Port(port) => {
+                self.post(port, &letter, &parcel)?;
+            }
+            Way::Broadcast(_) if item.kind == NET_CALL => return Err(KError::Inval),
+            Way::Broadcast(group) => {
+                self.post_to_members(group, &letter, &parcel);
+            }
+            Way::Network => return Err(KError::Unknown),
+        }
+        Ok(Outcome::Done(K_OK))
+    }
+
+    fn remote_client_left(&mut self, token: u64) {
+        let found = self
+            .ipc
+            .messages
+            .iter()
+            .find(|(_, message)| message.client == Client::Remote(token));
+        let Some((id, port, holder)) =
+            found.map(|(id, message)| (id, message.port, message.holder))
+        else {
+            return;
+        };
+        if let Some(port) = port {
+            self.unqueue(port, id);
+            self.message_free(id);
+            return;
+        }
+        if let Some(message) = self.ipc.messages.get_mut(id) {
+            message.client = Client::None;
+        }
+        if let Some(thread) = holder.and_then(|holder| self.threads.get_mut(holder)) {
+            thread.aborted = true;
+        }
+    }
+
+    /// `nmComplete`.
+    pub fn nm_complete(
+        &mut self,
+        caller: Caller,
+        item: In<KnNetItem>,
+        body: In<u8>,
+    ) -> Result<Outcome, KError> {
+        let (item, parcel) = self.inbound(caller, item, body)?;
+        let client = self.threads.iter().find(|(_, thread)| {
+            matches!(thread.wait, Wait::Call(wait) if wait.transaction == item.handle && wait.request.is_none())
+        });
+        let client = client.map(|(id, _)| id).ok_or(KError::Unknown)?;
+        match KError::from_code(item.result) {
+            Some(error) => self.wake(client, error.code()),
+            None => self.reply_here(client, item.handle, &parcel)?,
+        }
+        Ok(Outcome::Done(K_OK))
+    }
+
+    /// `nmQuery`.
+    pub fn nm_query(&mut self, caller: Caller, ui: In<KnUniqueId>) -> Result<Outcome, KError> {
+        self.manager(caller)?;
+        let ui = self.read(caller, ui)?;
+        let here = match ui.kind() {
+            Some(UiType::Group) => self.has_member(ui),
+            _ => self.recognises(ui),
+        };
+        Ok(Outcome::Done(here.into()))
+    }
+
+    /// Tells the port that an actor named for it how it ended (`actorNotify`).
+    pub(crate) fn notify_end(&mut self, actor: &Actor) {
+        if !actor.notify.is_valid() {
+            return;
+        }
+        let End {
+            reason,
+            status,
+            thread,
+            pc,
+            address,
+        } = actor.end;
+        let notice = EndNotice {
+            service: ACTOR_ENDED,
+            reason,
+            actor: actor.cap.ui,
+            name: actor.name,
+            status,
+            thread,
+            pc,
+            address,
+        };
+        let nobody = (Id::from_word(u64::MAX), Space::SUPERVISOR, 0);
+        let parcel = Parcel {
+            annex: Some(notice.to_annex()),
+            body: nobody,
+            size: 0,
+        };
+        let dest = KnIpcDest {
+            target: actor.notify,
+            co_target: KnUniqueId::NULL,
+        };
+        let none = KnProtId::default();
+        let letter = Letter {
+            src_port: KnUniqueId::NULL,
+            actor_pi: none,
+            port_pi: none,
+            dest,
+            client: Client::None,
+            remote: false,
+        };
+        // Asynchronous messages may be lost: a full queue is the owner's affair.
+        let _ = match self.way(&dest) {
+            Ok(Way::Port(port)) => self.post(port, &letter, &parcel).map(|_| ()),
+            Ok(_) => {
+                let item = KnNetItem {
+                    kind: NET_SEND,
+                    target: dest.target,
+                    annex_size: 64,
+                    annex: notice.to_annex(),
+                    ..KnNetItem::default()
+                };
+                self.network_put(item, None)
+            }
+            Err(error) => Err(error),
+        };
+    }
+}

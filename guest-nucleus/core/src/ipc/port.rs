@@ -1,0 +1,362 @@
+//! Ports: making and deleting them, their queues and the enabled set (spec 2.4, 3.4).
+
+use super::message::Message;
+use crate::arena::Id;
+use crate::executive::actor::Actor;
+use crate::executive::thread::{Wait, local_identifier};
+use crate::lists::List;
+use crate::machine::Machine;
+use crate::nucleus::{Caller, Nucleus, Outcome};
+use chorus_abi::*;
+
+/// A port.
+pub struct Port {
+    /// Name.
+    pub ui: KnUniqueId,
+    /// The actor that it is attached to.
+    pub owner: Id<Actor>,
+    /// Protection identifier.
+    pub pi: KnProtId,
+    /// Priority in the enabled set; none: disabled.
+    pub enabled: Option<i32>,
+    /// Oldest and newest queued message.
+    pub queue: Option<(Id<Message>, Id<Message>)>,
+    /// Queued messages.
+    pub queued: usize,
+    /// Messages received.
+    pub sequence: u32,
+    /// Threads that wait for this port.
+    pub waiters: List,
+    /// Arrival of the oldest queued message, for ports of equal priority.
+    pub since: u64,
+}
+
+impl<M: Machine> Nucleus<M> {
+    pub(crate) fn port_room(&self) -> bool {
+        self.ipc.ports.has_room()
+    }
+
+    /// Makes a port; `None` when the table is full.
+    pub(crate) fn port_make(
+        &mut self,
+        owner: Id<Actor>,
+        ui: KnUniqueId,
+        pi: KnProtId,
+    ) -> Option<Id<Port>> {
+        let port = Port {
+            ui,
+            owner,
+            pi,
+            enabled: None,
+            queue: None,
+            queued: 0,
+            sequence: 0,
+            waiters: List::default(),
+            since: 0,
+        };
+        let id = self.ipc.ports.insert(port)?;
+        self.ipc.names.insert(ui.word(), id.index());
+        if let Some(actor) = self.actors.get_mut(owner) {
+            actor.ports += 1;
+        }
+        Some(id)
+    }
+
+    pub(crate) fn port_set_pi(&mut self, id: Id<Port>, pi: KnProtId) {
+        if let Some(port) = self.ipc.ports.get_mut(id) {
+            port.pi = pi;
+        }
+    }
+
+    /// The port of a name on this site.
+    pub(crate) fn port_by_ui(&self, ui: KnUniqueId) -> Option<Id<Port>> {
+        self.ipc
+            .names
+            .get(ui.word())
+            .and_then(|slot| self.ipc.ports.at(slot))
+    }
+
+    /// The actor that a port is attached to.
+    pub(crate) fn port_owner(&self, id: Id<Port>) -> Option<Id<Actor>> {
+        self.ipc.ports.get(id).map(|port| port.owner)
+    }
+
+    /// A port of an actor by LI. Errors: `K_EINVAL`.
+    pub(crate) fn port_by_li(&self, actor: Id<Actor>, li: i32) -> Result<Id<Port>, KError> {
+        if li == K_DEFAULTPORT {
+            return self
+                .actors
+                .get(actor)
+                .and_then(|actor| actor.default_port)
+                .ok_or(KError::Inval);
+        }
+        let id = self
+            .ipc
+            .ports
+            .at((li & 0x1fff) as usize)
+            .ok_or(KError::Inval)?;
+        let port = self.ipc.ports.get(id).ok_or(KError::Inval)?;
+        if port.owner != actor || local_identifier(id) != li {
+            Err(KError::Inval)
+        } else {
+            Ok(id)
+        }
+    }
+
+    /// Removes a port: queued messages are lost, requests and waiters end with `K_ENOPORT`, memberships go (NC-100…106).
+    pub(crate) fn port_remove(&mut self, id: Id<Port>) {
+        while let Some(message) = self.dequeue(id) {
+            self.message_fail(message, KError::NoPort);
+        }
+        while let Some(slot) = self.ipc.ports.get(id).and_then(|port| port.waiters.first()) {
+            let Some(thread) = self.threads.at(slot) else {
+                break;
+            };
+            self.leave_wait(thread);
+            self.wake(thread, KError::NoPort.code());
+        }
+        self.memberships_end(id);
+        let Some(port) = self.ipc.ports.remove(id) else {
+            return;
+        };
+        self.ipc.names.remove(port.ui.word());
+        if let Some(actor) = self.actors.get_mut(port.owner) {
+            actor.ports = actor.ports.saturating_sub(1);
+        }
+    }
+
+    /// Puts a message at the end of a queue that has room.
+    pub(crate) fn enqueue(&mut self, id: Id<Port>, message: Id<Message>) {
+        let now = self.machine.now();
+        let Some(port) = self.ipc.ports.get_mut(id) else {
+            return;
+        };
+        let previous = port.queue.map(|(_, last)| last);
+        port.queue = Some((port.queue.map_or(message, |(first, _)| first), message));
+        port.queued += 1;
+        if port.queued == 1 {
+            port.since = now;
+        }
+        if let Some(entry) = self.ipc.messages.get_mut(message) {
+            entry.port = Some(id);
+        }
+        if let Some(previous) = previous.and_then(|previous| self.ipc.messages.get_mut(previous)) {
+            previous.next = Some(message);
+        }
+    }
+
+    /// Takes the oldest message of a queue.
+    pub(crate) fn dequeue(&mut self, id: Id<Port>) -> Option<Id<Message>> {
+        let first = self.ipc.ports.get(id)?.queue?.0;
+        self.unqueue(id, first);
+        Some(first)
+    }
+
+    /// Takes a message out of a queue, wherever in it.
+    pub(crate) fn unqueue(&mut self, id: Id<Port>, message: Id<Message>) {
+        let Some(port) = self.ipc.ports.get(id) else {
+            return;
+        };
+        let Some((first, last)) = port.queue else {
+            return;
+        };
+        let mut previous = None;
+        let mut at = Some(first);
+        while let Some(other) = at.filter(|&other| other != message) {
+            previous = Some(other);
+            at = self.ipc.messages.get(other).and_then(|other| other.next);
+        }
+        if at.is_none() {
+            return;
+        }
+        let next = self.ipc.messages.get_mut(message).and_then(|message| {
+            message.port = None;
+            message.next.take()
+        });
+        if let Some(previous) = previous.and_then(|previous| self.ipc.messages.get_mut(previous)) {
+            previous.next = next;
+        }
+        let Some(port) = self.ipc.ports.get_mut(id) else {
+            return;
+        };
+        port.queued = port.queued.saturating_sub(1);
+        let first = if previous.is_none() {
+            next
+        } else {
+            Some(first)
+        };
+        let last = if message == last {
+            previous
+        } else {
+            Some(last)
+        };
+        port.queue = first.zip(last);
+    }
+
+    /// `portCreate` (NC-097…099).
+    pub fn port_create(
+        &mut self,
+        caller: Caller,
+        cap: In<KnCap>,
+        ui: Out<KnUniqueId>,
+    ) -> Result<Outcome, KError> {
+        self.check_writable(caller, ui.address(), 8)?;
+        let actor = self.actor_by_cap(caller, cap)?;
+        let pi = self
+            .actors
+            .get(caller.actor)
+            .map(|actor| actor.pi)
+            .unwrap_or_default();
+        if !self.port_room() {
+            return Err(KError::NoMem);
+        }
+        let name = self.new_ui(UiType::Port);
+        let id = self.port_make(actor, name, pi).ok_or(KError::NoMem)?;
+        self.write(caller, ui, &name)?;
+        Ok(Outcome::Done(local_identifier(id)))
+    }
+
+    /// `portDeclare` (NC-107…109).
+    pub fn port_declare(
+        &mut self,
+        caller: Caller,
+        cap: In<KnCap>,
+        ui: In<KnUniqueId>,
+    ) -> Result<Outcome, KError> {
+        let name = self.read(caller, ui)?;
+        let actor = self.actor_by_cap(caller, cap)?;
+        if !name.is_static_port() {
+            return Err(KError::Inval);
+        }
+        if self.port_by_ui(name).is_some() {
+            return Err(KError::Busy);
+        }
+        let pi = self
+            .actors
+            .get(caller.actor)
+            .map(|actor| actor.pi)
+            .unwrap_or_default();
+        let id = self.port_make(actor, name, pi).ok_or(KError::NoMem)?;
+        Ok(Outcome::Done(local_identifier(id)))
+    }
+
+    /// `portDelete` (NC-100…106).
+    pub fn port_delete(
+        &mut self,
+        caller: Caller,
+        cap: In<KnCap>,
+        li: i32,
+    ) -> Result<Outcome, KError> {
+        let actor = self.actor_by_cap(caller, cap)?;
+        let id = self.port_by_li(actor, li)?;
+        if self.actors.get(actor).and_then(|actor| actor.default_port) == Some(id) {
+            return Err(KError::Inval);
+        }
+        let ui = self.ipc.ports.get(id).map(|port| port.ui);
+        self.port_remove(id);
+        // Clients that named it as their source leave too.
+        for slot in 0..self.threads.capacity() {
+            let Some(thread) = self.threads.at(slot) else {
+                continue;
+            };
+            let Some(Wait::Call(wait)) = self.threads.get(thread).map(|thread| thread.wait) else {
+                continue;
+            };
+            let source = wait
+                .request
+                .and_then(|message| self.ipc.messages.get(message))
+                .map(|message| message.src_port);
+            if source.is_some() && source == ui {
+                self.leave_wait(thread);
+                self.wake(thread, KError::NoPort.code());
+            }
+        }
+        Ok(Outcome::Done(K_OK))
+    }
+
+    /// `portEnable` (NC-110…115).
+    pub fn port_enable(
+        &mut self,
+        caller: Caller,
+        cap: In<KnCap>,
+        li: i32,
+        priority: i32,
+    ) -> Result<Outcome, KError> {
+        let actor = self.actor_by_cap(caller, cap)?;
+        let id = self.port_by_li(actor, li)?;
+        if priority < 0 {
+            return Err(KError::Inval);
+        }
+        if let Some(port) = self.ipc.ports.get_mut(id) {
+            port.enabled = Some(priority);
+        }
+        while self.ipc.ports.get(id).is_some_and(|port| port.queued > 0) {
+            let Some(slot) = self.ipc.any.get(actor.index()).and_then(List::first) else {
+                break;
+            };
+            let (Some(thread), Some(message)) = (self.threads.at(slot), self.dequeue(id)) else {
+                break;
+            };
+            self.give_queued(thread, id, message);
+        }
+        Ok(Outcome::Done(K_OK))
+    }
+
+    /// `portDisable` (NC-113, NC-114).
+    pub fn port_disable(
+        &mut self,
+        caller: Caller,
+        cap: In<KnCap>,
+        li: i32,
+    ) -> Result<Outcome, KError> {
+        let actor = self.actor_by_cap(caller, cap)?;
+        let id = self.port_by_li(actor, li)?;
+        if let Some(port) = self.ipc.ports.get_mut(id) {
+            port.enabled = None;
+        }
+        Ok(Outcome::Done(K_OK))
+    }
+
+    /// `portUi`.
+    pub fn port_ui(
+        &mut self,
+        caller: Caller,
+        ui: Out<KnUniqueId>,
+        li: i32,
+    ) -> Result<Outcome, KError> {
+        let id = self.port_by_li(caller.actor, li)?;
+        let name = self
+            .ipc
+            .ports
+            .get(id)
+            .map(|port| port.ui)
+            .unwrap_or_default();
+        self.write(caller, ui, &name)?;
+        Ok(Outcome::Done(K_OK))
+    }
+
+    /// `portLi` (NC-129).
+    pub fn port_li(&mut self, caller: Caller, ui: In<KnUniqueId>) -> Result<Outcome, KError> {
+        let name = self.read(caller, ui)?;
+        let id = self
+            .port_by_ui(name)
+            .filter(|&id| self.port_owner(id) == Some(caller.actor))
+            .ok_or(KError::Inval)?;
+        Ok(Outcome::Done(local_identifier(id)))
+    }
+
+    /// `portGetSeqNum`.
+    pub fn port_get_seq_num(
+        &mut self,
+        caller: Caller,
+        cap: In<KnCap>,
+        li: i32,
+        number: Out<u32>,
+    ) -> Result<Outcome, KError> {
+        let actor = self.actor_by_cap(caller, cap)?;
+        let id = self.port_by_li(actor, li)?;
+        let sequence = self.ipc.ports.get(id).map_or(0, |port| port.sequence);
+        self.write(caller, number, &sequence)?;
+        Ok(Outcome::Done(K_OK))
+    }
+}

@@ -1,0 +1,476 @@
+//! Receiving: waits, delivery into a receiver's buffers, the current message (spec 3.6).
+
+use super::message::{Body, Client, Message, Place};
+use super::port::Port;
+use super::{CallWait, Current, IpcEnd, ReceiveWait};
+use crate::arena::Id;
+use crate::executive::actor::Actor;
+use crate::executive::thread::{Thread, Wait, local_identifier};
+use crate::machine::Machine;
+use crate::nucleus::{Caller, Nucleus, Outcome};
+use chorus_abi::*;
+
+/// Offset of `seq_num` in `KnMsgDesc`.
+const SEQ_NUM: u64 = core::mem::offset_of!(KnMsgDesc, seq_num) as u64;
+
+/// Where the body of a message is at its delivery.
+#[derive(Clone, Copy)]
+pub(crate) enum Source {
+    /// In the message itself.
+    Kept,
+    /// Still with its sender.
+    Sender(Place),
+}
+
+impl<M: Machine> Nucleus<M> {
+    /// The wait of a thread for a reply in this transaction; `None` when it waits for something else by now.
+    pub(crate) fn awaits(&self, thread: Id<Thread>, transaction: u64) -> Option<CallWait> {
+        match self.threads.get(thread)?.wait {
+            Wait::Call(wait) if wait.transaction == transaction => Some(wait),
+            _ => None,
+        }
+    }
+
+    /// Takes a thread out of the lists that its wait put it in, and withdraws or orphans its request.
+    pub(crate) fn leave_wait(&mut self, id: Id<Thread>) {
+        let Some(thread) = self.threads.get(id) else {
+            return;
+        };
+        let actor = thread.actor;
+        match thread.wait {
+            Wait::Receive(wait) => match wait.port {
+                Some(port) => {
+                    if let Some(port) = self.ipc.ports.get_mut(port) {
+                        self.ipc.links.remove(&mut port.waiters, id.index());
+                    }
+                }
+                None => {
+                    if let Some(list) = self.ipc.any.get_mut(actor.index()) {
+                        self.ipc.links.remove(list, id.index());
+                    }
+                }
+            },
+            Wait::Call(wait) => self.withdraw(wait),
+            _ => {}
+        }
+    }
+
+    /// A client leaves: a request that is still queued is never executed; one that is held has no client any more.
+    fn withdraw(&mut self, wait: CallWait) {
+        let Some(id) = wait.request else {
+            return self.network_cancel(wait.transaction);
+        };
+        let Some(message) = self.ipc.messages.get_mut(id) else {
+            return;
+        };
+        // The slot may hold another message by now only if its generation differs: then `get_mut` found nothing.
+        match message.port {
+            Some(port) => {
+                self.unqueue(port, id);
+                self.message_free(id);
+            }
+            None => message.client = Client::None,
+        }
+    }
+
+    /// A wait for a message or a reply ends without it; the result of the call.
+    pub(crate) fn ipc_wait_ended(&mut self, id: Id<Thread>, end: IpcEnd) -> i32 {
+        if let Some(Wait::Call(wait)) = self.threads.get(id).map(|thread| thread.wait) {
+            let holder = wait
+                .request
+                .and_then(|message| self.ipc.messages.get(message))
+                .and_then(|message| message.holder);
+            if let (IpcEnd::Abort, Some(holder)) =
+                (end, holder.and_then(|holder| self.threads.get_mut(holder)))
+            {
+                // The abort is passed on to the thread that serves the request (NC-073).
+                holder.aborted = true;
+            }
+        }
+        self.leave_wait(id);
+        match end {
+            IpcEnd::Timeout => KError::Timeout.code(),
+            IpcEnd::Abort => KError::Abort.code(),
+        }
+    }
+
+    /// A thread dies: its waits end, the request that it serves is abandoned.
+    pub(crate) fn ipc_thread_dies(&mut self, id: Id<Thread>) {
+        self.leave_wait(id);
+        self.abandon_current(id);
+    }
+
+    /// An actor dies: its ports, its saved messages, the Network Manager's seat.
+    pub(crate) fn ipc_actor_dies(&mut self, id: Id<Actor>) {
+        for slot in 0..self.ipc.ports.capacity() {
+            if let Some(port) = self.ipc.ports.at(slot)
+                && self.port_owner(port) == Some(id)
+            {
+                self.port_remove(port);
+            }
+        }
+        for slot in 0..self.ipc.messages.capacity() {
+            if let Some(message) = self.ipc.messages.at(slot)
+                && self
+                    .ipc
+                    .messages
+                    .get(message)
+                    .is_some_and(|message| message.saver == Some(id))
+            {
+                self.message_fail(message, KError::NoPort);
+            }
+        }
+        self.network_actor_dies(id);
+    }
+
+    /// The current message of a thread is replaced or lost: an unanswered request is abandoned.
+    pub(crate) fn abandon_current(&mut self, id: Id<Thread>) {
+        let current = self
+            .threads
+            .get_mut(id)
+            .and_then(|thread| core::mem::take(&mut thread.current).0);
+        if let Some(message) = current {
+            self.message_fail(message, KError::NoPort);
+        }
+    }
+
+    /// The thread that a message for a port goes to now: one that waits for the port before one that waits for any.
+    pub(crate) fn receiver(&self, id: Id<Port>) -> Option<Id<Thread>> {
+        let port = self.ipc.ports.get(id)?;
+        let explicit = port.waiters.first();
+        let any = || {
+            port.enabled
+                .and_then(|_| self.ipc.any.get(port.owner.index())?.first())
+        };
+        self.threads.at(explicit.or_else(any)?)
+    }
+
+    /// Delivers a message to a thread that waits; it wakes with the outcome. Errors: the sender's memory cannot be read; then nothing happened.
+    pub(crate) fn give(
+        &mut self,
+        thread: Id<Thread>,
+        port: Id<Port>,
+        message: Id<Message>,
+        source: Source,
+    ) -> Result<(), KError> {
+        let Some(found) = self.threads.get(thread) else {
+            return Ok(());
+        };
+        let (actor, Wait::Receive(wait)) = (found.actor, found.wait) else {
+            return Ok(());
+        };
+        match self.hand_in(thread, actor, wait, port, message, source) {
+            Err((true, error)) => Err(error),
+            Err((false, error)) => {
+                // The receiver's own buffers are gone since it called: its call fails, and the message waits for the next.
+                self.leave_wait(thread);
+                self.wake(thread, error.code());
+                if let Source::Sender(place) = source {
+                    let size = self
+                        .ipc
+                        .messages
+                        .get(message)
+                        .map_or(0, |message| message.body_size);
+                    let body = self.body_keep(place, size)?;
+                    if let Some(message) = self.ipc.messages.get_mut(message) {
+                        message.body = body;
+                    }
+                }
+                self.enqueue(port, message);
+                Ok(())
+            }
+            Ok(size) => {
+                self.leave_wait(thread);
+                self.wake(thread, size as i32);
+                Ok(())
+            }
+        }
+    }
+
+    /// The same for a message that was taken from a queue.
+    pub(crate) fn give_queued(&mut self, thread: Id<Thread>, port: Id<Port>, message: Id<Message>) {
+        // Its body is kept: there is no sender's side to fail.
+        let _ = self.give(thread, port, message, Source::Kept);
+    }
+
+    /// Puts a message into a receiver's buffers and makes it current; the size of its body. Errors: which side (`true` the sender's), nothing changed.
+    fn hand_in(
+        &mut self,
+        thread: Id<Thread>,
+        actor: Id<Actor>,
+        wait: ReceiveWait,
+        port: Id<Port>,
+        id: Id<Message>,
+        source: Source,
+    ) -> Result<u32, (bool, KError)> {
+        let Some(message) = self.ipc.messages.get(id).copied() else {
+            return Err((true, KError::Inval));
+        };
+        let here = |error| (false, error);
+        let (space, desc) = (wait.space, wait.desc);
+        let size = message.body_size;
+        let to = (actor, space, desc.body_addr);
+        let unfetched = desc.body_addr == 0 && size > 0;
+        let mut kept = message.body;
+        match source {
+            Source::Sender(from) if unfetched => {
+                kept = self.body_keep(from, size).map_err(|error| (true, error))?
+            }
+            Source::Sender(from) => self.copy(from, to, size.min(desc.body_size) as usize)?,
+            Source::Kept if unfetched => {}
+            Source::Kept => {
+                self.body_give(&kept, to, desc.body_size).map_err(here)?;
+            }
+        }
+        if desc.annex_addr != 0
+            && let Some(annex) = message.annex
+        {
+            self.write_bytes(actor, space, desc.annex_addr, &annex)
+                .map_err(here)?;
+        }
+        let sequence = self
+            .ipc
+            .ports
+            .get(port)
+            .map_or(0, |port| port.sequence.wrapping_add(1));
+        self.write_bytes(
+            actor,
+            space,
+            wait.desc_addr + SEQ_NUM,
+            &sequence.to_le_bytes(),
+        )
+        .map_err(here)?;
+        if wait.port.is_none() {
+            self.write_bytes(
+                actor,
+                space,
+                wait.port_li_addr,
+                &local_identifier(port).to_le_bytes(),
+            )
+            .map_err(here)?;
+        }
+        // From here on nothing fails.
+        if !unfetched {
+            self.body_free(&mut kept);
+        }
+        if let Some(port) = self.ipc.ports.get_mut(port) {
+            port.sequence = sequence;
+        }
+        if let Some(entry) = self.ipc.messages.get_mut(id) {
+            entry.body = kept;
+            entry.unfetched = unfetched;
+            entry.holder = Some(thread);
+            entry.port = None;
+        }
+        self.abandon_current(thread);
+        if let Some(thread) = self.threads.get_mut(thread) {
+            thread.current = Current(Some(id));
+        }
+        self.counters.messages += 1;
+        Ok(size)
+    }
+
+    /// `ipcReceive` (NC-195…205).
+    pub fn ipc_receive(
+        &mut self,
+        caller: Caller,
+        msg: InOut<KnMsgDesc>,
+        port_li: InOut<i32>,
+        delay: i32,
+    ) -> Result<Outcome, KError> {
+        self.check_writable(caller, msg.address(), size_of::<KnMsgDesc>() as u64)?;
+        let desc: KnMsgDesc = self.read(caller, In::new(msg.address()))?;
+        let li: i32 = self.read(caller, In::new(port_li.address()))?;
+        if desc.annex_addr != 0 {
+            self.check_writable(caller, desc.annex_addr, K_CMSGANNEXSIZE as u64)?;
+        }
+        if desc.body_addr != 0 {
+            self.check_writable(caller, desc.body_addr, desc.body_size.into())?;
+        }
+        let port = match li {
+            K_ANYENABLED => {
+                self.check_writable(caller, port_li.address(), 4)?;
+                None
+            }
+            li => Some(self.port_by_li(caller.actor, li)?),
+        };
+        let wait = ReceiveWait {
+            space: caller.space,
+            port,
+            desc_addr: msg.address(),
+            desc,
+            port_li_addr: port_li.address(),
+        };
+        if let Some(source) = port
+            .filter(|&port| self.has_message(port))
+            .or_else(|| self.best_enabled(caller.actor).filter(|_| port.is_none()))
+        {
+            let Some(message) = self.dequeue(source) else {
+                return Err(KError::Inval);
+            };
+            return match self.hand_in(
+                caller.thread,
+                caller.actor,
+                wait,
+                source,
+                message,
+                Source::Kept,
+            ) {
+                Ok(size) => Ok(Outcome::Done(size as i32)),
+                Err((_, error)) => {
+                    self.enqueue(source, message);
+                    Err(error)
+                }
+            };
+        }
+        if wait.abortable() && self.consume_abort(caller.thread) {
+            return Err(KError::Abort);
+        }
+        if delay == 0 {
+            return Err(KError::Timeout);
+        }
+        match port {
+            Some(port) => {
+                if let Some(port) = self.ipc.ports.get_mut(port) {
+                    self.ipc
+                        .links
+                        .push_back(&mut port.waiters, caller.thread.index());
+                }
+            }
+            None => {
+                if let Some(list) = self.ipc.any.get_mut(caller.actor.index()) {
+                    self.ipc.links.push_back(list, caller.thread.index());
+                }
+            }
+        }
+        let deadline = self.deadline_ms(delay);
+        self.block(caller.thread, Wait::Receive(wait), deadline);
+        Ok(Outcome::Blocked)
+    }
+
+    fn has_message(&self, port: Id<Port>) -> bool {
+        self.ipc.ports.get(port).is_some_and(|port| port.queued > 0)
+    }
+
+    /// The enabled port of an actor with messages and the best priority; among equals the one whose message is oldest.
+    fn best_enabled(&self, actor: Id<Actor>) -> Option<Id<Port>> {
+        let ready = self
+            .ipc
+            .ports
+            .iter()
+            .filter(|(_, port)| port.owner == actor && port.queued > 0);
+        ready
+            .filter_map(|(id, port)| Some((port.enabled?, port.since, id)))
+            .min_by_key(|&(priority, since, _)| (priority, since))
+            .map(|(_, _, id)| id)
+    }
+
+    /// The caller's current message. Errors: `K_EINVAL` there is none.
+    pub(crate) fn current_message(&self, caller: Caller) -> Result<Id<Message>, KError> {
+        self.threads
+            .get(caller.thread)
+            .and_then(|thread| thread.current.0)
+            .ok_or(KError::Inval)
+    }
+
+    /// `ipcGetData` (NC-197…199).
+    pub fn ipc_get_data(&mut self, caller: Caller, msg: In<KnMsgDesc>) -> Result<Outcome, KError> {
+        let desc = self.read(caller, msg)?;
+        let id = self.current_message(caller)?;
+        let message = *self
+            .ipc
+            .messages
+            .get(id)
+            .filter(|message| message.unfetched)
+            .ok_or(KError::Inval)?;
+        let size = self.body_give(
+            &message.body,
+            (caller.actor, caller.space, desc.body_addr),
+            desc.body_size,
+        )?;
+        let mut body = message.body;
+        self.body_free(&mut body);
+        if let Some(message) = self.ipc.messages.get_mut(id) {
+            message.body = Body::EMPTY;
+            message.unfetched = false;
+        }
+        Ok(Outcome::Done(size as i32))
+    }
+
+    /// `ipcSave` (NC-209…214).
+    pub fn ipc_save(&mut self, caller: Caller, _reserved: i32) -> Result<Outcome, KError> {
+        let id = self.current_message(caller)?;
+        let saved = self.actors.get(caller.actor).map_or(0, |actor| actor.saved);
+        if saved as usize >= K_CMSGSAVEDMAX {
+            return Err(KError::TooMuch);
+        }
+        if let Some(message) = self.ipc.messages.get_mut(id) {
+            message.saver = Some(caller.actor);
+            message.holder = None;
+        }
+        if let Some(actor) = self.actors.get_mut(caller.actor) {
+            actor.saved += 1;
+        }
+        if let Some(thread) = self.threads.get_mut(caller.thread) {
+            thread.current = Current(None);
+        }
+        Ok(Outcome::Done(local_identifier(id)))
+    }
+
+    /// `ipcRestore` (NC-209…214).
+    pub fn ipc_restore(&mut self, caller: Caller, message_id: i32) -> Result<Outcome, KError> {
+        let id = self
+            .ipc
+            .messages
+            .at((message_id & 0x1fff) as usize)
+            .ok_or(KError::Inval)?;
+        let message = self.ipc.messages.get(id).ok_or(KError::Inval)?;
+        if message.saver != Some(caller.actor) || local_identifier(id) != message_id {
+            return Err(KError::Inval);
+        }
+        self.abandon_current(caller.thread);
+        if let Some(message) = self.ipc.messages.get_mut(id) {
+            message.saver = None;
+            message.holder = Some(caller.thread);
+        }
+        if let Some(actor) = self.actors.get_mut(caller.actor) {
+            actor.saved = actor.saved.saturating_sub(1);
+        }
+        if let Some(thread) = self.threads.get_mut(caller.thread) {
+            thread.current = Current(Some(id));
+        }
+        Ok(Outcome::Done(K_OK))
+    }
+
+    /// `ipcSysInfo` (NC-215…218).
+    pub fn ipc_sys_info(
+        &mut self,
+        caller: Caller,
+        head: Out<KnMsgHead>,
+    ) -> Result<Outcome, KError> {
+        let id = self.current_message(caller)?;
+        let message = *self.ipc.messages.get(id).ok_or(KError::Inval)?;
+        let awaited = message.client != Client::None;
+        let value = KnMsgHead {
+            body_size: message.body_size,
+            flags: [
+                awaited.into(),
+                message.annex.is_some().into(),
+                message.remote.into(),
+                0,
+            ],
+            src_port: message.src_port,
+            target: message.target,
+            co_target: message.co_target,
+            trans_id: match message.client {
+                Client::None => 0,
+                Client::Thread(_, transaction) => transaction,
+                Client::Remote(token) => token,
+            },
+            actor_id: message.actor_pi,
+            port_id: message.port_pi,
+        };
+        self.write(caller, head, &value)?;
+        Ok(Outcome::Done(K_OK))
+    }
+}

@@ -1,0 +1,375 @@
+//! Sending, calling, replying (spec 3.6).
+
+use super::message::{Body, Client, Message, Place};
+use super::port::Port;
+use super::receive::Source;
+use super::{CallWait, Current};
+use crate::arena::Id;
+use crate::executive::thread::Wait;
+use crate::machine::Machine;
+use crate::nucleus::{Caller, Nucleus, Outcome};
+use chorus_abi::net::{KnNetItem, NET_CALL, NET_SEND};
+use chorus_abi::*;
+
+/// What a sender gave, checked.
+#[derive(Clone, Copy)]
+pub(crate) struct Parcel {
+    pub(crate) annex: Option<[u8; 64]>,
+    pub(crate) body: Place,
+    pub(crate) size: u32,
+}
+
+/// Whose message it is, and for whom.
+#[derive(Clone, Copy)]
+pub(crate) struct Letter {
+    pub(crate) src_port: KnUniqueId,
+    pub(crate) actor_pi: KnProtId,
+    pub(crate) port_pi: KnProtId,
+    pub(crate) dest: KnIpcDest,
+    pub(crate) client: Client,
+    pub(crate) remote: bool,
+}
+
+/// Where a message goes.
+pub(crate) enum Way {
+    /// To a port here.
+    Port(Id<Port>),
+    /// To every member here, and to the Network Manager.
+    Broadcast(KnUniqueId),
+    /// To the Network Manager.
+    Network,
+}
+
+impl<M: Machine> Nucleus<M> {
+    /// Reads what a descriptor gives. Errors: `K_EFAULT`, `K_ETOOMUCH`.
+    pub(crate) fn parcel(&mut self, caller: Caller, msg: In<KnMsgDesc>) -> Result<Parcel, KError> {
+        let desc = self.read(caller, msg)?;
+        let size = if desc.body_addr == 0 {
+            0
+        } else {
+            desc.body_size
+        };
+        if size > K_CMSGSIZEMAX {
+            return Err(KError::TooMuch);
+        }
+        let annex = match desc.annex_addr {
+            0 => None,
+            at => {
+                let mut annex = [0; K_CMSGANNEXSIZE];
+                self.read_bytes(caller.actor, caller.space, at, &mut annex)?;
+                Some(annex)
+            }
+        };
+        self.check_range(
+            caller.actor,
+            caller.space,
+            desc.body_addr,
+            size.into(),
+            false,
+        )?;
+        Ok(Parcel {
+            annex,
+            body: (caller.actor, caller.space, desc.body_addr),
+            size,
+        })
+    }
+
+    fn letter(
+        &mut self,
+        caller: Caller,
+        src_port: i32,
+        dest: In<KnIpcDest>,
+    ) -> Result<Letter, KError> {
+        let port = self.port_by_li(caller.actor, src_port)?;
+        let dest = self.read(caller, dest)?;
+        let (src_port, port_pi) = self
+            .ipc
+            .ports
+            .get(port)
+            .map(|port| (port.ui, port.pi))
+            .ok_or(KError::Inval)?;
+        let actor_pi = self
+            .actors
+            .get(caller.actor)
+            .map(|actor| actor.pi)
+            .unwrap_or_default();
+        Ok(Letter {
+            src_port,
+            actor_pi,
+            port_pi,
+            dest,
+            client: Client::None,
+            remote: false,
+        })
+    }
+
+    /// Finds where a destination is. Errors: `K_EINVAL` neither port nor group; `K_EUNKNOWN`.
+    pub(crate) fn way(&mut self, dest: &KnIpcDest) -> Result<Way, KError> {
+        match dest.target.kind() {
+            Some(UiType::Port) => match self.port_by_ui(dest.target) {
+                Some(port) => Ok(Way::Port(port)),
+                None if dest.target.site() == self.configuration.site
+                    || !self.network_attached() =>
+                {
+                    Err(KError::Unknown)
+                }
+                None => Ok(Way::Network),
+            },
+            Some(UiType::Group) => self.way_to_group(dest),
+            _ => Err(KError::Inval),
+        }
+    }
+
+    /// Makes a message of a letter and delivers it to a port: to a waiting thread at once, else into the queue.
+    ///
+    /// # Errors
+    /// `K_EFULL` queue or table full; `K_EFAULT`, `K_ENOMEM` body. Then nothing happened.
+    pub(crate) fn post(
+        &mut self,
+        port: Id<Port>,
+        letter: &Letter,
+        parcel: &Parcel,
+    ) -> Result<Id<Message>, KError> {
+        let queued = self.ipc.ports.get(port).ok_or(KError::Unknown)?.queued;
+        let receiver = if queued == 0 {
+            self.receiver(port)
+        } else {
+            None
+        };
+        if receiver.is_none() && queued >= K_CPORTQUEUE || !self.ipc.messages.has_room() {
+            return Err(KError::Full);
+        }
+        let body = if receiver.is_none() {
+            self.body_keep(parcel.body, parcel.size)?
+        } else {
+            Body::EMPTY
+        };
+        let message = Message {
+            src_port: letter.src_port,
+            target: letter.dest.target,
+            co_target: letter.dest.co_target,
+            actor_pi: letter.actor_pi,
+            port_pi: letter.port_pi,
+            annex: parcel.annex,
+            body,
+            body_size: parcel.size,
+            unfetched: false,
+            client: letter.client,
+            port: None,
+            holder: None,
+            saver: None,
+            next: None,
+            remote: letter.remote,
+        };
+        let id = self.ipc.messages.insert(message).ok_or(KError::Full)?;
+        match receiver {
+            None => self.enqueue(port, id),
+            Some(thread) => {
+                if let Err(error) = self.give(thread, port, id, Source::Sender(parcel.body)) {
+                    self.message_free(id);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(id)
+    }
+
+    fn item(&self, kind: u32, handle: u64, letter: &Letter, parcel: &Parcel) -> KnNetItem {
+        KnNetItem {
+            kind,
+            result: 0,
+            handle,
+            target: letter.dest.target,
+            co_target: letter.dest.co_target,
+            src_port: letter.src_port,
+            actor_pi: letter.actor_pi,
+            port_pi: letter.port_pi,
+            body_size: parcel.size,
+            annex_size: if parcel.annex.is_some() {
+                K_CMSGANNEXSIZE as u32
+            } else {
+                0
+            },
+            annex: parcel.annex.unwrap_or([0; 64]),
+        }
+    }
+
+    /// `ipcSend` (NC-150…179).
+    pub fn ipc_send(
+        &mut self,
+        caller: Caller,
+        msg: In<KnMsgDesc>,
+        src_port: i32,
+        dest: In<KnIpcDest>,
+    ) -> Result<Outcome, KError> {
+        let parcel = self.parcel(caller, msg)?;
+        let letter = self.letter(caller, src_port, dest)?;
+        match self.way(&letter.dest)? {
+            Way::Port(port) => {
+                self.post(port, &letter, &parcel)?;
+            }
+            Way::Network => self.network_send(&letter, &parcel)?,
+            Way::Broadcast(group) => {
+                self.post_to_members(group, &letter, &parcel);
+                if self.network_attached() {
+                    // Delivery is not promised: a full queue is no error of the sender.
+                    let _ = self.network_send(&letter, &parcel);
+                }
+            }
+        }
+        Ok(Outcome::Done(K_OK))
+    }
+
+    fn network_send(&mut self, letter: &Letter, parcel: &Parcel) -> Result<(), KError> {
+        let item = self.item(NET_SEND, 0, letter, parcel);
+        self.network_put(item, Some(parcel.body))
+    }
+
+    /// `ipcCall` (NC-180…194).
+    pub fn ipc_call(
+        &mut self,
+        caller: Caller,
+        request: In<KnMsgDesc>,
+        src_port: i32,
+        dest: In<KnIpcDest>,
+        reply: InOut<KnMsgDesc>,
+        delay: i32,
+    ) -> Result<Outcome, KError> {
+        let parcel = self.parcel(caller, request)?;
+        let answer: KnMsgDesc = self.read(caller, In::new(reply.address()))?;
+        if answer.annex_addr != 0 {
+            self.check_writable(caller, answer.annex_addr, K_CMSGANNEXSIZE as u64)?;
+        }
+        if answer.body_addr != 0 {
+            self.check_writable(caller, answer.body_addr, answer.body_size.into())?;
+        }
+        let mut letter = self.letter(caller, src_port, dest)?;
+        let way = self.way(&letter.dest)?;
+        if matches!(way, Way::Broadcast(_)) {
+            return Err(KError::Inval);
+        }
+        if answer.flags & K_ABORTABLE != 0 && self.consume_abort(caller.thread) {
+            return Err(KError::Abort);
+        }
+        if delay == 0 {
+            return Err(KError::Timeout);
+        }
+        self.ipc.transactions += 1;
+        let transaction = self.ipc.transactions;
+        letter.client = Client::Thread(caller.thread, transaction);
+        let mut wait = CallWait {
+            space: caller.space,
+            reply: answer,
+            transaction,
+            request: None,
+        };
+        match way {
+            Way::Port(port) => wait.request = Some(self.post(port, &letter, &parcel)?),
+            _ => {
+                let item = self.item(NET_CALL, transaction, &letter, &parcel);
+                self.network_put(item, Some(parcel.body))?;
+                self.network_client(caller.thread);
+            }
+        }
+        let deadline = self.deadline_ms(delay);
+        self.block(caller.thread, Wait::Call(wait), deadline);
+        Ok(Outcome::Blocked)
+    }
+
+    /// `ipcReply` (NC-206…208, NC-219).
+    pub fn ipc_reply(&mut self, caller: Caller, msg: In<KnMsgDesc>) -> Result<Outcome, KError> {
+        let id = self.current_message(caller)?;
+        let parcel = self.parcel(caller, msg)?;
+        let message = *self.ipc.messages.get(id).ok_or(KError::Inval)?;
+        match message.client {
+            Client::Thread(client, transaction) => self.reply_here(client, transaction, &parcel)?,
+            Client::Remote(token) => {
+                let body = self.body_keep(parcel.body, parcel.size)?;
+                self.network_reply(token, K_OK, parcel.annex, body);
+            }
+            Client::None => self.reply_to_source(caller, &message, &parcel)?,
+        }
+        if let Some(thread) = self.threads.get_mut(caller.thread) {
+            thread.current = Current(None);
+        }
+        self.message_free(id);
+        Ok(Outcome::Done(K_OK))
+    }
+
+    /// A reply to a client of this site: straight into its buffers. One that has left gets nothing, and that is no error.
+    pub(crate) fn reply_here(
+        &mut self,
+        client: Id<crate::executive::thread::Thread>,
+        transaction: u64,
+        parcel: &Parcel,
+    ) -> Result<(), KError> {
+        let (Some(wait), Some(actor)) = (
+            self.awaits(client, transaction),
+            self.threads.get(client).map(|thread| thread.actor),
+        ) else {
+            return Ok(());
+        };
+        let to = (actor, wait.space, wait.reply.body_addr);
+        let room = if wait.reply.body_addr == 0 {
+            0
+        } else {
+            wait.reply.body_size
+        };
+        let copied = self.copy(parcel.body, to, parcel.size.min(room) as usize);
+        let given = match copied {
+            Err((true, error)) => return Err(error),
+            Err((false, error)) => Err(error),
+            Ok(()) => match (parcel.annex, wait.reply.annex_addr) {
+                (Some(annex), at) if at != 0 => self.write_bytes(actor, wait.space, at, &annex),
+                _ => Ok(()),
+            },
+        };
+        // The client's own buffers are its own affair: its call fails, the server's does not.
+        let result = match given {
+            Ok(()) => parcel.size as i32,
+            Err(error) => error.code(),
+        };
+        self.wake(client, result);
+        Ok(())
+    }
+
+    /// The answer to an asynchronous message goes to its source port as a plain message (NC-208).
+    fn reply_to_source(
+        &mut self,
+        caller: Caller,
+        message: &Message,
+        parcel: &Parcel,
+    ) -> Result<(), KError> {
+        let actor = self.actors.get(caller.actor).ok_or(KError::Inval)?;
+        let (src_port, actor_pi) = (actor.cap.ui, actor.pi);
+        let dest = KnIpcDest {
+            target: message.src_port,
+            co_target: KnUniqueId::NULL,
+        };
+        let letter = Letter {
+            src_port,
+            actor_pi,
+            port_pi: actor_pi,
+            dest,
+            client: Client::None,
+            remote: false,
+        };
+        match self.way(&dest)? {
+            Way::Port(port) => self.post(port, &letter, parcel).map(|_| ()),
+            _ => self.network_send(&letter, parcel),
+        }
+    }
+
+    /// `ipcReplyReceive`.
+    pub fn ipc_reply_receive(
+        &mut self,
+        caller: Caller,
+        reply: In<KnMsgDesc>,
+        msg: InOut<KnMsgDesc>,
+        port_li: InOut<i32>,
+        delay: i32,
+    ) -> Result<Outcome, KError> {
+        self.ipc_reply(caller, reply)?;
+        self.ipc_receive(caller, msg, port_li, delay)
+    }
+}

@@ -1,0 +1,130 @@
+//! First-in-first-out lists of threads, threaded through one table of links: nothing is allocated when a thread joins one.
+//!
+//! A thread is in at most one list of each table. Lists live where they belong (a priority level, a port); the links live here.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+const NONE: u16 = u16::MAX;
+
+/// A list: its two ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct List {
+    head: u16,
+    tail: u16,
+}
+
+impl Default for List {
+    fn default() -> Self {
+        List {
+            head: NONE,
+            tail: NONE,
+        }
+    }
+}
+
+impl List {
+    /// Whether nobody is in it.
+    pub fn is_empty(&self) -> bool {
+        self.head == NONE
+    }
+
+    /// Slot of the first.
+    pub fn first(&self) -> Option<usize> {
+        (self.head != NONE).then_some(self.head as usize)
+    }
+}
+
+/// Links of all threads, by slot.
+pub struct Links {
+    next: Vec<u16>,
+    previous: Vec<u16>,
+}
+
+impl Links {
+    /// Links for this many slots.
+    pub fn new(slots: usize) -> Self {
+        Links {
+            next: vec![NONE; slots],
+            previous: vec![NONE; slots],
+        }
+    }
+
+    fn get(table: &[u16], slot: u16) -> u16 {
+        table.get(slot as usize).copied().unwrap_or(NONE)
+    }
+
+    fn set(table: &mut [u16], slot: u16, value: u16) {
+        if let Some(entry) = table.get_mut(slot as usize) {
+            *entry = value;
+        }
+    }
+
+    /// Joins at the end. The slot is in no list of this table.
+    pub fn push_back(&mut self, list: &mut List, slot: usize) {
+        let slot = slot as u16;
+        Self::set(&mut self.previous, slot, list.tail);
+        Self::set(&mut self.next, slot, NONE);
+        match list.tail {
+            NONE => list.head = slot,
+            tail => Self::set(&mut self.next, tail, slot),
+        }
+        list.tail = slot;
+    }
+
+    /// Joins at the front. The slot is in no list of this table.
+    pub fn push_front(&mut self, list: &mut List, slot: usize) {
+        let slot = slot as u16;
+        Self::set(&mut self.next, slot, list.head);
+        Self::set(&mut self.previous, slot, NONE);
+        match list.head {
+            NONE => list.tail = slot,
+            head => Self::set(&mut self.previous, head, slot),
+        }
+        list.head = slot;
+    }
+
+    /// Leaves the list that it is in.
+    pub fn remove(&mut self, list: &mut List, slot: usize) {
+        let slot = slot as u16;
+        let (previous, next) = (Self::get(&self.previous, slot), Self::get(&self.next, slot));
+        match previous {
+            NONE => list.head = next,
+            previous => Self::set(&mut self.next, previous, next),
+        }
+        match next {
+            NONE => list.tail = previous,
+            next => Self::set(&mut self.previous, next, previous),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::VecDeque;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn it_is_a_queue(steps in proptest::collection::vec((0u8..3, 0usize..8), 0..200)) {
+            let mut links = Links::new(8);
+            let mut list = List::default();
+            let mut model: VecDeque<usize> = VecDeque::new();
+            for (step, slot) in steps {
+                match (step, model.contains(&slot)) {
+                    (0, false) => { links.push_back(&mut list, slot); model.push_back(slot); }
+                    (1, false) => { links.push_front(&mut list, slot); model.push_front(slot); }
+                    (2, true) => { links.remove(&mut list, slot); model.retain(|&other| other != slot); }
+                    _ => {}
+                }
+                prop_assert_eq!(list.first(), model.front().copied());
+            }
+            while let Some(slot) = list.first() {
+                prop_assert_eq!(Some(slot), model.pop_front());
+                links.remove(&mut list, slot);
+            }
+            prop_assert!(model.is_empty());
+        }
+    }
+}

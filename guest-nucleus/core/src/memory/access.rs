@@ -1,0 +1,285 @@
+//! Checked access to the memory of actors, and page faults.
+
+use super::{Fault, Region};
+use crate::arena::Id;
+use crate::executive::actor::Actor;
+use crate::machine::{AccessFault, CopyFault, Cpu, Frame, Machine, Space};
+use crate::nucleus::{Caller, Nucleus};
+use chorus_abi::*;
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
+
+/// Exception: no region at the address.
+const NO_REGION: u32 = 7;
+/// Exception: the region forbids the access.
+const PROTECTION: u32 = 8;
+
+impl<M: Machine> Nucleus<M> {
+    fn region_at(&self, actor: Id<Actor>, address: u64) -> Option<Region> {
+        let mut next = self.actors.get(actor)?.regions;
+        while let Some(id) = next {
+            let region = self.memory.regions.get(id)?;
+            if (region.start..region.end()).contains(&address) {
+                return Some(*region);
+            }
+            next = region.next;
+        }
+        None
+    }
+
+    /// Makes the page of an address, if its region allows the access (spec 4.3).
+    ///
+    /// # Errors
+    /// The number of the exception: no region, protection; memory short counts as no region.
+    pub(crate) fn touch(
+        &mut self,
+        actor: Id<Actor>,
+        address: u64,
+        write: bool,
+        fetch: bool,
+    ) -> Result<(), u32> {
+        let region = self.region_at(actor, address).ok_or(NO_REGION)?;
+        let reserved = region.options & K_RESERVED != 0;
+        if reserved
+            || write && region.options & K_WRITABLE == 0
+            || fetch && region.options & K_EXECUTABLE == 0
+        {
+            return Err(PROTECTION);
+        }
+        let page = address & !(PAGE_SIZE - 1);
+        if self.machine.translate(region.space, page).is_some() {
+            // Another processor made it meanwhile, or the access is one that the page forbids for another reason.
+            return Ok(());
+        }
+        let frame = self.machine.frame_allocate().ok_or(NO_REGION)?;
+        self.machine.frame_zero(frame);
+        if self
+            .machine
+            .map(region.space, page, frame, region.protection())
+            .is_err()
+        {
+            self.machine.frame_free(frame);
+            return Err(NO_REGION);
+        }
+        if let Some(actor) = self.actors.get_mut(actor) {
+            actor.pages += 1;
+        }
+        self.counters.faults += 1;
+        Ok(())
+    }
+
+    /// A page fault of the thread on a processor.
+    pub fn fault(
+        &mut self,
+        cpu: Cpu,
+        address: u64,
+        write: bool,
+        fetch: bool,
+        _user: bool,
+    ) -> Fault {
+        self.entered = Some(cpu);
+        let Some(caller) = self.caller(cpu) else {
+            return Fault::Exception(NO_REGION);
+        };
+        match self.touch(caller.actor, address, write, fetch) {
+            Ok(()) => Fault::Resolved,
+            Err(number) => Fault::Exception(number),
+        }
+    }
+
+    fn make(&mut self, actor: Id<Actor>, fault: AccessFault, last: &mut u64) -> Result<(), KError> {
+        // A second fault at the same place means that making the page did not help.
+        if *last == fault.address {
+            return Err(KError::Fault);
+        }
+        *last = fault.address;
+        self.touch(actor, fault.address, fault.write, false)
+            .map_err(|_| KError::Fault)
+    }
+
+    /// Copies bytes out of an actor's memory.
+    pub(crate) fn read_bytes(
+        &mut self,
+        actor: Id<Actor>,
+        space: Space,
+        address: u64,
+        bytes: &mut [u8],
+    ) -> Result<(), KError> {
+        let mut last = u64::MAX;
+        loop {
+            match self.machine.read(space, address, bytes) {
+                Ok(()) => return Ok(()),
+                Err(fault) => self.make(actor, fault, &mut last)?,
+            }
+        }
+    }
+
+    /// Copies bytes into an actor's memory.
+    pub(crate) fn write_bytes(
+        &mut self,
+        actor: Id<Actor>,
+        space: Space,
+        address: u64,
+        bytes: &[u8],
+    ) -> Result<(), KError> {
+        let mut last = u64::MAX;
+        loop {
+            match self.machine.write(space, address, bytes) {
+                Ok(()) => return Ok(()),
+                Err(fault) => self.make(actor, fault, &mut last)?,
+            }
+        }
+    }
+
+    /// Reads an argument structure. Errors: `K_EFAULT`.
+    pub(crate) fn read<T: FromBytes + IntoBytes + FromZeros>(
+        &mut self,
+        caller: Caller,
+        from: In<T>,
+    ) -> Result<T, KError> {
+        let mut value = T::new_zeroed();
+        self.read_bytes(
+            caller.actor,
+            caller.space,
+            from.address(),
+            value.as_mut_bytes(),
+        )?;
+        Ok(value)
+    }
+
+    /// Reads an argument structure unless the pointer is null.
+    pub(crate) fn read_optional<T: FromBytes + IntoBytes>(
+        &mut self,
+        caller: Caller,
+        from: In<T>,
+    ) -> Result<Option<T>, KError> {
+        if from.is_null() {
+            Ok(None)
+        } else {
+            self.read(caller, from).map(Some)
+        }
+    }
+
+    /// Writes a result structure. Errors: `K_EFAULT`.
+    pub(crate) fn write<T: IntoBytes + Immutable>(
+        &mut self,
+        caller: Caller,
+        to: Out<T>,
+        value: &T,
+    ) -> Result<(), KError> {
+        self.write_bytes(caller.actor, caller.space, to.address(), value.as_bytes())
+    }
+
+    /// Writes a result structure unless the pointer is null.
+    pub(crate) fn write_optional<T: IntoBytes + Immutable>(
+        &mut self,
+        caller: Caller,
+        to: Out<T>,
+        value: &T,
+    ) -> Result<(), KError> {
+        if to.is_null() {
+            Ok(())
+        } else {
+            self.write(caller, to, value)
+        }
+    }
+
+    /// Whether all of a range can be written; its pages are made. Errors: `K_EFAULT`.
+    pub(crate) fn check_writable(
+        &mut self,
+        caller: Caller,
+        address: u64,
+        size: u64,
+    ) -> Result<(), KError> {
+        self.check_range(caller.actor, caller.space, address, size, true)
+    }
+
+    /// Whether all of a range can be accessed; its pages are made. Errors: `K_EFAULT`.
+    pub(crate) fn check_range(
+        &mut self,
+        actor: Id<Actor>,
+        space: Space,
+        address: u64,
+        size: u64,
+        write: bool,
+    ) -> Result<(), KError> {
+        if size == 0 {
+            return Ok(());
+        }
+        let end = address.checked_add(size).ok_or(KError::Fault)?;
+        let mut page = address & !(PAGE_SIZE - 1);
+        while page < end {
+            let at = page.max(address);
+            let there = self
+                .machine
+                .translate(space, page)
+                .is_some_and(|(_, protection)| protection.write || !write);
+            let mut probe = [0];
+            // Reading tells whether the address is in the space's own half; the translation whether it may be written.
+            let fine = there && self.machine.read(space, at, &mut probe).is_ok();
+            if !fine {
+                self.touch(actor, at, write, false)
+                    .map_err(|_| KError::Fault)?;
+                if self.machine.read(space, at, &mut probe).is_err() {
+                    return Err(KError::Fault);
+                }
+            }
+            page += PAGE_SIZE;
+        }
+        Ok(())
+    }
+
+    /// Copies between two actors' memories. Errors tell the side: `Err((true, …))` the source.
+    pub(crate) fn copy(
+        &mut self,
+        from: (Id<Actor>, Space, u64),
+        to: (Id<Actor>, Space, u64),
+        size: usize,
+    ) -> Result<(), (bool, KError)> {
+        let mut last = (u64::MAX, u64::MAX);
+        loop {
+            match self.machine.copy((from.1, from.2), (to.1, to.2), size) {
+                Ok(()) => return Ok(()),
+                Err(CopyFault::Source(fault)) => self
+                    .make(from.0, fault, &mut last.0)
+                    .map_err(|error| (true, error))?,
+                Err(CopyFault::Destination(fault)) => self
+                    .make(to.0, fault, &mut last.1)
+                    .map_err(|error| (false, error))?,
+            }
+        }
+    }
+
+    /// Copies from an actor's memory into a frame.
+    pub(crate) fn copy_in(
+        &mut self,
+        from: (Id<Actor>, Space, u64),
+        frame: Frame,
+        offset: usize,
+        size: usize,
+    ) -> Result<(), KError> {
+        let mut last = u64::MAX;
+        loop {
+            match self.machine.copy_in((from.1, from.2), frame, offset, size) {
+                Ok(()) => return Ok(()),
+                Err(fault) => self.make(from.0, fault, &mut last)?,
+            }
+        }
+    }
+
+    /// Copies from a frame into an actor's memory.
+    pub(crate) fn copy_out(
+        &mut self,
+        frame: Frame,
+        offset: usize,
+        to: (Id<Actor>, Space, u64),
+        size: usize,
+    ) -> Result<(), KError> {
+        let mut last = u64::MAX;
+        loop {
+            match self.machine.copy_out(frame, offset, (to.1, to.2), size) {
+                Ok(()) => return Ok(()),
+                Err(fault) => self.make(to.0, fault, &mut last)?,
+            }
+        }
+    }
+}
