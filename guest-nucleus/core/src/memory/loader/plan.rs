@@ -232,10 +232,8 @@ fn add_segment(plan: &mut Plan, segment: Segment, file: u64) -> Result<(), Refus
         return refuse(LoadDiag::Truncated, at);
     }
     let (start, _) = segment.pages();
-    if let Some(last) = plan.segments().last() {
-        if start < last.pages().1 {
-            return refuse(LoadDiag::Overlap, at);
-        }
+    if plan.segments().last().is_some_and(|last| start < last.pages().1) {
+        return refuse(LoadDiag::Overlap, at);
     }
     match plan.segments.get_mut(plan.count) {
         Some(entry) => *entry = segment,
