@@ -110,17 +110,17 @@ macro_rules! chorus_calls {
 /// Makes the mutex free.
 50 "mutexInit" mutex_init User returns (mutex: Out<KnMutex>) [Fault];
 /// Locks, waiting while another has it; first come first served, not abortable. NC-080…083.
-51 "mutexGet" mutex_get User blocks (mutex: InOut<KnMutex>) [Fault, NoMem];
+51 "mutexGet" mutex_get User blocks (mutex: InOut<KnMutex>) [Inval, Fault, NoMem];
 /// Unlocks; the oldest waiter gets it directly. NC-080…083.
-52 "mutexRel" mutex_rel User returns (mutex: InOut<KnMutex>) [Fault];
+52 "mutexRel" mutex_rel User returns (mutex: InOut<KnMutex>) [Inval, Fault];
 /// Locks only if that needs no waiting: 0 acquired, 1 busy. NC-082.
-53 "mutexTry" mutex_try User returns (mutex: InOut<KnMutex>) [Fault];
+53 "mutexTry" mutex_try User returns (mutex: InOut<KnMutex>) [Inval, Fault];
 /// Sets the counter of a semaphore.
 54 "semInit" sem_init User returns (sem: Out<KnSem>, count: u32) [Fault, Inval];
 /// Takes a unit, waiting for it: null limit without end, zero not at all. NC-086…090.
 55 "semP" sem_p User blocks (sem: InOut<KnSem>, wait_limit: In<KnTimeVal>) [Timeout, Abort, Fault, Inval, NoMem];
 /// Gives a unit; the longest waiting thread wakes. NC-086…090.
-56 "semV" sem_v User returns (sem: InOut<KnSem>) [Fault, Full];
+56 "semV" sem_v User returns (sem: InOut<KnSem>) [Inval, Fault, Full];
 
 /// Makes a port of the actor, disabled, with an empty queue; writes its UI and returns its LI. NC-097…099.
 70 "portCreate" port_create User returns (actor_cap: In<KnCap>, port_ui: Out<KnUniqueId>) [Inval, Unknown, Fault, NoMem];

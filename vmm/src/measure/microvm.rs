@@ -7,6 +7,7 @@ use crate::cluster::failure::{Failure, Outcome};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The emulator.
@@ -55,7 +56,7 @@ pub fn version() -> Outcome<String> {
 /// The pinned options, for people too.
 pub const OPTIONS: &[&str] = &[
     "-M",
-    "microvm",
+    "microvm,acpi=off",
     "-cpu",
     "EPYC-v3",
     "-accel",
@@ -74,6 +75,8 @@ pub const OPTIONS: &[&str] = &[
     "stdio",
     "-device",
     "isa-debug-exit,iobase=0xf4,iosize=1",
+    "-global",
+    "virtio-mmio.force-legacy=false",
 ];
 
 /// A temporary file that goes with the value.
@@ -81,7 +84,10 @@ struct Scratch(std::path::PathBuf);
 
 impl Scratch {
     fn new(name: &str, bytes: &[u8]) -> std::io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("chorus-{}-{name}", std::process::id()));
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path =
+            std::env::temp_dir().join(format!("chorus-{}-{number}-{name}", std::process::id()));
         let mut file = std::fs::OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -112,7 +118,7 @@ impl Microvm<'_> {
         let nucleus = scratch("nucleus", self.nucleus)?;
         let archive = scratch("archive", self.archive)?;
         let append = format!(
-            "chorus.site=1 chorus.sites=1 chorus.vcpus={} chorus.seed=1",
+            "chorus.site=1 chorus.sites=1 chorus.vcpus={} chorus.seed=1 chorus.tsc_khz=1000000",
             self.vcpus
         );
         let mut command = Command::new(QEMU);

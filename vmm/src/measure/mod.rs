@@ -6,7 +6,7 @@
 
 mod bench;
 mod compare;
-mod microvm;
+pub mod microvm;
 mod record;
 
 pub use bench::bench;

@@ -12,12 +12,35 @@ use chorus_abi::*;
 impl<M: Machine> Nucleus<M> {
     /// Physical place of a structure that can be written; its page is there after this.
     fn place(&mut self, caller: Caller, address: u64, size: u64) -> Result<u64, KError> {
+        // Across a page boundary it would have two physical places.
+        if !address.is_multiple_of(size) {
+            return Err(KError::Inval);
+        }
         self.check_writable(caller, address, size)?;
         let (frame, _) = self
             .machine
             .translate(caller.space, address)
             .ok_or(KError::Fault)?;
         Ok(u64::from(frame.0) << 12 | address & (PAGE_SIZE - 1))
+    }
+
+    /// Whether any thread waits for a mutex or a semaphore.
+    pub(crate) fn any_waits_for_a_structure(&self) -> bool {
+        self.threads
+            .iter()
+            .any(|(_, thread)| matches!(thread.wait, Wait::Mutex(_) | Wait::Semaphore(..)))
+    }
+
+    /// A frame is given away: whoever waits for a structure in it can never be woken by it, and must not write to it.
+    pub(crate) fn structures_end(&mut self, frame: crate::machine::Frame) {
+        let lost = |wait| matches!(wait, Wait::Mutex(place) | Wait::Semaphore(place, _) if place >> 12 == u64::from(frame.0));
+        for slot in 0..self.threads.capacity() {
+            if let Some(id) = self.threads.at(slot)
+                && self.threads.get(id).is_some_and(|thread| lost(thread.wait))
+            {
+                self.wake(id, KError::Fault.code());
+            }
+        }
     }
 
     /// The thread that has waited longest for something.

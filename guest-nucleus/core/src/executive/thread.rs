@@ -196,7 +196,10 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// `threadCreate` (NC-053…059).
-    #[allow(clippy::too_many_arguments, reason = "the call has six, and the caller")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the call has six, and the caller"
+    )]
     pub fn thread_create(
         &mut self,
         caller: Caller,

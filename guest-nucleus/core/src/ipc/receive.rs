@@ -285,7 +285,11 @@ impl<M: Machine> Nucleus<M> {
             self.check_writable(caller, desc.annex_addr, K_CMSGANNEXSIZE as u64)?;
         }
         if desc.body_addr != 0 {
-            self.check_writable(caller, desc.body_addr, desc.body_size.into())?;
+            self.check_writable(
+                caller,
+                desc.body_addr,
+                desc.body_size.min(K_CMSGSIZEMAX).into(),
+            )?;
         }
         let port = match li {
             K_ANYENABLED => {

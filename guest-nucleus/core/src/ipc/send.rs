@@ -241,7 +241,11 @@ impl<M: Machine> Nucleus<M> {
             self.check_writable(caller, answer.annex_addr, K_CMSGANNEXSIZE as u64)?;
         }
         if answer.body_addr != 0 {
-            self.check_writable(caller, answer.body_addr, answer.body_size.into())?;
+            self.check_writable(
+                caller,
+                answer.body_addr,
+                answer.body_size.min(K_CMSGSIZEMAX).into(),
+            )?;
         }
         let mut letter = self.letter(caller, src_port, dest)?;
         let way = self.way(&letter.dest)?;

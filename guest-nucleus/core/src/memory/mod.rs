@@ -53,6 +53,11 @@ pub enum Fault {
     Exception(u32),
 }
 
+/// Option of the Nucleus' own: the pages are device registers, not memory.
+const DEVICE: u32 = 1 << 31;
+/// Largest region in bytes: freeing one is one step of the Nucleus.
+const REGION_MAX: u64 = 1 << 30;
+
 /// The regions of the site.
 pub struct Memory {
     regions: Arena<Region>,

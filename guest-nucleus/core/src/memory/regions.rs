@@ -1,6 +1,6 @@
 //! Regions: the calls that make and free them (spec 3.8, 4.1, 4.2).
 
-use super::Region;
+use super::{DEVICE, REGION_MAX, Region};
 use crate::arena::Id;
 use crate::executive::actor::Actor;
 use crate::machine::{Machine, Space};
@@ -52,6 +52,11 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
+    /// Makes a region of device registers; its pages are mapped by the caller.
+    pub(crate) fn region_of_device(&mut self, actor: Id<Actor>, size: u64) -> Result<u64, KError> {
+        self.region_make(actor, None, None, size, K_RESERVED | DEVICE, (0, 0))
+    }
+
     /// Makes a region; all of it is checked. With `K_NODEMAND` its pages are made too.
     pub(crate) fn region_make(
         &mut self,
@@ -69,7 +74,7 @@ impl<M: Machine> Nucleus<M> {
         }
         let size = size
             .checked_next_multiple_of(PAGE_SIZE)
-            .filter(|&size| size <= high - low)
+            .filter(|&size| size <= (high - low).min(REGION_MAX))
             .ok_or(KError::Size)?;
         if options & K_WRITABLE != 0 && options & K_EXECUTABLE != 0 {
             return Err(KError::Inval);
@@ -165,10 +170,17 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
-    fn pages_free(&mut self, actor: Id<Actor>, space: Space, start: u64, end: u64) {
+    fn pages_free(&mut self, actor: Id<Actor>, region: &Region, start: u64, end: u64) {
+        let (space, device) = (region.space, region.options & DEVICE != 0);
+        let waiters = self.any_waits_for_a_structure();
         let mut page = start;
         while page < end {
-            if let Some(frame) = self.machine.unmap(space, page) {
+            if let Some(frame) = self.machine.unmap(space, page)
+                && !device
+            {
+                if waiters {
+                    self.structures_end(frame);
+                }
                 self.machine.frame_free(frame);
                 if let Some(actor) = self.actors.get_mut(actor) {
                     actor.pages = actor.pages.saturating_sub(1);
@@ -193,7 +205,7 @@ impl<M: Machine> Nucleus<M> {
             if from > region.start && to < region.end() && !self.memory.regions.has_room() {
                 return false;
             }
-            self.pages_free(actor, region.space, from, to);
+            self.pages_free(actor, &region, from, to);
             if from == region.start {
                 self.region_unlink(actor, id);
             } else if let Some(entry) = self.memory.regions.get_mut(id) {
@@ -238,7 +250,10 @@ impl<M: Machine> Nucleus<M> {
             K_RESTRICTIVE => (None, Some((desc.start_addr, desc.end_addr))),
             _ => return Err(KError::Inval),
         };
-        let options = desc.options & !(K_ANYWHERE | K_RESTRICTIVE);
+        let options = desc.options & OPTIONS & !(K_ANYWHERE | K_RESTRICTIVE);
+        if options & K_RESERVED != 0 && options & K_NODEMAND != 0 {
+            return Err(KError::Inval);
+        }
         desc.start_addr = self.region_make(
             actor,
             start,

@@ -41,13 +41,14 @@ impl<M: Machine> Nucleus<M> {
             return Err(KError::Inval);
         }
         let (first, last) = (base & !(PAGE_SIZE - 1), end.next_multiple_of(PAGE_SIZE));
-        let start = self.region_make(caller.actor, None, None, last - first, K_RESERVED, (0, 0))?;
+        let start = self.region_of_device(caller.actor, last - first)?;
         for page in (0..last - first).step_by(PAGE_SIZE as usize) {
             if self
                 .machine
                 .map_device(caller.space, start + page, first + page)
                 .is_err()
             {
+                self.region_free(caller.actor, start, start + (last - first));
                 return Err(KError::NoMem);
             }
         }

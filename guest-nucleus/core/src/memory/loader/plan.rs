@@ -232,7 +232,11 @@ fn add_segment(plan: &mut Plan, segment: Segment, file: u64) -> Result<(), Refus
         return refuse(LoadDiag::Truncated, at);
     }
     let (start, _) = segment.pages();
-    if plan.segments().last().is_some_and(|last| start < last.pages().1) {
+    if plan
+        .segments()
+        .last()
+        .is_some_and(|last| start < last.pages().1)
+    {
         return refuse(LoadDiag::Overlap, at);
     }
     match plan.segments.get_mut(plan.count) {
@@ -249,7 +253,7 @@ fn find_note(file: &File<'_>, offset: u64, size: u64) -> Result<Option<u64>, Ref
         .checked_add(size)
         .ok_or((LoadDiag::BadSegment, offset))?;
     let mut at = offset;
-    while at + 12 <= end {
+    while at.checked_add(12).is_some_and(|after| after <= end) {
         let (name, descriptor, kind) = (
             u64::from(file.word(at)?),
             u64::from(file.word(at + 4)?),

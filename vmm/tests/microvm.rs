@@ -1,0 +1,60 @@
+//! The Nucleus on an independent machine: the image that this binary carries, on a bare QEMU microvm.
+//!
+//! The self-test actor prints a line for each assertion and ends the site with the verdict. The instruction clock makes each run the same run.
+
+use chorus::cluster::{archive, images};
+use chorus::measure::microvm::Microvm;
+use std::time::Duration;
+
+fn boot(conf: &str, vcpus: u32) -> Option<(Option<u8>, String)> {
+    if images::builtin_names().next().is_none() {
+        eprintln!("skipped: this build carries no guest (CHORUS_SKIP_GUEST)");
+        return None;
+    }
+    let archive = archive::build(conf, "the test's boot list", None).unwrap();
+    let nucleus = images::builtin(images::NUCLEUS).unwrap();
+    let site = Microvm {
+        nucleus,
+        archive: &archive,
+        vcpus,
+        mem_mib: 64,
+        timeout: Duration::from_secs(60),
+    };
+    let ended = site.run(|_| {}).unwrap();
+    Some((ended.code, ended.console))
+}
+
+#[test]
+fn the_self_test_passes_with_1_2_and_4_vcpus() {
+    for vcpus in [1, 2, 4] {
+        let Some((code, console)) = boot("self-test system 140 self-test\n", vcpus) else {
+            return;
+        };
+        assert_eq!(code, Some(0), "{vcpus} vCPUs:\n{console}");
+        assert!(
+            console.contains(", 0 failed") && console.matches(" ok\n").count() >= 24,
+            "{console}"
+        );
+    }
+}
+
+#[test]
+fn the_same_file_runs_as_user_system_and_supervisor_actor() {
+    let conf = "hello user 100 hello\nhello system 100 hello\nhello supervisor 100 hello\nself-test system 240 self-test\n";
+    let Some((code, console)) = boot(conf, 1) else {
+        return;
+    };
+    assert_eq!(code, Some(0), "{console}");
+    for kind in ["user", "system", "supervisor"] {
+        assert!(
+            console.contains(&format!("hello from site 1 of 1: {kind} actor, 1 cpus")),
+            "{kind}:\n{console}"
+        );
+    }
+}
+
+#[test]
+fn two_runs_print_the_same_bytes() {
+    let conf = "self-test system 140 self-test\n";
+    assert_eq!(boot(conf, 2), boot(conf, 2));
+}
