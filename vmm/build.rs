@@ -20,6 +20,7 @@ const ACTOR_FLAGS: &[&str] = &["-Cforce-frame-pointers=yes"];
 
 fn main() {
     println!("cargo::rerun-if-env-changed=CHORUS_SKIP_GUEST");
+    println!("cargo::rustc-check-cfg=cfg(skip_guest)");
     let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
     let mut table = String::from(
         "/// Name and bytes of every image that this binary carries.\npub static ASSETS: &[(&str, &[u8])] = &[\n",
@@ -47,6 +48,9 @@ fn main() {
         for (name, path) in images {
             let _ = writeln!(table, "    ({name:?}, include_bytes!({path:?})),");
         }
+    } else {
+        // Tests that boot guests are counted as ignored then.
+        println!("cargo::rustc-cfg=skip_guest");
     }
     table.push_str("];\n");
     if let Err(error) = std::fs::write(out.join("assets.rs"), table) {
