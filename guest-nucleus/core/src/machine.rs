@@ -2,7 +2,7 @@
 //!
 //! The Nucleus is sequential code: the machine calls its entry points (`call`, `fault`, `exception`, `timer`, `interrupt`, `schedule`,
 //! `switched`) one at a time under the site's lock, and the Nucleus asks the machine for everything that hardware does. Three
-//! implementations: x86-64 in `guest-nucleus/kernel`, the deterministic one in [`crate::sim`] for tests and simulations, and wrappers
+//! implementations: x86-64 in `guest-nucleus/kernel`, a deterministic one for tests and simulations (to come), and wrappers
 //! that record. All memory of actors is reached through here, page by page, so that the Nucleus itself needs no unsafe code.
 
 use chorus_abi::KnDevDesc;
@@ -157,7 +157,7 @@ pub trait Machine {
     fn map_device(&mut self, space: Space, address: u64, physical: u64) -> Result<(), NoMemory>;
     /// `count` physically contiguous zeroed frames; the first is returned. Given back one by one with [`Machine::frame_free`].
     fn frames_contiguous(&mut self, count: usize) -> Option<Frame>;
-    /// Lets a device interrupt through: `Nucleus::interrupt(irq)` follows each one.
+    /// Lets a device interrupt through: `Nucleus::interrupt(cpu, irq)` follows each one.
     fn enable_interrupt(&mut self, irq: u32);
     /// Ends the site.
     fn halt(&mut self, code: u8);

@@ -200,7 +200,7 @@ extern "C" fn trap(frame: &mut Frame) {
         vector if let Some(irq) = apic::irq_of(vector as u32) => {
             apic::end();
             let nucleus = site::enter();
-            nucleus.interrupt(irq);
+            nucleus.interrupt(processor::this().index, irq);
             site::settle(nucleus, processor::this());
             site::leave();
         }

@@ -200,6 +200,7 @@ impl<M: Machine> Nucleus<M> {
 
     /// Chooses what a processor does next. It then switches if told so, and calls [`Nucleus::switched`] on the other side.
     pub fn schedule(&mut self, cpu: Cpu) -> Next {
+        self.entered = Some(cpu);
         let now = self.machine.now();
         let Some(processor) = self.scheduler.processors.get_mut(cpu) else {
             return Next::Idle;
@@ -258,7 +259,7 @@ impl<M: Machine> Nucleus<M> {
                 self.counters.switches += 1;
                 self.set_timer(cpu);
                 if current == Some(id) {
-                    self.came_back(cpu, id)
+                    self.came_back(cpu)
                 } else {
                     Next::Thread(id.index())
                 }
@@ -271,7 +272,7 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// The thread that just left is the best again: nothing is to be switched.
-    fn came_back(&mut self, cpu: Cpu, _: Id<Thread>) -> Next {
+    fn came_back(&mut self, cpu: Cpu) -> Next {
         if let Some(processor) = self.scheduler.processors.get_mut(cpu) {
             processor.previous = None;
         }
@@ -324,6 +325,7 @@ impl<M: Machine> Nucleus<M> {
 
     /// The other side of a switch: the thread that left is on no processor any more.
     pub fn switched(&mut self, cpu: Cpu) {
+        self.entered = Some(cpu);
         let previous = self
             .scheduler
             .processors

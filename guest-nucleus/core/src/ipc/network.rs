@@ -6,7 +6,7 @@ use super::message::{Body, Client, Place};
 use super::send::{Letter, Parcel, Way};
 use crate::arena::Id;
 use crate::executive::actor::{Actor, End};
-use crate::executive::thread::{Thread, Wait};
+use crate::executive::thread::Wait;
 use crate::machine::{Machine, Space};
 use crate::nucleus::{Caller, Nucleus, Outcome};
 use alloc::collections::VecDeque;
@@ -113,9 +113,6 @@ impl<M: Machine> Nucleus<M> {
             Body::EMPTY,
         );
     }
-
-    /// A thread has a call with the manager. Nothing to be kept: its wait says so.
-    pub(crate) fn network_client(&mut self, _: Id<Thread>) {}
 
     fn network_bits(&self) -> i32 {
         let network = &self.ipc.network;

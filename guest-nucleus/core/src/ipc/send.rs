@@ -272,7 +272,6 @@ impl<M: Machine> Nucleus<M> {
             _ => {
                 let item = self.item(NET_CALL, transaction, &letter, &parcel);
                 self.network_put(item, Some(parcel.body))?;
-                self.network_client(caller.thread);
             }
         }
         let deadline = self.deadline_ms(delay);

@@ -100,14 +100,9 @@ impl<M: Machine> Nucleus<M> {
         Ok(Outcome::Done(K_OK))
     }
 
-    /// A device interrupt. `schedule` follows.
-    pub fn interrupt(&mut self, irq: u32) {
-        self.network_interrupt(irq);
-    }
-
-    /// The same, with the processor that took it.
-    pub fn interrupt_on(&mut self, cpu: Cpu, irq: u32) {
+    /// A device interrupt that a processor took. `schedule` follows.
+    pub fn interrupt(&mut self, cpu: Cpu, irq: u32) {
         self.entered = Some(cpu);
-        self.interrupt(irq);
+        self.network_interrupt(irq);
     }
 }
