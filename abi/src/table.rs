@@ -80,7 +80,8 @@ macro_rules! chorus_calls {
 /// Loads an ELF image into an empty actor and starts its first thread; returns that thread's LI. The same image serves user and supervisor actors. Own addition.
 11 "actorLoad" actor_load System returns (actor_cap: In<KnCap>, load: InOut<KnLoadDesc>) [Inval, Unknown, Priv, Fault, NoMem, Size, Busy];
 
-/// Makes a thread with a relative priority, first instruction and stack; returns its LI. NC-053…059.
+/// Makes a thread with a relative priority, first instruction and stack; returns its LI. Its first argument register holds `stack_pointer`, which is all
+/// that it means to a supervisor thread: its stack is the Nucleus'. NC-053…059.
 20 "threadCreate" thread_create User returns (actor_cap: In<KnCap>, privilege: i32, status: i32, priority: i32, entry: u64, stack_pointer: u64) [Inval, Unknown, Fault, Priv, NoMem];
 /// Destroys a thread; LI 0 of the own actor ends the caller. NC-060…063.
 21 "threadDelete" thread_delete User blocks (actor_cap: In<KnCap>, thread_li: i32) [Inval, Unknown, Busy, Priv, Fault];

@@ -1,24 +1,38 @@
-//! What a Chorus actor links: entry, image note, call stubs, messages for people, exit.
+//! What a Chorus actor links: entry, image note, call stubs, safe wrappers, memory, text for people, exit.
 //!
-//! The stubs are made from the table of calls, so that an actor and the Nucleus cannot disagree about a call's name or arguments.
+//! The stubs ([`raw`]) are made from the table of calls, so that an actor and the Nucleus cannot disagree about a call's name or arguments.
+//! Above them stand typed wrappers without `unsafe` for what most actors do: messages ([`message`]), ports and groups ([`port`]), serving
+//! ([`server`]), threads ([`thread`]), locks and semaphores ([`sync`]), time ([`time`]). What they leave out is reached through [`raw`].
 #![no_std]
 
+extern crate alloc;
+
+mod check;
+pub mod console;
 mod image;
+mod memory;
+pub mod message;
+pub mod port;
 pub mod raw;
+pub mod server;
+pub mod site;
 mod start;
-pub mod text;
+pub mod sync;
+pub mod thread;
+pub mod time;
 
+pub use check::{at, at_mut, check};
 pub use chorus_abi as abi;
-pub use start::{exit, start_info};
+pub use start::{Status, args, exit, start_info};
 
-/// Names the function that the actor begins with: `fn main() -> i32`, whose result is the exit status.
+/// Names the function that the actor begins with. Its result is the exit status: `()`, an `i32`, or a `Result` of either
+/// whose error is printed and counts as status 1.
 #[macro_export]
 macro_rules! entry {
     ($main:path) => {
         #[unsafe(no_mangle)]
         extern "C" fn __chorus_main() -> i32 {
-            let main: fn() -> i32 = $main;
-            main()
+            $crate::Status::status($main())
         }
     };
 }

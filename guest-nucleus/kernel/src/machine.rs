@@ -47,6 +47,17 @@ fn piece(address: u64, left: usize) -> usize {
     left.min((PAGE - address % PAGE) as usize)
 }
 
+/// Whether actors of a space may have something at an address.
+fn accessible(space: Space, address: u64) -> bool {
+    if space == Space::SUPERVISOR {
+        // Supervisor threads' variables are on their kernel stacks.
+        (SUPERVISOR_AREA.0..SUPERVISOR_AREA.1).contains(&address)
+            || (paging::STACKS..paging::REGISTERS).contains(&address)
+    } else {
+        address < USER_AREA.1
+    }
+}
+
 impl X86 {
     /// Top-level table of a space.
     pub fn root(&self, space: Space) -> u64 {
@@ -107,14 +118,10 @@ impl X86 {
     /// Where an actor's byte is, if it may be accessed so: physical address in the direct map.
     #[inline]
     fn reach(&self, space: Space, address: u64, write: bool) -> Option<u64> {
-        let inside = if space == Space::SUPERVISOR {
-            // Supervisor threads' variables are on their kernel stacks.
-            (SUPERVISOR_AREA.0..SUPERVISOR_AREA.1).contains(&address)
-                || (paging::STACKS..paging::REGISTERS).contains(&address)
-        } else {
-            address < USER_AREA.1
-        };
-        let (physical, flags) = self.tables(space).filter(|_| inside)?.translate(address)?;
+        let (physical, flags) = self
+            .tables(space)
+            .filter(|_| accessible(space, address))?
+            .translate(address)?;
         (flags & UNCACHED == 0 && (!write || flags & WRITE != 0))
             .then_some(DIRECT + physical + address % PAGE)
     }
@@ -280,10 +287,9 @@ impl Machine for X86 {
     }
 
     fn translate(&mut self, space: Space, address: u64) -> Option<(Frame, Protection)> {
-        let area = self.space_bounds(space);
         let (physical, flags) = self
             .tables(space)
-            .filter(|_| (area.0..area.1).contains(&address))?
+            .filter(|_| accessible(space, address))?
             .translate(address)?;
         let protection = Protection {
             write: flags & WRITE != 0,

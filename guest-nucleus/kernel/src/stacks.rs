@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 /// Pages of a user thread's kernel stack.
 pub const USER_PAGES: u64 = 4;
 /// Pages of a supervisor thread's stack, which its actor runs on too.
-pub const SUPERVISOR_PAGES: u64 = 8;
+pub const SUPERVISOR_PAGES: u64 = 12;
 /// Addresses kept for one stack.
 const SLOT: u64 = 64 << 10;
 

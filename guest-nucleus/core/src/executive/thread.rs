@@ -244,7 +244,8 @@ impl<M: Machine> Nucleus<M> {
             supervisor,
             entry,
             stack,
-            argument: 0,
+            // A supervisor thread has a stack of the Nucleus: what it would be given as its stack's address tells it what to do.
+            argument: stack,
         };
         let id = self.thread_make(actor_id, supervisor, active, priority, start)?;
         Ok(Outcome::Done(local_identifier(id)))
