@@ -91,7 +91,13 @@ pub fn exec(context: &Context, args: &ExecArgs) -> Outcome<u8> {
         client.limit(end.map(|end| end.saturating_duration_since(Instant::now())))?;
         match client.receive().map_err(late)? {
             Answer::Line { line } => {
-                if !super::logs::print(&line, false, many, context.color_out()) {
+                if !super::logs::print(
+                    &line,
+                    super::logs::Sort::Output,
+                    false,
+                    many,
+                    context.color_out(),
+                ) {
                     return output::text("\n").map(|()| 0);
                 }
             }

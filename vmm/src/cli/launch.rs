@@ -168,7 +168,7 @@ fn own_here(context: &Context, plan: Plan, claim: &Claim, interrupt: &Interrupt)
     let (times, color) = (context.verbose > 0, context.color_out());
     let print: Option<process::Print> = plan.print_log.then(|| {
         let print = move |line: &crate::cluster::control::LogLine| {
-            super::logs::print(line, times, true, color)
+            super::logs::print(line, super::logs::Sort::Output, times, true, color)
         };
         Box::new(print) as process::Print
     });

@@ -6,14 +6,23 @@ use super::args::{Format, LogsArgs};
 use super::context::Context;
 use super::{actors, output};
 use crate::cluster::client::Client;
-use crate::cluster::control::{Answer, LogLine, Request};
+use crate::cluster::control::{Answer, LogLine, Request, Stream};
 use crate::cluster::failure::{Failure, Outcome};
 use crate::cluster::log;
 use crate::cluster::runtime::{Runtime, State};
 use std::io::Write;
 
-/// Prints one line of the log on stdout. False when nobody reads any more.
-pub fn print(line: &LogLine, times: bool, prefix: bool, color: bool) -> bool {
+/// Where the lines of a log go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sort {
+    /// All on stdout: the log itself was asked for.
+    Log,
+    /// What actors write on their standard output on stdout, all else on stderr: the actors' output was asked for.
+    Output,
+}
+
+/// Prints one line of the log. False when nobody reads any more.
+pub fn print(line: &LogLine, sort: Sort, times: bool, prefix: bool, color: bool) -> bool {
     let mut text = log::format(line, times, prefix);
     if color && prefix {
         // A colour a site, so that the eye can follow one.
@@ -24,10 +33,16 @@ pub fn print(line: &LogLine, times: bool, prefix: bool, color: bool) -> bool {
         };
     }
     text.push('\n');
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .is_ok()
+    fn put(mut out: impl Write, text: &str) -> bool {
+        out.write_all(text.as_bytes())
+            .and_then(|()| out.flush())
+            .is_ok()
+    }
+    if sort == Sort::Output && line.stream != Stream::Out {
+        put(std::io::stderr().lock(), &text)
+    } else {
+        put(std::io::stdout().lock(), &text)
+    }
 }
 
 /// `chorus logs`.
@@ -57,7 +72,7 @@ pub fn logs(context: &Context, args: &LogsArgs) -> Outcome<()> {
                 output::json_line(&line)?
             }
             Answer::Line { line } => {
-                if !print(&line, args.timestamps, !args.no_prefix, color) {
+                if !print(&line, Sort::Log, args.timestamps, !args.no_prefix, color) {
                     // One more write tells a reader that went away from a full disk.
                     return output::text("\n");
                 }
