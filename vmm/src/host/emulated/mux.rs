@@ -45,15 +45,17 @@ pub(super) enum Kind {
     Beat = 10,
     /// The command ended. Body: its wait status (four bytes).
     Exit = 11,
-    /// Everything has been sent; the machine ends now. Without this frame it crashed.
+    /// Everything has been sent; the machine ends when the outside has said [`Kind::Bye`]. Without this frame it crashed.
     Done = 12,
     /// A line for people, from the inner side itself.
     Log = 13,
+    /// The outside has everything up to the frame `Done`. Linux ends a write to a virtio port before QEMU has taken it, so only this tells.
+    Bye = 14,
 }
 
 impl Kind {
     fn from_byte(byte: u8) -> Option<Kind> {
-        const ALL: [Kind; 13] = [
+        const ALL: [Kind; 14] = [
             Kind::Hello,
             Kind::Open,
             Kind::Data,
@@ -67,6 +69,7 @@ impl Kind {
             Kind::Exit,
             Kind::Done,
             Kind::Log,
+            Kind::Bye,
         ];
         ALL.into_iter().find(|kind| *kind as u8 == byte)
     }

@@ -329,7 +329,13 @@ impl<'a> Run<'a> {
                     .number()
                     .map(|raw| ExitStatus::from_raw(raw.cast_signed()))
             }
-            Kind::Done => self.done = true,
+            Kind::Done => {
+                self.done = true;
+                if !self.job.deterministic {
+                    // If it cannot be said, the link has ended, and with it the machine.
+                    let _ = self.link.send(Kind::Bye, 0, &[]);
+                }
+            }
             _ => {}
         }
         Ok(())

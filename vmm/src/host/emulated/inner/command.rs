@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::Arc;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{SyncSender, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -24,8 +24,13 @@ const BEAT: Duration = Duration::from_secs(2);
 /// How long output is waited for after the command has ended: something that it left behind may hold its pipes open.
 const LAST_OUTPUT: Duration = Duration::from_secs(2);
 
-/// Runs the command of `order` to its end and returns its wait status. Frames of the outside are read from `port`.
-pub(super) fn run(order: &Order, link: &Arc<Link>, port: Option<File>) -> io::Result<i32> {
+/// Runs the command of `order` to its end and returns its wait status. Frames of the outside are read from `port`; `bye` is told of the last.
+pub(super) fn run(
+    order: &Order,
+    link: &Arc<Link>,
+    port: Option<File>,
+    bye: SyncSender<()>,
+) -> io::Result<i32> {
     let mut command = Command::new("/init");
     command
         .arg0("chorus")
@@ -62,7 +67,7 @@ pub(super) fn run(order: &Order, link: &Arc<Link>, port: Option<File>) -> io::Re
     if let Some(port) = port {
         let link = Arc::clone(link);
         thread::spawn(move || {
-            let result = link.read_from(port, |frame| obey(&link, &frame, group));
+            let result = link.read_from(port, |frame| obey(&link, &frame, group, &bye));
             // The outside holds the link until we end, so its end is a fault: without it there is nobody to run for.
             eprintln!("the link to the outside ended: {result:?}");
             link.cut_all();
@@ -87,8 +92,11 @@ impl Sink for Input {
     }
 }
 
-fn obey(link: &Arc<Link>, frame: &Frame, group: Option<Pid>) {
+fn obey(link: &Arc<Link>, frame: &Frame, group: Option<Pid>, bye: &SyncSender<()>) {
     match frame.kind {
+        Kind::Bye => {
+            let _ = bye.try_send(());
+        }
         Kind::Open => sockets::open(link, frame),
         Kind::Signal => {
             let number = frame.number().and_then(|number| i32::try_from(number).ok());

@@ -10,11 +10,16 @@ mod sockets;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
 
 use super::initramfs::ORDER;
 use super::link::Link;
 use super::mux::Kind;
 use super::{Order, mux};
+
+/// How long the outside may take to say that it has everything.
+const BYE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Runs the emulated host from its first process to its end.
 pub fn main() -> ! {
@@ -40,7 +45,8 @@ fn run() -> io::Result<()> {
         command::beat(Arc::clone(&link));
     }
     let serial = order.deterministic.then(|| port.try_clone()).transpose()?;
-    let status = command::run(&order, &link, (!order.deterministic).then_some(port))?;
+    let (bye, said) = sync_channel(1);
+    let status = command::run(&order, &link, (!order.deterministic).then_some(port), bye)?;
     if machine::out_of_memory() {
         let hint = "the emulated host ran out of memory; CHORUS_EMULATED_MEM=2G gives it more (default 1G)";
         link.send(Kind::Log, 0, hint.as_bytes())?;
@@ -50,9 +56,11 @@ fn run() -> io::Result<()> {
     }
     link.send(Kind::Exit, 0, &status.to_le_bytes())?;
     link.send(Kind::Done, 0, &[])?;
-    if let Some(serial) = serial {
-        // A serial line takes bytes long before it has sent them; a virtio port's writes end when the outside has them.
-        rustix::termios::tcdrain(&serial)?;
+    match serial {
+        // A serial line takes bytes long before it has sent them.
+        Some(serial) => rustix::termios::tcdrain(&serial)?,
+        // An outside that says nothing has given us up.
+        None => drop(said.recv_timeout(BYE_LIMIT)),
     }
     ending::clean()
 }
