@@ -1,12 +1,11 @@
 //! Carrying out a plan: `actorLoad`, and the actors of the boot archive.
 
-use super::plan::{Plan, Refusal, plan};
+use super::plan::{Plan, Refusal, Source, plan};
 use crate::arena::Id;
 use crate::executive::actor::{Actor, End};
 use crate::executive::thread::{Thread, local_identifier};
 use crate::machine::{Machine, Start};
 use crate::nucleus::{Caller, Nucleus, Outcome};
-use alloc::vec::Vec;
 use chorus_abi::image::*;
 use chorus_abi::*;
 
@@ -15,9 +14,65 @@ const STACK: u64 = 64 << 10;
 /// Largest stack of a first thread.
 const STACK_MAX: u64 = 16 << 20;
 
+/// Bytes copied at once: they lie on the kernel's stack.
+const PIECE: usize = 512;
+
+/// Where something lies that is loaded: with the Nucleus, or in the caller's memory. Nothing is copied whole.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    Archive(&'a [u8]),
+    Memory {
+        caller: Caller,
+        address: u64,
+        size: u64,
+    },
+}
+
+impl Place<'_> {
+    fn size(self) -> u64 {
+        match self {
+            Place::Archive(bytes) => bytes.len() as u64,
+            Place::Memory { size, .. } => size,
+        }
+    }
+}
+
+/// A place that is being read.
+struct Reader<'a, M: Machine> {
+    nucleus: &'a mut Nucleus<M>,
+    place: Place<'a>,
+}
+
+impl<M: Machine> Source for Reader<'_, M> {
+    fn size(&self) -> u64 {
+        self.place.size()
+    }
+
+    fn read(&mut self, at: u64, into: &mut [u8]) -> bool {
+        match self.place {
+            Place::Archive(mut bytes) => bytes.read(at, into),
+            Place::Memory {
+                caller,
+                address,
+                size,
+            } => {
+                let inside = at
+                    .checked_add(into.len() as u64)
+                    .is_some_and(|end| end <= size);
+                inside
+                    && address.checked_add(at).is_some_and(|from| {
+                        self.nucleus
+                            .read_bytes(caller.actor, caller.space, from, into)
+                            .is_ok()
+                    })
+            }
+        }
+    }
+}
+
 /// What an actor is given beside its image.
 struct Gift<'a> {
-    args: &'a [u8],
+    args: Place<'a>,
     priority: i32,
     stack: u64,
 }
@@ -43,19 +98,22 @@ impl<M: Machine> Nucleus<M> {
             actor.name = name_field(name);
             actor.priority = priority.clamp(0, 255);
         }
-        let mut block = Vec::new();
+        let (mut block, mut used) = ([0; ARGS_MAX], 0);
         for word in core::iter::once(name).chain(args.split_ascii_whitespace()) {
-            if block.len() + word.len() < ARGS_MAX {
-                block.extend_from_slice(word.as_bytes());
-                block.push(0);
+            // The byte behind each word is its end.
+            if used + word.len() < ARGS_MAX
+                && let Some(room) = block.get_mut(used..used + word.len())
+            {
+                room.copy_from_slice(word.as_bytes());
+                used += word.len() + 1;
             }
         }
         let gift = Gift {
-            args: &block,
+            args: Place::Archive(block.get(..used).unwrap_or(&[])),
             priority: 0,
             stack: STACK,
         };
-        match self.load(actor, image, &gift) {
+        match self.load(actor, Place::Archive(image), &gift) {
             Ok(_) => Ok(actor),
             Err(refusal) => {
                 self.kill_actor(actor, End::default());
@@ -87,21 +145,25 @@ impl<M: Machine> Nucleus<M> {
         if !(-255..=255).contains(&desc.priority) {
             return Err(KError::Inval);
         }
-        let mut image = self.bytes_of(caller, desc.image, desc.image_size as usize)?;
-        let args = self.bytes_of(caller, desc.args, desc.args_size as usize)?;
+        let place = |address, size| Place::Memory {
+            caller,
+            address,
+            size,
+        };
+        let (actor_of, space) = (caller.actor, caller.space);
+        self.check_range(actor_of, space, desc.image, desc.image_size, false)?;
+        self.check_range(actor_of, space, desc.args, desc.args_size.into(), false)?;
         let stack = if desc.stack_size == 0 {
             STACK
         } else {
             u64::from(desc.stack_size)
         };
         let gift = Gift {
-            args: &args,
+            args: place(desc.args, desc.args_size.into()),
             priority: desc.priority,
             stack,
         };
-        let outcome = self.load(actor, &image, &gift);
-        image.clear();
-        match outcome {
+        match self.load(actor, place(desc.image, desc.image_size), &gift) {
             Ok((thread, base)) => {
                 (desc.diag, desc.detail, desc.base) = (0, 0, base);
                 self.write(caller, Out::new(load.address()), &desc)?;
@@ -120,23 +182,21 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
-    /// A copy of the caller's bytes. Errors: `K_EFAULT`, `K_ENOMEM`.
-    fn bytes_of(&mut self, caller: Caller, address: u64, size: usize) -> Result<Vec<u8>, KError> {
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(size).map_err(|_| KError::NoMem)?;
-        bytes.resize(size, 0);
-        self.read_bytes(caller.actor, caller.space, address, &mut bytes)?;
-        Ok(bytes)
+    fn reader<'a>(&'a mut self, place: Place<'a>) -> Reader<'a, M> {
+        Reader {
+            nucleus: self,
+            place,
+        }
     }
 
     fn load(
         &mut self,
         actor: Id<Actor>,
-        image: &[u8],
+        image: Place<'_>,
         gift: &Gift<'_>,
     ) -> Result<(Id<Thread>, u64), Refusal> {
         const SHORT: Refusal = (LoadDiag::NoMemory, 0);
-        let plan = plan(image)?;
+        let plan = plan(&mut self.reader(image))?;
         let (kind, space) = self
             .actors
             .get(actor)
@@ -147,10 +207,10 @@ impl<M: Machine> Nucleus<M> {
             return Err((LoadDiag::FpuInSupervisor, 0));
         }
         for index in 0..plan.relocations.1 {
-            plan.relocation(image, index)?;
+            plan.relocation(&mut self.reader(image), index)?;
         }
         for index in 0..plan.imports.1 {
-            plan.import(image, index)?;
+            plan.import(&mut self.reader(image), index)?;
         }
         // The whole extent is taken first, so that the image lies in one piece; then each segment gets its own protection.
         let base = self
@@ -190,7 +250,7 @@ impl<M: Machine> Nucleus<M> {
         actor: Id<Actor>,
         base: u64,
         plan: &Plan,
-        image: &[u8],
+        image: Place<'_>,
         supervisor: bool,
     ) -> Result<(), KError> {
         for segment in plan.segments() {
@@ -205,14 +265,18 @@ impl<M: Machine> Nucleus<M> {
                 options,
                 (0, 0),
             )?;
-            let from = segment.offset as usize;
-            let bytes = image
-                .get(from..from + segment.file_size as usize)
-                .ok_or(KError::Inval)?;
-            self.put(actor, base + segment.address, bytes)?;
+            self.put_from(
+                actor,
+                base + segment.address,
+                image,
+                segment.offset,
+                segment.file_size,
+            )?;
         }
         for index in 0..plan.relocations.1 {
-            let (place, addend) = plan.relocation(image, index).map_err(|_| KError::Inval)?;
+            let (place, addend) = plan
+                .relocation(&mut self.reader(image), index)
+                .map_err(|_| KError::Inval)?;
             self.put(
                 actor,
                 base + place,
@@ -220,7 +284,9 @@ impl<M: Machine> Nucleus<M> {
             )?;
         }
         for index in 0..plan.imports.1 {
-            let (slot, number) = plan.import(image, index).map_err(|_| KError::Inval)?;
+            let (slot, number) = plan
+                .import(&mut self.reader(image), index)
+                .map_err(|_| KError::Inval)?;
             let address = self.machine.call_address(supervisor, number);
             self.put(actor, base + slot, &address.to_le_bytes())?;
         }
@@ -244,6 +310,29 @@ impl<M: Machine> Nucleus<M> {
             self.machine
                 .frame_write(frame, offset, bytes.get(done..done + count).unwrap_or(&[]));
             done += count;
+        }
+        Ok(())
+    }
+
+    /// The same from a place. Errors: also `K_EFAULT`, it is not there any more.
+    fn put_from(
+        &mut self,
+        actor: Id<Actor>,
+        address: u64,
+        from: Place<'_>,
+        offset: u64,
+        size: u64,
+    ) -> Result<(), KError> {
+        let mut piece = [0; PIECE];
+        let mut done = 0;
+        while done < size {
+            let count = (size - done).min(PIECE as u64) as usize;
+            let bytes = piece.get_mut(..count).ok_or(KError::Inval)?;
+            if !self.reader(from).read(offset + done, bytes) {
+                return Err(KError::Fault);
+            }
+            self.put(actor, address + done, bytes)?;
+            done += count as u64;
         }
         Ok(())
     }
@@ -272,12 +361,12 @@ impl<M: Machine> Nucleus<M> {
         field(&u32::from(configuration.site).to_le_bytes());
         field(&u32::from(configuration.sites).to_le_bytes());
         field(&args.to_le_bytes());
-        field(&(gift.args.len() as u64).to_le_bytes());
+        field(&gift.args.size().to_le_bytes());
         field(&base.to_le_bytes());
         field(&u32::from(configuration.epoch).to_le_bytes());
         field(&(configuration.cpus as u32).to_le_bytes());
         self.put(actor, start, &info)?;
-        self.put(actor, args, gift.args)?;
+        self.put_from(actor, args, gift.args, 0, gift.args.size())?;
         Ok(start)
     }
 }

@@ -59,22 +59,44 @@ fn refuse<T>(diag: LoadDiag, detail: u64) -> Result<T, Refusal> {
     Err((diag, detail))
 }
 
-struct File<'a>(&'a [u8]);
+/// Where an image is read from. It may change while it is read (an actor's memory can): whoever reads a field twice looks at it twice.
+pub trait Source {
+    /// Bytes of the image.
+    fn size(&self) -> u64;
+    /// Copies bytes out of it. `false`: they are not there.
+    fn read(&mut self, at: u64, into: &mut [u8]) -> bool;
+}
+
+impl Source for &[u8] {
+    fn size(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn read(&mut self, at: u64, into: &mut [u8]) -> bool {
+        let start = usize::try_from(at).ok();
+        let part = start.and_then(|start| self.get(start..start.checked_add(into.len())?));
+        part.map(|part| into.copy_from_slice(part)).is_some()
+    }
+}
+
+struct File<'a>(&'a mut dyn Source);
 
 impl File<'_> {
-    fn bytes<const N: usize>(&self, at: u64) -> Result<[u8; N], Refusal> {
-        let start = usize::try_from(at).ok();
-        let part = start.and_then(|start| self.0.get(start..start.checked_add(N)?));
-        part.and_then(|part| part.try_into().ok())
-            .ok_or((LoadDiag::Truncated, at))
+    fn bytes<const N: usize>(&mut self, at: u64) -> Result<[u8; N], Refusal> {
+        let mut bytes = [0; N];
+        if self.0.read(at, &mut bytes) {
+            Ok(bytes)
+        } else {
+            refuse(LoadDiag::Truncated, at)
+        }
     }
-    fn half(&self, at: u64) -> Result<u16, Refusal> {
+    fn half(&mut self, at: u64) -> Result<u16, Refusal> {
         self.bytes(at).map(u16::from_le_bytes)
     }
-    fn word(&self, at: u64) -> Result<u32, Refusal> {
+    fn word(&mut self, at: u64) -> Result<u32, Refusal> {
         self.bytes(at).map(u32::from_le_bytes)
     }
-    fn long(&self, at: u64) -> Result<u64, Refusal> {
+    fn long(&mut self, at: u64) -> Result<u64, Refusal> {
         self.bytes(at).map(u64::from_le_bytes)
     }
 }
@@ -98,10 +120,10 @@ impl Plan {
     ///
     /// # Errors
     /// Another type than `R_X86_64_RELATIVE`, or a word outside of the image.
-    pub fn relocation(&self, file: &[u8], index: u64) -> Result<(u64, u64), Refusal> {
+    pub fn relocation(&self, file: &mut dyn Source, index: u64) -> Result<(u64, u64), Refusal> {
         const RELATIVE: u64 = 8;
         let at = self.relocations.0 + index * 24;
-        let file = File(file);
+        let mut file = File(file);
         let (place, info, addend) = (file.long(at)?, file.long(at + 8)?, file.long(at + 16)?);
         let inside = self.segments().iter().any(|segment| {
             place >= segment.address
@@ -120,7 +142,7 @@ impl Plan {
     ///
     /// # Errors
     /// No call of that name.
-    pub fn import(&self, file: &[u8], index: u64) -> Result<(u64, u16), Refusal> {
+    pub fn import(&self, file: &mut dyn Source, index: u64) -> Result<(u64, u16), Refusal> {
         let address = self.imports.0 + index * size_of::<Import>() as u64;
         let at = self
             .file_offset(address, size_of::<Import>() as u64)
@@ -150,9 +172,10 @@ impl Plan {
 ///
 /// # Errors
 /// Everything that [`LoadDiag`] names but want of memory, with the offending address or offset.
-pub fn plan(bytes: &[u8]) -> Result<Plan, Refusal> {
-    let file = File(bytes);
-    if bytes.get(..4) != Some(b"\x7fELF") {
+pub fn plan(source: &mut dyn Source) -> Result<Plan, Refusal> {
+    let end = source.size();
+    let file = &mut File(source);
+    if file.bytes(0).ok() != Some(*b"\x7fELF") {
         return refuse(LoadDiag::NotElf, 0);
     }
     if file.bytes::<3>(4)? != [2, 1, 1] || file.half(18)? != 62 {
@@ -162,7 +185,7 @@ pub fn plan(bytes: &[u8]) -> Result<Plan, Refusal> {
         return refuse(LoadDiag::NotPie, file.half(16)?.into());
     }
     let (headers, size, count) = (file.long(32)?, file.half(54)?, file.half(56)?);
-    if size != 56 || headers > bytes.len() as u64 {
+    if size != 56 || headers > end {
         return refuse(LoadDiag::BadSegment, headers);
     }
     let mut plan = Plan {
@@ -194,15 +217,15 @@ pub fn plan(bytes: &[u8]) -> Result<Plan, Refusal> {
                     write: flags & 2 != 0,
                     execute: flags & 1 != 0,
                 };
-                add_segment(&mut plan, segment, bytes.len() as u64)?;
+                add_segment(&mut plan, segment, end)?;
             }
             2 => dynamic = Some((offset, file_size)),
             3 => return refuse(LoadDiag::DynamicLinking, address),
-            4 => note = note.or(find_note(&file, offset, file_size)?),
+            4 => note = note.or(find_note(file, offset, file_size)?),
             _ => {}
         }
     }
-    finish(&mut plan, &file, dynamic, note)?;
+    finish(&mut plan, file, dynamic, note)?;
     Ok(plan)
 }
 
@@ -248,7 +271,7 @@ fn add_segment(plan: &mut Plan, segment: Segment, file: u64) -> Result<(), Refus
 }
 
 /// Offset of our note's descriptor in a note segment.
-fn find_note(file: &File<'_>, offset: u64, size: u64) -> Result<Option<u64>, Refusal> {
+fn find_note(file: &mut File<'_>, offset: u64, size: u64) -> Result<Option<u64>, Refusal> {
     let end = offset
         .checked_add(size)
         .ok_or((LoadDiag::BadSegment, offset))?;
@@ -273,7 +296,7 @@ fn find_note(file: &File<'_>, offset: u64, size: u64) -> Result<Option<u64>, Ref
 
 fn finish(
     plan: &mut Plan,
-    file: &File<'_>,
+    file: &mut File<'_>,
     dynamic: Option<(u64, u64)>,
     note: Option<u64>,
 ) -> Result<(), Refusal> {
@@ -304,7 +327,7 @@ fn finish(
         return refuse(LoadDiag::BadImports, note);
     };
     let field = holder.address + (note - holder.offset) + 16;
-    let relative = |at: u64, base: u64| {
+    let mut relative = |at: u64, base: u64| {
         file.word(at)
             .map(|offset| base.wrapping_add(offset.cast_signed() as u64))
     };
@@ -329,7 +352,12 @@ fn finish(
     Ok(())
 }
 
-fn read_dynamic(plan: &mut Plan, file: &File<'_>, offset: u64, size: u64) -> Result<(), Refusal> {
+fn read_dynamic(
+    plan: &mut Plan,
+    file: &mut File<'_>,
+    offset: u64,
+    size: u64,
+) -> Result<(), Refusal> {
     let (mut table, mut bytes) = (0, 0);
     for index in 0..size / 16 {
         let at = offset
@@ -364,18 +392,24 @@ mod tests {
 
     #[test]
     fn what_is_no_actor_is_refused_by_its_cause() {
-        assert_eq!(plan(b"").unwrap_err().0, LoadDiag::NotElf);
-        assert_eq!(plan(b"\x7fELF").unwrap_err().0, LoadDiag::Truncated);
+        assert_eq!(plan(&mut &b""[..]).unwrap_err().0, LoadDiag::NotElf);
+        assert_eq!(
+            plan(&mut &b"\x7fELF"[..]).unwrap_err().0,
+            LoadDiag::Truncated
+        );
         let mut header = [0u8; 64];
         header[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
         header[18] = 183;
-        assert_eq!(plan(&header).unwrap_err(), (LoadDiag::WrongMachine, 183));
+        assert_eq!(
+            plan(&mut &header[..]).unwrap_err(),
+            (LoadDiag::WrongMachine, 183)
+        );
         header[18] = 62;
         header[16] = 2;
-        assert_eq!(plan(&header).unwrap_err(), (LoadDiag::NotPie, 2));
+        assert_eq!(plan(&mut &header[..]).unwrap_err(), (LoadDiag::NotPie, 2));
         header[16] = 3;
         header[54] = 56;
-        assert_eq!(plan(&header).unwrap_err().0, LoadDiag::BadSegment);
+        assert_eq!(plan(&mut &header[..]).unwrap_err().0, LoadDiag::BadSegment);
     }
 
     proptest! {
@@ -393,9 +427,9 @@ mod tests {
                     }
                 }
             }
-            if let Ok(plan) = plan(&bytes) {
+            if let Ok(plan) = plan(&mut &bytes[..]) {
                 for index in 0..plan.relocations.1.min(100) {
-                    let _ = plan.relocation(&bytes, index);
+                    let _ = plan.relocation(&mut &bytes[..], index);
                 }
             }
         }
