@@ -251,6 +251,22 @@ pub fn refresh_timer() {
     }
 }
 
+/// Number of an x86 exception in the Nucleus' table (spec 6.2).
+fn number_of(vector: usize, user: bool) -> u32 {
+    match vector {
+        0 => 1,
+        4 | 5 => 2,
+        16 | 19 => 3,
+        6 => 4,
+        // General protection: in user mode that is an instruction which only the Nucleus may execute, or an address outside of all spaces.
+        13 if user => 5,
+        10 | 11 => 6,
+        3 => 10,
+        1 => 11,
+        _ => 12,
+    }
+}
+
 fn exception(frame: &mut Frame, vector: usize, user: bool) {
     let address = cpu::cr2();
     let area = crate::paging::SUPERVISOR_AREA;
@@ -265,12 +281,7 @@ fn exception(frame: &mut Frame, vector: usize, user: bool) {
     if vector == 14 {
         site::fault(nucleus, own, address, frame.error, frame.rip, user);
     } else {
-        nucleus.exception(
-            own,
-            vector as u32,
-            frame.rip,
-            if vector == 14 { address } else { 0 },
-        );
+        nucleus.exception(own, number_of(vector, user), frame.rip, 0);
     }
     site::settle(nucleus, processor::this());
     site::leave();

@@ -1,0 +1,37 @@
+//! Exceptions in user actors: the actor ends with a report that names it, its thread, address and cause; its site goes on.
+
+use crate::lab::Lab;
+
+#[test]
+#[cfg_attr(skip_guest, ignore = "this build carries no guest")]
+fn an_exception_ends_its_actor_with_a_report_and_not_the_site() {
+    let lab = Lab::new();
+    lab.chorus(&[
+        "--name", "x", "up", "-n", "1", "--vcpus", "2", "-d", "--wait",
+    ])
+    .with(0);
+    let kinds = [
+        ("read", "no region at address"),
+        ("write", "no region at address"),
+        ("execute", "protection violation"),
+        ("code", "protection violation"),
+        ("divide", "division error"),
+        ("illegal", "illegal instruction"),
+        ("privileged", "privileged instruction in user mode"),
+        ("stack", "no region at address"),
+    ];
+    for (how, cause) in kinds {
+        let said = lab
+            .chorus(&["--name", "x", "exec", "s1", "fault", how])
+            .with(6);
+        let said = said.complaining("actor fault on site 1").complaining(cause);
+        for word in ["thread 0x", " at 0x", "address 0x"] {
+            assert!(said.err.contains(word), "no {word} in {said:#?}");
+        }
+    }
+    lab.chorus(&["--name", "x", "exec", "s1", "fault", "panic"])
+        .with(101)
+        .complaining("as you wish");
+    lab.chorus(&["--name", "x", "exec", "s1", "hello"]).with(0);
+    lab.chorus(&["--name", "x", "down"]).with(0);
+}
