@@ -10,6 +10,7 @@
 pub mod args;
 pub mod constants;
 pub mod error;
+pub mod header;
 pub mod image;
 pub mod machine;
 pub mod net;

@@ -46,6 +46,9 @@ macro_rules! annexes {
         pub struct $name { $($(#[$fdoc])* pub $field: $type,)* }
         const _: () = assert!(size_of::<$name>() <= crate::K_CMSGANNEXSIZE);
         impl $name {
+            /// Field names, types and offsets in bytes, for the C header.
+            pub const LAYOUT: &'static [(&'static str, &'static str, usize)] =
+                &[$((stringify!($field), stringify!($type), core::mem::offset_of!($name, $field)),)*];
             /// The annex that begins with this structure.
             pub fn to_annex(&self) -> [u8; 64] {
                 let mut annex = [0; 64];
@@ -57,7 +60,11 @@ macro_rules! annexes {
                 Self::read_from_prefix(&annex[..]).map(|(value, _)| value).unwrap_or_default()
             }
         }
-    )* };
+    )*
+    /// Every structure of an annex: name, size in bytes, fields.
+    pub const ANNEXES: &[crate::types::Structure] =
+        &[$((stringify!($name), size_of::<$name>(), $name::LAYOUT),)*];
+    };
 }
 annexes! {
     /// Request to the console.

@@ -6,6 +6,13 @@
 use crate::args::CName;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+/// A structure for the C header: name, size in bytes, fields with their names, types and offsets.
+pub type Structure = (
+    &'static str,
+    usize,
+    &'static [(&'static str, &'static str, usize)],
+);
+
 /// Declares plain structures with the derives that the byte views need, and their C names.
 macro_rules! plain {
     ($($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident : $type:ty,)* })*) => { $(
@@ -22,7 +29,7 @@ macro_rules! plain {
     )*
 
     /// Every plain structure: C name, size in bytes, fields.
-    pub const STRUCTURES: &[(&str, usize, &[(&str, &str, usize)])] =
+    pub const STRUCTURES: &[Structure] =
         &[$((stringify!($name), core::mem::size_of::<$name>(), $name::LAYOUT),)*];
     };
 }

@@ -1,6 +1,7 @@
 //! Every example gives its expected output, also on links that lose frames.
 
 use crate::lab::{Lab, root};
+use std::process::Command;
 
 /// How often each example runs; `CHORUS_REPEAT` asks for more.
 fn rounds() -> usize {
@@ -26,10 +27,17 @@ fn every_example_gives_its_expected_output() {
         .filter_map(|entry| entry.file_name().into_string().ok())
         .collect();
     names.sort();
-    assert!(names.len() >= 4, "{names:?}");
+    assert!(names.len() >= 5, "{names:?}");
     for name in &names {
         let expected = expected(name);
         let file = format!("examples/{name}/chorus.toml");
+        if root().join("examples").join(name).join("Makefile").is_file() {
+            let built = Command::new("make")
+                .arg("-C")
+                .arg(root().join("examples").join(name))
+                .status();
+            assert!(built.is_ok_and(|status| status.success()), "make {name}");
+        }
         for round in 0..rounds() {
             let said = lab.chorus(&["run", "-f", &file, "--timeout", "90"]).with(0);
             let lines: Vec<&str> = expected.lines().collect();

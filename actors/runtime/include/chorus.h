@@ -1,0 +1,728 @@
+/* The interface of the Chorus Nucleus for actors in C. Generated from the table of calls: do not edit.
+ *
+ * One file of the actor defines CHORUS_ACTOR before it includes this header: entry, image note and end of the actor come from there,
+ * and it defines `int chorus_main(void)`. An actor is linked as a static PIE without libraries:
+ *
+ *   gcc -O2 -ffreestanding -fPIE -mno-red-zone -mgeneral-regs-only -fno-stack-protector -fcf-protection=none \
+ *       -nostdlib -static-pie -Wl,-z,norelro,-z,noexecstack,--build-id=none -Iactors/runtime/include -o hello-c hello.c
+ *
+ * The calls are documented by their rows in abi/src/table.rs, which stand before each here too.
+ */
+#ifndef CHORUS_H
+#define CHORUS_H
+
+/* The caller's actor; the supervisor address space. */
+#define K_MYACTOR ((const KnCap *)0)
+#define K_SVACTOR ((const KnCap *)-1)
+
+/* A call goes through its import record, which the loader fills: with a stub for user and system actors, with the Nucleus itself for supervisor actors. */
+struct chorus_import { char name[24]; unsigned long slot; };
+#define CHORUS_CALL(...) CHORUS_CALL_N(__VA_ARGS__, 6, 5, 4, 3, 2, 1, 0)(__VA_ARGS__)
+#define CHORUS_CALL_N(NAME, A, B, C, D, E, F, N, ...) CHORUS_CALL_PASTE(N)
+#define CHORUS_CALL_PASTE(N) CHORUS_CALL_##N
+#define CHORUS_CALL_0(NAME) \
+    __attribute__((section("chorus_imports"))) static volatile struct chorus_import import = { NAME, 0 }; \
+    return (int)((long (*)(void))import.slot)()
+#define CHORUS_CALL_1(NAME, A0) \
+    __attribute__((section("chorus_imports"))) static volatile struct chorus_import import = { NAME, 0 }; \
+    return (int)((long (*)(unsigned long))import.slot)(A0)
+#define CHORUS_CALL_2(NAME, A0, A1) \
+    __attribute__((section("chorus_imports"))) static volatile struct chorus_import import = { NAME, 0 }; \
+    return (int)((long (*)(unsigned long, unsigned long))import.slot)(A0, A1)
+#define CHORUS_CALL_3(NAME, A0, A1, A2) \
+    __attribute__((section("chorus_imports"))) static volatile struct chorus_import import = { NAME, 0 }; \
+    return (int)((long (*)(unsigned long, unsigned long, unsigned long))import.slot)(A0, A1, A2)
+#define CHORUS_CALL_4(NAME, A0, A1, A2, A3) \
+    __attribute__((section("chorus_imports"))) static volatile struct chorus_import import = { NAME, 0 }; \
+    return (int)((long (*)(unsigned long, unsigned long, unsigned long, unsigned long))import.slot)(A0, A1, A2, A3)
+#define CHORUS_CALL_5(NAME, A0, A1, A2, A3, A4) \
+    __attribute__((section("chorus_imports"))) static volatile struct chorus_import import = { NAME, 0 }; \
+    return (int)((long (*)(unsigned long, unsigned long, unsigned long, unsigned long, unsigned long))import.slot)(A0, A1, A2, A3, A4)
+#define CHORUS_CALL_6(NAME, A0, A1, A2, A3, A4, A5) \
+    __attribute__((section("chorus_imports"))) static volatile struct chorus_import import = { NAME, 0 }; \
+    return (int)((long (*)(unsigned long, unsigned long, unsigned long, unsigned long, unsigned long, unsigned long))import.slot)(A0, A1, A2, A3, A4, A5)
+
+/* Constants. */
+#define ABI_VERSION (1)
+#define K_MYSELF (0)
+#define K_DEFAULTPORT (0)
+#define K_ANYENABLED (-1)
+#define K_NONEPORT (-2)
+#define K_NODELAY_LIMIT (-1)
+#define K_USERACTOR (0)
+#define K_SYSTEMACTOR (1)
+#define K_SUPACTOR (2)
+#define K_USERTHREAD (0)
+#define K_SUPTHREAD (1)
+#define K_ACTIVE (0)
+#define K_INACTIVE (1)
+#define K_STOPPED (2)
+#define K_BROADMODE (0)
+#define K_FUNCMODE (1)
+#define K_FUNCUMODE (2)
+#define K_FUNCXMODE (3)
+#define K_DYNAMIC (0)
+#define K_STATUSER (1)
+#define K_STATSYS (2)
+#define K_CMSGANNEXSIZE (64)
+#define K_CMSGSIZEMAX (65536)
+#define K_CPORTQUEUE (64)
+#define K_CMSGSAVEDMAX (64)
+#define K_ABORTABLE (1)
+#define K_MOVE (2)
+#define K_WRITABLE (1)
+#define K_EXECUTABLE (2)
+#define K_SUPERVISOR (4)
+#define K_FILLZERO (8)
+#define K_ANYWHERE (16)
+#define K_RESTRICTIVE (32)
+#define K_RESERVED (64)
+#define K_NODEMAND (128)
+#define K_NOWAITFORMEMORY (256)
+#define SITE_MAX (8191)
+#define GATEWAY_SITE (8191)
+#define UI_STAMP_MAX (134217727)
+#define STAMP_CONSOLE (1)
+#define STAMP_FILES (2)
+#define STAMP_CONTROL (3)
+#define STAMP_SITE_MANAGER (16)
+#define PAGE_SIZE (4096)
+#define NAME_MAX (15)
+#define CONSOLE_WRITE (1)
+#define CONSOLE_READ (2)
+#define STREAM_OUT (1)
+#define STREAM_ERR (2)
+
+/* Errors: a call returns one of these, or a number from 0 up. */
+#define K_OK (0)
+#define K_EINVAL (-1) /* ill-formed capability or identifier, wrong state, no current message, bad option */
+#define K_EUNKNOWN (-2) /* well-formed name of something that cannot be found or reached; nothing was executed */
+#define K_EFAULT (-3) /* pointer outside the caller's address space */
+#define K_ENOPORT (-4) /* the port waited on or called disappeared */
+#define K_ETIMEOUT (-5) /* time limit reached */
+#define K_EABORT (-6) /* call left because the thread was aborted */
+#define K_EFULL (-7) /* queue or table full */
+#define K_ETOOMUCH (-8) /* message body or request too large, too many saved messages */
+#define K_EBUSY (-9) /* already connected, already being deleted, name in use */
+#define K_ENOMEM (-10) /* out of kernel resources or memory */
+#define K_EPRIV (-11) /* caller lacks the privilege */
+#define K_ELINKFAILURE (-12) /* link with the remote site broke during a call; whether it was executed is unknown */
+#define K_EOVERLAP (-13) /* region would overlap an existing one */
+#define K_EADDR (-14) /* address not mapped or out of the space's range */
+#define K_EROUND (-15) /* address or offset not page aligned */
+#define K_ESIZE (-16) /* zero or out-of-range size */
+#define K_EPROT (-17) /* protection forbids the access */
+#define K_ESPACE (-18) /* no free address range of that size */
+#define K_EOFFSET (-19) /* offset outside the segment */
+#define K_EMAPPER (-20) /* mapper unreachable, died, or answered nonsense */
+#define K_ENOTIMP (-21) /* optional call not configured */
+
+/* Structures. */
+typedef struct KnUniqueId {
+    unsigned int ui_head;
+    unsigned int ui_tail;
+} KnUniqueId;
+_Static_assert(__builtin_offsetof(KnUniqueId, ui_head) == 0, "KnUniqueId.ui_head");
+_Static_assert(__builtin_offsetof(KnUniqueId, ui_tail) == 4, "KnUniqueId.ui_tail");
+_Static_assert(sizeof(KnUniqueId) == 8, "KnUniqueId");
+
+typedef struct KnCap {
+    KnUniqueId ui;
+    unsigned long key;
+} KnCap;
+_Static_assert(__builtin_offsetof(KnCap, ui) == 0, "KnCap.ui");
+_Static_assert(__builtin_offsetof(KnCap, key) == 8, "KnCap.key");
+_Static_assert(sizeof(KnCap) == 16, "KnCap");
+
+typedef struct KnProtId {
+    unsigned short uid;
+    unsigned short gid;
+    unsigned short did;
+    unsigned short pad;
+} KnProtId;
+_Static_assert(__builtin_offsetof(KnProtId, uid) == 0, "KnProtId.uid");
+_Static_assert(__builtin_offsetof(KnProtId, gid) == 2, "KnProtId.gid");
+_Static_assert(__builtin_offsetof(KnProtId, did) == 4, "KnProtId.did");
+_Static_assert(__builtin_offsetof(KnProtId, pad) == 6, "KnProtId.pad");
+_Static_assert(sizeof(KnProtId) == 8, "KnProtId");
+
+typedef struct KnTimeVal {
+    unsigned long tm_sec;
+    unsigned int tm_nsec;
+    unsigned int pad;
+} KnTimeVal;
+_Static_assert(__builtin_offsetof(KnTimeVal, tm_sec) == 0, "KnTimeVal.tm_sec");
+_Static_assert(__builtin_offsetof(KnTimeVal, tm_nsec) == 8, "KnTimeVal.tm_nsec");
+_Static_assert(__builtin_offsetof(KnTimeVal, pad) == 12, "KnTimeVal.pad");
+_Static_assert(sizeof(KnTimeVal) == 16, "KnTimeVal");
+
+typedef struct KnMsgDesc {
+    unsigned int flags;
+    unsigned int body_size;
+    unsigned long body_addr;
+    unsigned long annex_addr;
+    unsigned int seq_num;
+    unsigned int pad;
+} KnMsgDesc;
+_Static_assert(__builtin_offsetof(KnMsgDesc, flags) == 0, "KnMsgDesc.flags");
+_Static_assert(__builtin_offsetof(KnMsgDesc, body_size) == 4, "KnMsgDesc.body_size");
+_Static_assert(__builtin_offsetof(KnMsgDesc, body_addr) == 8, "KnMsgDesc.body_addr");
+_Static_assert(__builtin_offsetof(KnMsgDesc, annex_addr) == 16, "KnMsgDesc.annex_addr");
+_Static_assert(__builtin_offsetof(KnMsgDesc, seq_num) == 24, "KnMsgDesc.seq_num");
+_Static_assert(__builtin_offsetof(KnMsgDesc, pad) == 28, "KnMsgDesc.pad");
+_Static_assert(sizeof(KnMsgDesc) == 32, "KnMsgDesc");
+
+typedef struct KnIpcDest {
+    KnUniqueId target;
+    KnUniqueId co_target;
+} KnIpcDest;
+_Static_assert(__builtin_offsetof(KnIpcDest, target) == 0, "KnIpcDest.target");
+_Static_assert(__builtin_offsetof(KnIpcDest, co_target) == 8, "KnIpcDest.co_target");
+_Static_assert(sizeof(KnIpcDest) == 16, "KnIpcDest");
+
+typedef struct KnMsgHead {
+    unsigned int body_size;
+    unsigned char flags[4];
+    KnUniqueId src_port;
+    KnUniqueId target;
+    KnUniqueId co_target;
+    unsigned long trans_id;
+    KnProtId actor_id;
+    KnProtId port_id;
+} KnMsgHead;
+_Static_assert(__builtin_offsetof(KnMsgHead, body_size) == 0, "KnMsgHead.body_size");
+_Static_assert(__builtin_offsetof(KnMsgHead, flags) == 4, "KnMsgHead.flags");
+_Static_assert(__builtin_offsetof(KnMsgHead, src_port) == 8, "KnMsgHead.src_port");
+_Static_assert(__builtin_offsetof(KnMsgHead, target) == 16, "KnMsgHead.target");
+_Static_assert(__builtin_offsetof(KnMsgHead, co_target) == 24, "KnMsgHead.co_target");
+_Static_assert(__builtin_offsetof(KnMsgHead, trans_id) == 32, "KnMsgHead.trans_id");
+_Static_assert(__builtin_offsetof(KnMsgHead, actor_id) == 40, "KnMsgHead.actor_id");
+_Static_assert(__builtin_offsetof(KnMsgHead, port_id) == 48, "KnMsgHead.port_id");
+_Static_assert(sizeof(KnMsgHead) == 56, "KnMsgHead");
+
+typedef struct KnRgnDesc {
+    unsigned long start_addr;
+    unsigned long size;
+    unsigned int options;
+    unsigned int pad;
+    unsigned long end_addr;
+    unsigned long opaque1;
+    unsigned long opaque2;
+} KnRgnDesc;
+_Static_assert(__builtin_offsetof(KnRgnDesc, start_addr) == 0, "KnRgnDesc.start_addr");
+_Static_assert(__builtin_offsetof(KnRgnDesc, size) == 8, "KnRgnDesc.size");
+_Static_assert(__builtin_offsetof(KnRgnDesc, options) == 16, "KnRgnDesc.options");
+_Static_assert(__builtin_offsetof(KnRgnDesc, pad) == 20, "KnRgnDesc.pad");
+_Static_assert(__builtin_offsetof(KnRgnDesc, end_addr) == 24, "KnRgnDesc.end_addr");
+_Static_assert(__builtin_offsetof(KnRgnDesc, opaque1) == 32, "KnRgnDesc.opaque1");
+_Static_assert(__builtin_offsetof(KnRgnDesc, opaque2) == 40, "KnRgnDesc.opaque2");
+_Static_assert(sizeof(KnRgnDesc) == 48, "KnRgnDesc");
+
+typedef struct KnMutex {
+    unsigned int locked;
+    unsigned int waiters;
+} KnMutex;
+_Static_assert(__builtin_offsetof(KnMutex, locked) == 0, "KnMutex.locked");
+_Static_assert(__builtin_offsetof(KnMutex, waiters) == 4, "KnMutex.waiters");
+_Static_assert(sizeof(KnMutex) == 8, "KnMutex");
+
+typedef struct KnSem {
+    int count;
+    unsigned int pad;
+} KnSem;
+_Static_assert(__builtin_offsetof(KnSem, count) == 0, "KnSem.count");
+_Static_assert(__builtin_offsetof(KnSem, pad) == 4, "KnSem.pad");
+_Static_assert(sizeof(KnSem) == 8, "KnSem");
+
+typedef struct KnActorStat {
+    KnCap cap;
+    int kind;
+    int stopped;
+    int priority;
+    unsigned int threads;
+    unsigned int ports;
+    unsigned int pages;
+    unsigned char name[16];
+} KnActorStat;
+_Static_assert(__builtin_offsetof(KnActorStat, cap) == 0, "KnActorStat.cap");
+_Static_assert(__builtin_offsetof(KnActorStat, kind) == 16, "KnActorStat.kind");
+_Static_assert(__builtin_offsetof(KnActorStat, stopped) == 20, "KnActorStat.stopped");
+_Static_assert(__builtin_offsetof(KnActorStat, priority) == 24, "KnActorStat.priority");
+_Static_assert(__builtin_offsetof(KnActorStat, threads) == 28, "KnActorStat.threads");
+_Static_assert(__builtin_offsetof(KnActorStat, ports) == 32, "KnActorStat.ports");
+_Static_assert(__builtin_offsetof(KnActorStat, pages) == 36, "KnActorStat.pages");
+_Static_assert(__builtin_offsetof(KnActorStat, name) == 40, "KnActorStat.name");
+_Static_assert(sizeof(KnActorStat) == 56, "KnActorStat");
+
+typedef struct KnThreadStat {
+    int li;
+    int privilege;
+    unsigned int state;
+    unsigned int suspended;
+    int relative;
+    int absolute;
+    unsigned int cpu;
+    unsigned int pad;
+    unsigned long cpu_time_ns;
+} KnThreadStat;
+_Static_assert(__builtin_offsetof(KnThreadStat, li) == 0, "KnThreadStat.li");
+_Static_assert(__builtin_offsetof(KnThreadStat, privilege) == 4, "KnThreadStat.privilege");
+_Static_assert(__builtin_offsetof(KnThreadStat, state) == 8, "KnThreadStat.state");
+_Static_assert(__builtin_offsetof(KnThreadStat, suspended) == 12, "KnThreadStat.suspended");
+_Static_assert(__builtin_offsetof(KnThreadStat, relative) == 16, "KnThreadStat.relative");
+_Static_assert(__builtin_offsetof(KnThreadStat, absolute) == 20, "KnThreadStat.absolute");
+_Static_assert(__builtin_offsetof(KnThreadStat, cpu) == 24, "KnThreadStat.cpu");
+_Static_assert(__builtin_offsetof(KnThreadStat, pad) == 28, "KnThreadStat.pad");
+_Static_assert(__builtin_offsetof(KnThreadStat, cpu_time_ns) == 32, "KnThreadStat.cpu_time_ns");
+_Static_assert(sizeof(KnThreadStat) == 40, "KnThreadStat");
+
+typedef struct KnVmStat {
+    unsigned long total;
+    unsigned long free;
+    unsigned long fixed;
+} KnVmStat;
+_Static_assert(__builtin_offsetof(KnVmStat, total) == 0, "KnVmStat.total");
+_Static_assert(__builtin_offsetof(KnVmStat, free) == 8, "KnVmStat.free");
+_Static_assert(__builtin_offsetof(KnVmStat, fixed) == 16, "KnVmStat.fixed");
+_Static_assert(sizeof(KnVmStat) == 24, "KnVmStat");
+
+typedef struct KnLoadDesc {
+    unsigned long image;
+    unsigned long image_size;
+    unsigned long args;
+    unsigned int args_size;
+    int priority;
+    unsigned int stack_size;
+    unsigned int diag;
+    unsigned long detail;
+    unsigned long base;
+} KnLoadDesc;
+_Static_assert(__builtin_offsetof(KnLoadDesc, image) == 0, "KnLoadDesc.image");
+_Static_assert(__builtin_offsetof(KnLoadDesc, image_size) == 8, "KnLoadDesc.image_size");
+_Static_assert(__builtin_offsetof(KnLoadDesc, args) == 16, "KnLoadDesc.args");
+_Static_assert(__builtin_offsetof(KnLoadDesc, args_size) == 24, "KnLoadDesc.args_size");
+_Static_assert(__builtin_offsetof(KnLoadDesc, priority) == 28, "KnLoadDesc.priority");
+_Static_assert(__builtin_offsetof(KnLoadDesc, stack_size) == 32, "KnLoadDesc.stack_size");
+_Static_assert(__builtin_offsetof(KnLoadDesc, diag) == 36, "KnLoadDesc.diag");
+_Static_assert(__builtin_offsetof(KnLoadDesc, detail) == 40, "KnLoadDesc.detail");
+_Static_assert(__builtin_offsetof(KnLoadDesc, base) == 48, "KnLoadDesc.base");
+_Static_assert(sizeof(KnLoadDesc) == 56, "KnLoadDesc");
+
+typedef struct KnDevDesc {
+    unsigned long base;
+    unsigned long size;
+    unsigned int irq;
+    unsigned int device_id;
+} KnDevDesc;
+_Static_assert(__builtin_offsetof(KnDevDesc, base) == 0, "KnDevDesc.base");
+_Static_assert(__builtin_offsetof(KnDevDesc, size) == 8, "KnDevDesc.size");
+_Static_assert(__builtin_offsetof(KnDevDesc, irq) == 16, "KnDevDesc.irq");
+_Static_assert(__builtin_offsetof(KnDevDesc, device_id) == 20, "KnDevDesc.device_id");
+_Static_assert(sizeof(KnDevDesc) == 24, "KnDevDesc");
+
+typedef struct KnSiteStat {
+    unsigned int site;
+    unsigned int epoch;
+    unsigned int cpus;
+    unsigned int actors;
+    unsigned int threads;
+    unsigned int ports;
+    unsigned long calls;
+    unsigned long switches;
+    unsigned long messages;
+    unsigned long faults;
+    unsigned long exceptions;
+    unsigned long idle_fixups;
+    unsigned long timer_interrupts;
+    unsigned long ipis;
+    unsigned long uptime_ns;
+} KnSiteStat;
+_Static_assert(__builtin_offsetof(KnSiteStat, site) == 0, "KnSiteStat.site");
+_Static_assert(__builtin_offsetof(KnSiteStat, epoch) == 4, "KnSiteStat.epoch");
+_Static_assert(__builtin_offsetof(KnSiteStat, cpus) == 8, "KnSiteStat.cpus");
+_Static_assert(__builtin_offsetof(KnSiteStat, actors) == 12, "KnSiteStat.actors");
+_Static_assert(__builtin_offsetof(KnSiteStat, threads) == 16, "KnSiteStat.threads");
+_Static_assert(__builtin_offsetof(KnSiteStat, ports) == 20, "KnSiteStat.ports");
+_Static_assert(__builtin_offsetof(KnSiteStat, calls) == 24, "KnSiteStat.calls");
+_Static_assert(__builtin_offsetof(KnSiteStat, switches) == 32, "KnSiteStat.switches");
+_Static_assert(__builtin_offsetof(KnSiteStat, messages) == 40, "KnSiteStat.messages");
+_Static_assert(__builtin_offsetof(KnSiteStat, faults) == 48, "KnSiteStat.faults");
+_Static_assert(__builtin_offsetof(KnSiteStat, exceptions) == 56, "KnSiteStat.exceptions");
+_Static_assert(__builtin_offsetof(KnSiteStat, idle_fixups) == 64, "KnSiteStat.idle_fixups");
+_Static_assert(__builtin_offsetof(KnSiteStat, timer_interrupts) == 72, "KnSiteStat.timer_interrupts");
+_Static_assert(__builtin_offsetof(KnSiteStat, ipis) == 80, "KnSiteStat.ipis");
+_Static_assert(__builtin_offsetof(KnSiteStat, uptime_ns) == 88, "KnSiteStat.uptime_ns");
+_Static_assert(sizeof(KnSiteStat) == 96, "KnSiteStat");
+
+typedef struct ConsoleRequest {
+    unsigned int service;
+    unsigned int stream;
+    KnUniqueId actor;
+    unsigned char name[16];
+    unsigned int room;
+    unsigned int site;
+} ConsoleRequest;
+_Static_assert(__builtin_offsetof(ConsoleRequest, service) == 0, "ConsoleRequest.service");
+_Static_assert(__builtin_offsetof(ConsoleRequest, stream) == 4, "ConsoleRequest.stream");
+_Static_assert(__builtin_offsetof(ConsoleRequest, actor) == 8, "ConsoleRequest.actor");
+_Static_assert(__builtin_offsetof(ConsoleRequest, name) == 16, "ConsoleRequest.name");
+_Static_assert(__builtin_offsetof(ConsoleRequest, room) == 32, "ConsoleRequest.room");
+_Static_assert(__builtin_offsetof(ConsoleRequest, site) == 36, "ConsoleRequest.site");
+_Static_assert(sizeof(ConsoleRequest) == 40, "ConsoleRequest");
+
+typedef struct FileRequest {
+    unsigned int service;
+    unsigned int size;
+    unsigned long key;
+    unsigned long offset;
+} FileRequest;
+_Static_assert(__builtin_offsetof(FileRequest, service) == 0, "FileRequest.service");
+_Static_assert(__builtin_offsetof(FileRequest, size) == 4, "FileRequest.size");
+_Static_assert(__builtin_offsetof(FileRequest, key) == 8, "FileRequest.key");
+_Static_assert(__builtin_offsetof(FileRequest, offset) == 16, "FileRequest.offset");
+_Static_assert(sizeof(FileRequest) == 24, "FileRequest");
+
+typedef struct ControlNotice {
+    unsigned int service;
+    unsigned int site;
+    KnUniqueId actor;
+    unsigned char name[16];
+    unsigned int reason;
+    int status;
+    unsigned long pc;
+    unsigned long address;
+} ControlNotice;
+_Static_assert(__builtin_offsetof(ControlNotice, service) == 0, "ControlNotice.service");
+_Static_assert(__builtin_offsetof(ControlNotice, site) == 4, "ControlNotice.site");
+_Static_assert(__builtin_offsetof(ControlNotice, actor) == 8, "ControlNotice.actor");
+_Static_assert(__builtin_offsetof(ControlNotice, name) == 16, "ControlNotice.name");
+_Static_assert(__builtin_offsetof(ControlNotice, reason) == 32, "ControlNotice.reason");
+_Static_assert(__builtin_offsetof(ControlNotice, status) == 36, "ControlNotice.status");
+_Static_assert(__builtin_offsetof(ControlNotice, pc) == 40, "ControlNotice.pc");
+_Static_assert(__builtin_offsetof(ControlNotice, address) == 48, "ControlNotice.address");
+_Static_assert(sizeof(ControlNotice) == 56, "ControlNotice");
+
+typedef struct SiteRequest {
+    unsigned int service;
+    unsigned int what;
+    KnUniqueId ui;
+} SiteRequest;
+_Static_assert(__builtin_offsetof(SiteRequest, service) == 0, "SiteRequest.service");
+_Static_assert(__builtin_offsetof(SiteRequest, what) == 4, "SiteRequest.what");
+_Static_assert(__builtin_offsetof(SiteRequest, ui) == 8, "SiteRequest.ui");
+_Static_assert(sizeof(SiteRequest) == 16, "SiteRequest");
+
+typedef struct StartRequest {
+    unsigned int service;
+    int kind;
+    int priority;
+    unsigned int size;
+    KnCap image;
+} StartRequest;
+_Static_assert(__builtin_offsetof(StartRequest, service) == 0, "StartRequest.service");
+_Static_assert(__builtin_offsetof(StartRequest, kind) == 4, "StartRequest.kind");
+_Static_assert(__builtin_offsetof(StartRequest, priority) == 8, "StartRequest.priority");
+_Static_assert(__builtin_offsetof(StartRequest, size) == 12, "StartRequest.size");
+_Static_assert(__builtin_offsetof(StartRequest, image) == 16, "StartRequest.image");
+_Static_assert(sizeof(StartRequest) == 32, "StartRequest");
+
+typedef struct Answer {
+    int result;
+    unsigned int diag;
+    unsigned long value;
+    KnCap cap;
+    unsigned long detail;
+} Answer;
+_Static_assert(__builtin_offsetof(Answer, result) == 0, "Answer.result");
+_Static_assert(__builtin_offsetof(Answer, diag) == 4, "Answer.diag");
+_Static_assert(__builtin_offsetof(Answer, value) == 8, "Answer.value");
+_Static_assert(__builtin_offsetof(Answer, cap) == 16, "Answer.cap");
+_Static_assert(__builtin_offsetof(Answer, detail) == 32, "Answer.detail");
+_Static_assert(sizeof(Answer) == 40, "Answer");
+
+typedef struct EndNotice {
+    unsigned int service;
+    unsigned int reason;
+    KnUniqueId actor;
+    unsigned char name[16];
+    int status;
+    int thread;
+    unsigned long pc;
+    unsigned long address;
+} EndNotice;
+_Static_assert(__builtin_offsetof(EndNotice, service) == 0, "EndNotice.service");
+_Static_assert(__builtin_offsetof(EndNotice, reason) == 4, "EndNotice.reason");
+_Static_assert(__builtin_offsetof(EndNotice, actor) == 8, "EndNotice.actor");
+_Static_assert(__builtin_offsetof(EndNotice, name) == 16, "EndNotice.name");
+_Static_assert(__builtin_offsetof(EndNotice, status) == 32, "EndNotice.status");
+_Static_assert(__builtin_offsetof(EndNotice, thread) == 36, "EndNotice.thread");
+_Static_assert(__builtin_offsetof(EndNotice, pc) == 40, "EndNotice.pc");
+_Static_assert(__builtin_offsetof(EndNotice, address) == 48, "EndNotice.address");
+_Static_assert(sizeof(EndNotice) == 56, "EndNotice");
+
+/* An item between the Nucleus and the Network Manager: the business of those who write one, in Rust. */
+typedef struct KnNetItem KnNetItem;
+
+/* Calls. */
+/* Does nothing and returns 0: the cost of a call by itself. Own addition. */
+static inline int sysNull(void) { CHORUS_CALL("sysNull"); }
+/* Makes an actor as child of `actor_init` (null: the caller's) and writes its capability. It has its default port, no thread and an empty space. NC-014…025. */
+static inline int actorCreate(const KnCap *actor_init, KnCap *actor_cap, int kind, int status) { CHORUS_CALL("actorCreate", (unsigned long)actor_init, (unsigned long)actor_cap, (unsigned long)kind, (unsigned long)status); }
+/* Removes an actor and everything it owns; with the null pointer the caller's own, and does not return. NC-026…033. */
+static inline int actorDelete(const KnCap *actor_cap) { CHORUS_CALL("actorDelete", (unsigned long)actor_cap); }
+/* Puts all threads of the actor in the STOPPED state. NC-034…040. */
+static inline int actorStop(const KnCap *actor_cap) { CHORUS_CALL("actorStop", (unsigned long)actor_cap); }
+/* Starts a stopped actor. NC-034…040. */
+static inline int actorStart(const KnCap *actor_cap) { CHORUS_CALL("actorStart", (unsigned long)actor_cap); }
+/* Reads and sets the actor's priority; a null pointer skips that half. All its threads move at once. NC-041…047. */
+static inline int actorPriority(const KnCap *actor_cap, int *old_priority, const int *new_priority) { CHORUS_CALL("actorPriority", (unsigned long)actor_cap, (unsigned long)old_priority, (unsigned long)new_priority); }
+/* Writes the capability of the caller's actor. */
+static inline int actorSelf(KnCap *actor_cap) { CHORUS_CALL("actorSelf", (unsigned long)actor_cap); }
+/* Reads and sets the name of an actor: 16 bytes, zero padded, at most 15 used. */
+static inline int actorName(const KnCap *actor_cap, void *old_name, const void *new_name) { CHORUS_CALL("actorName", (unsigned long)actor_cap, (unsigned long)old_name, (unsigned long)new_name); }
+/* Lists the actors of the site: returns how many there are, fills at most `room` entries. Keys are zero for unprivileged callers. */
+static inline int actorStat(KnActorStat *list, int room) { CHORUS_CALL("actorStat", (unsigned long)list, (unsigned long)room); }
+/* Ends the caller's actor with a status that its death notice carries (see `actorNotify`); does not return. Own addition. */
+static inline int actorExit(int status) { CHORUS_CALL("actorExit", (unsigned long)status); }
+/* Names the port that gets a message when the actor ends, with the status of `actorExit` or the exception that ended it. Null UI: none. Own addition. */
+static inline int actorNotify(const KnCap *actor_cap, const KnUniqueId *port) { CHORUS_CALL("actorNotify", (unsigned long)actor_cap, (unsigned long)port); }
+/* Loads an ELF image into an empty actor and starts its first thread; returns that thread's LI. The same image serves user and supervisor actors. Own addition. */
+static inline int actorLoad(const KnCap *actor_cap, KnLoadDesc *load) { CHORUS_CALL("actorLoad", (unsigned long)actor_cap, (unsigned long)load); }
+/* Makes a thread with a relative priority, first instruction and stack; returns its LI. Its first argument register holds `stack_pointer`, which is all */
+/* that it means to a supervisor thread: its stack is the Nucleus'. NC-053…059. */
+static inline int threadCreate(const KnCap *actor_cap, int privilege, int status, int priority, unsigned long entry, unsigned long stack_pointer) { CHORUS_CALL("threadCreate", (unsigned long)actor_cap, (unsigned long)privilege, (unsigned long)status, (unsigned long)priority, (unsigned long)entry, (unsigned long)stack_pointer); }
+/* Destroys a thread; LI 0 of the own actor ends the caller. NC-060…063. */
+static inline int threadDelete(const KnCap *actor_cap, int thread_li) { CHORUS_CALL("threadDelete", (unsigned long)actor_cap, (unsigned long)thread_li); }
+/* LI of the caller in its actor. */
+static inline int threadSelf(void) { CHORUS_CALL("threadSelf"); }
+/* Makes a thread created inactive eligible to run. NC-058. */
+static inline int threadActivate(const KnCap *actor_cap, int thread_li) { CHORUS_CALL("threadActivate", (unsigned long)actor_cap, (unsigned long)thread_li); }
+/* Adds one to the suspend counter; the thread executes no further user instruction. NC-064…068. */
+static inline int threadSuspend(const KnCap *actor_cap, int thread_li) { CHORUS_CALL("threadSuspend", (unsigned long)actor_cap, (unsigned long)thread_li); }
+/* Lowers the suspend counter, not below 0. NC-064…068. */
+static inline int threadResume(const KnCap *actor_cap, int thread_li) { CHORUS_CALL("threadResume", (unsigned long)actor_cap, (unsigned long)thread_li); }
+/* Ends the abortable wait of a thread with K_EABORT, or marks it ABORTED. NC-069…073. */
+static inline int threadAbort(const KnCap *actor_cap, int thread_li) { CHORUS_CALL("threadAbort", (unsigned long)actor_cap, (unsigned long)thread_li); }
+/* 1 and clears the mark if the caller is ABORTED, else 0. NC-071. */
+static inline int threadAborted(void) { CHORUS_CALL("threadAborted"); }
+/* Sleeps: null without limit, zero only yields. The normal end of a sleep is K_ETIMEOUT. NC-074…076. */
+static inline int threadDelay(const KnTimeVal *wait_limit) { CHORUS_CALL("threadDelay", (unsigned long)wait_limit); }
+/* Reads and sets a thread's priority relative to its actor; a null pointer skips that half. NC-041…047. */
+static inline int threadPriority(const KnCap *actor_cap, int thread_li, int *old_priority, const int *new_priority) { CHORUS_CALL("threadPriority", (unsigned long)actor_cap, (unsigned long)thread_li, (unsigned long)old_priority, (unsigned long)new_priority); }
+/* Describes the threads of an actor: returns how many there are, fills at most `room` entries. */
+static inline int threadStat(const KnCap *actor_cap, KnThreadStat *list, int room) { CHORUS_CALL("threadStat", (unsigned long)actor_cap, (unsigned long)list, (unsigned long)room); }
+/* Writes the caller's context pointer (software register). NC-077. */
+static inline int threadLoad(unsigned long *context) { CHORUS_CALL("threadLoad", (unsigned long)context); }
+/* Sets the caller's context pointer. NC-077. */
+static inline int threadStore(unsigned long context) { CHORUS_CALL("threadStore", (unsigned long)context); }
+/* Makes the mutex free. */
+static inline int mutexInit(KnMutex *mutex) { CHORUS_CALL("mutexInit", (unsigned long)mutex); }
+/* Locks, waiting while another has it; first come first served, not abortable. NC-080…083. */
+static inline int mutexGet(KnMutex *mutex) { CHORUS_CALL("mutexGet", (unsigned long)mutex); }
+/* Unlocks; the oldest waiter gets it directly. NC-080…083. */
+static inline int mutexRel(KnMutex *mutex) { CHORUS_CALL("mutexRel", (unsigned long)mutex); }
+/* Locks only if that needs no waiting: 0 acquired, 1 busy. NC-082. */
+static inline int mutexTry(KnMutex *mutex) { CHORUS_CALL("mutexTry", (unsigned long)mutex); }
+/* Sets the counter of a semaphore. */
+static inline int semInit(KnSem *sem, unsigned int count) { CHORUS_CALL("semInit", (unsigned long)sem, (unsigned long)count); }
+/* Takes a unit, waiting for it: null limit without end, zero not at all. NC-086…090. */
+static inline int semP(KnSem *sem, const KnTimeVal *wait_limit) { CHORUS_CALL("semP", (unsigned long)sem, (unsigned long)wait_limit); }
+/* Gives a unit; the longest waiting thread wakes. NC-086…090. */
+static inline int semV(KnSem *sem) { CHORUS_CALL("semV", (unsigned long)sem); }
+/* Makes a port of the actor, disabled, with an empty queue; writes its UI and returns its LI. NC-097…099. */
+static inline int portCreate(const KnCap *actor_cap, KnUniqueId *port_ui) { CHORUS_CALL("portCreate", (unsigned long)actor_cap, (unsigned long)port_ui); }
+/* As `portCreate` with a static UI made by `uiBuild`. NC-107…109. */
+static inline int portDeclare(const KnCap *actor_cap, const KnUniqueId *port_ui) { CHORUS_CALL("portDeclare", (unsigned long)actor_cap, (unsigned long)port_ui); }
+/* Destroys a port: queued messages are lost, queued requests and waiters end with K_ENOPORT. NC-100…106. */
+static inline int portDelete(const KnCap *actor_cap, int port_li) { CHORUS_CALL("portDelete", (unsigned long)actor_cap, (unsigned long)port_li); }
+/* Adds the port to the actor's enabled set; low priority numbers are served first. NC-110…115. */
+static inline int portEnable(const KnCap *actor_cap, int port_li, int priority) { CHORUS_CALL("portEnable", (unsigned long)actor_cap, (unsigned long)port_li, (unsigned long)priority); }
+/* Takes the port out of the enabled set. NC-113, NC-114. */
+static inline int portDisable(const KnCap *actor_cap, int port_li) { CHORUS_CALL("portDisable", (unsigned long)actor_cap, (unsigned long)port_li); }
+/* UI of a port of the caller's actor. */
+static inline int portUi(KnUniqueId *port_ui, int port_li) { CHORUS_CALL("portUi", (unsigned long)port_ui, (unsigned long)port_li); }
+/* LI of a port of the caller's actor. NC-129. */
+static inline int portLi(const KnUniqueId *port_ui) { CHORUS_CALL("portLi", (unsigned long)port_ui); }
+/* Count of messages received on the port. */
+static inline int portGetSeqNum(const KnCap *actor_cap, int port_li, unsigned int *seq_num) { CHORUS_CALL("portGetSeqNum", (unsigned long)actor_cap, (unsigned long)port_li, (unsigned long)seq_num); }
+/* Gives a group capability: a new one, or that of the well-known group `stamp`. NC-133…137. */
+static inline int grpAllocate(int options, KnCap *group_cap, unsigned int stamp) { CHORUS_CALL("grpAllocate", (unsigned long)options, (unsigned long)group_cap, (unsigned long)stamp); }
+/* Makes a port of this site a member; 0 also if it was one. NC-138…146. */
+static inline int grpPortInsert(const KnCap *group_cap, const KnUniqueId *port_ui) { CHORUS_CALL("grpPortInsert", (unsigned long)group_cap, (unsigned long)port_ui); }
+/* Ends a membership. NC-140…144. */
+static inline int grpPortRemove(const KnCap *group_cap, const KnUniqueId *port_ui) { CHORUS_CALL("grpPortRemove", (unsigned long)group_cap, (unsigned long)port_ui); }
+/* Sends without waiting, to a port or to a group in any mode. NC-150…179. */
+static inline int ipcSend(const KnMsgDesc *msg, int src_port, const KnIpcDest *dest) { CHORUS_CALL("ipcSend", (unsigned long)msg, (unsigned long)src_port, (unsigned long)dest); }
+/* Sends a request and waits for its reply; at most once, anywhere. `delay` in ms, negative without limit. Returns the size of the reply's body. NC-180…194. */
+static inline int ipcCall(const KnMsgDesc *request, int src_port, const KnIpcDest *dest, KnMsgDesc *reply, int delay) { CHORUS_CALL("ipcCall", (unsigned long)request, (unsigned long)src_port, (unsigned long)dest, (unsigned long)reply, (unsigned long)delay); }
+/* Waits for a message on a port, or on any enabled one (the LI is written back); it becomes the current message. Returns the body's size. NC-195…205. */
+static inline int ipcReceive(KnMsgDesc *msg, int *port_li, int delay) { CHORUS_CALL("ipcReceive", (unsigned long)msg, (unsigned long)port_li, (unsigned long)delay); }
+/* Copies the body of the current message after its annex was received. NC-197…199. */
+static inline int ipcGetData(const KnMsgDesc *msg) { CHORUS_CALL("ipcGetData", (unsigned long)msg); }
+/* Answers the sender of the current message. NC-206…208, NC-219. */
+static inline int ipcReply(const KnMsgDesc *msg) { CHORUS_CALL("ipcReply", (unsigned long)msg); }
+/* `ipcReply` of the first descriptor, then `ipcReceive` with the others. If the reply fails, its error is returned and nothing is received. Own addition. */
+static inline int ipcReplyReceive(const KnMsgDesc *reply, KnMsgDesc *msg, int *port_li, int delay) { CHORUS_CALL("ipcReplyReceive", (unsigned long)reply, (unsigned long)msg, (unsigned long)port_li, (unsigned long)delay); }
+/* Puts the current message aside and returns its identifier. NC-209…214. */
+static inline int ipcSave(int reserved) { CHORUS_CALL("ipcSave", (unsigned long)reserved); }
+/* Makes a saved message current again. NC-209…214. */
+static inline int ipcRestore(int message_id) { CHORUS_CALL("ipcRestore", (unsigned long)message_id); }
+/* Tells about the current message. NC-215…218. */
+static inline int ipcSysInfo(KnMsgHead *head) { CHORUS_CALL("ipcSysInfo", (unsigned long)head); }
+/* Number of the local site. */
+static inline int uiLocalSite(int *site) { CHORUS_CALL("uiLocalSite", (unsigned long)site); }
+/* 1 if this site recognises the UI, else 0. NC-011…013. */
+static inline int uiIsLocal(const KnUniqueId *ui) { CHORUS_CALL("uiIsLocal", (unsigned long)ui); }
+/* Creates a region of fresh zeroed memory. NC-224…229. */
+static inline int rgnAllocate(const KnCap *actor_cap, KnRgnDesc *region) { CHORUS_CALL("rgnAllocate", (unsigned long)actor_cap, (unsigned long)region); }
+/* Releases an address range; regions are split at its ends. NC-230. */
+static inline int rgnFree(const KnCap *actor_cap, const KnRgnDesc *region) { CHORUS_CALL("rgnFree", (unsigned long)actor_cap, (unsigned long)region); }
+/* Bytes of a page. */
+static inline int vmPageSize(void) { CHORUS_CALL("vmPageSize"); }
+/* Memory totals of the site. */
+static inline int vmStat(KnVmStat *stat) { CHORUS_CALL("vmStat", (unsigned long)stat); }
+/* Time since boot; never goes back. */
+static inline int sysTime(KnTimeVal *time) { CHORUS_CALL("sysTime", (unsigned long)time); }
+/* Resolution of the clock. */
+static inline int sysTimeGetRes(KnTimeVal *resolution) { CHORUS_CALL("sysTimeGetRes", (unsigned long)resolution); }
+/* Puts a line (at most 256 bytes, cut) on the site's console log. `printf`-like formatting is the library's. NC-279. */
+static inline int sysLog(const void *text, unsigned int size) { CHORUS_CALL("sysLog", (unsigned long)text, (unsigned long)size); }
+/* Counters of the site. Own addition. */
+static inline int siteStat(KnSiteStat *stat) { CHORUS_CALL("siteStat", (unsigned long)stat); }
+/* Ends the site with an exit code (the virtual machine ends). Own addition. */
+static inline int siteHalt(int code) { CHORUS_CALL("siteHalt", (unsigned long)code); }
+/* Reports a boot or bench mark to the machine. Own addition. */
+static inline int siteMark(unsigned int mark) { CHORUS_CALL("siteMark", (unsigned long)mark); }
+/* Describes device `index` of the machine; returns 0. Own addition. */
+static inline int devGet(int index, KnDevDesc *device) { CHORUS_CALL("devGet", (unsigned long)index, (unsigned long)device); }
+/* Maps registers of a device into the caller's space, uncached; returns 0. Own addition. */
+static inline int devMap(unsigned long base, unsigned long size, unsigned long *address) { CHORUS_CALL("devMap", (unsigned long)base, (unsigned long)size, (unsigned long)address); }
+/* Allocates physically contiguous, zeroed memory for a device to access; writes its address and physical address. Own addition. */
+static inline int devMemory(unsigned long size, unsigned long *address, unsigned long *physical) { CHORUS_CALL("devMemory", (unsigned long)size, (unsigned long)address, (unsigned long)physical); }
+/* Makes the caller's actor the Network Manager of the site; `irq` is the device interrupt that `nmWait` reports too, or -1. Own addition. */
+static inline int nmAttach(int irq) { CHORUS_CALL("nmAttach", (unsigned long)irq); }
+/* Waits until there is an outbound item (bit 0) or the device interrupt fired (bit 1); returns the bits and clears bit 1. Own addition. */
+static inline int nmWait(const KnTimeVal *wait_limit) { CHORUS_CALL("nmWait", (unsigned long)wait_limit); }
+/* Takes the next outbound item; returns the bytes of its body, or K_ETIMEOUT when there is none. K_ETOOMUCH (item kept) if the room is too small. Own addition. */
+static inline int nmTake(KnNetItem *item, void *body, unsigned int room) { CHORUS_CALL("nmTake", (unsigned long)item, (unsigned long)body, (unsigned long)room); }
+/* Hands in a message from the network. K_EUNKNOWN: the port is not here, the group has no member here. Own addition. */
+static inline int nmDeliver(const KnNetItem *item, const void *body) { CHORUS_CALL("nmDeliver", (unsigned long)item, (unsigned long)body); }
+/* Ends a local client's call with a reply or an error. K_EUNKNOWN: the client has gone. Own addition. */
+static inline int nmComplete(const KnNetItem *item, const void *body) { CHORUS_CALL("nmComplete", (unsigned long)item, (unsigned long)body); }
+/* 1 if messages to the UI can be delivered here (a port here, a group with a member here), else 0. Own addition. */
+static inline int nmQuery(const KnUniqueId *ui) { CHORUS_CALL("nmQuery", (unsigned long)ui); }
+
+/* What the loader tells the actor. */
+typedef struct StartInfo {
+    unsigned int abi_version;
+    int kind;
+    unsigned int site;
+    unsigned int sites;
+    unsigned long args;
+    unsigned long args_size;
+    unsigned long base;
+    unsigned int epoch;
+    unsigned int cpus;
+} StartInfo;
+_Static_assert(sizeof(StartInfo) == 48, "StartInfo");
+
+extern const StartInfo *chorus_start;
+
+/* Identifiers: pure computations (spec 1.1). */
+static inline int uiValid(const KnUniqueId *ui) { return (ui->ui_head | ui->ui_tail) != 0; }
+static inline int uiSite(const KnUniqueId *ui) { return (int)(ui->ui_head >> 19); }
+static inline int uiType(const KnUniqueId *ui) { return (int)(ui->ui_head >> 16 & 7); }
+static inline int uiEqual(const KnUniqueId *a, const KnUniqueId *b)
+{
+    /* The addressing mode of a group does not count. */
+    unsigned int mask = uiType(a) == 3 ? 0xffff3fffu : 0xffffffffu;
+    return a->ui_tail == b->ui_tail && (a->ui_head & mask) == (b->ui_head & mask);
+}
+/* The well-known port `stamp` of a site. */
+static inline KnUniqueId uiPort(unsigned int site, unsigned int stamp)
+{
+    KnUniqueId ui = { site << 19 | 2u << 16 | 0x3fffu, stamp };
+    return ui;
+}
+/* The group `ui` with an addressing mode; 0, or K_EINVAL when it is no group. */
+static inline int ipcTarget(KnUniqueId *ui, int mode)
+{
+    if (uiType(ui) != 3 || mode < K_BROADMODE || mode > K_FUNCXMODE)
+        return K_EINVAL;
+    ui->ui_head = (ui->ui_head & 0xffff3fffu) | (unsigned int)mode << 14;
+    return K_OK;
+}
+
+/* Writes bytes to the actor's standard output (STREAM_OUT) or standard error (STREAM_ERR); where there is no console service, to the site's log. */
+int chorus_write(unsigned int stream, const void *bytes, unsigned int size);
+
+#ifdef CHORUS_ACTOR
+int chorus_main(void);
+const StartInfo *chorus_start;
+
+__attribute__((used, noreturn)) void chorus_begin(const StartInfo *info)
+{
+    chorus_start = info;
+    for (;;)
+        actorExit(chorus_main());
+}
+
+/* The compiler may call these whatever it is told. Not to be turned into calls of themselves. */
+#pragma GCC push_options
+#pragma GCC optimize("no-tree-loop-distribute-patterns")
+void *memcpy(void *to, const void *from, unsigned long size)
+{
+    for (unsigned long at = 0; at < size; at++)
+        ((unsigned char *)to)[at] = ((const unsigned char *)from)[at];
+    return to;
+}
+void *memset(void *to, int byte, unsigned long size)
+{
+    for (unsigned long at = 0; at < size; at++)
+        ((unsigned char *)to)[at] = (unsigned char)byte;
+    return to;
+}
+#pragma GCC pop_options
+
+int chorus_write(unsigned int stream, const void *bytes, unsigned int size)
+{
+    union { ConsoleRequest request; unsigned char annex[K_CMSGANNEXSIZE]; } message = { { 0 } }, answer = { { 0 } };
+    KnMsgDesc out = { 0 }, in = { 0 };
+    KnIpcDest to = { 0 };
+    const char *name = (const char *)chorus_start->args;
+    message.request.service = CONSOLE_WRITE;
+    message.request.stream = stream;
+    message.request.site = chorus_start->site;
+    portUi(&message.request.actor, K_DEFAULTPORT);
+    for (unsigned long at = 0; at < NAME_MAX && at < chorus_start->args_size && name[at]; at++)
+        message.request.name[at] = (unsigned char)name[at];
+    out.body_addr = (unsigned long)bytes;
+    out.body_size = size;
+    out.annex_addr = (unsigned long)message.annex;
+    in.annex_addr = (unsigned long)answer.annex;
+    to.target = uiPort(GATEWAY_SITE, STAMP_CONSOLE);
+    int result = ipcCall(&out, K_DEFAULTPORT, &to, &in, K_NODELAY_LIMIT);
+    return result < 0 ? sysLog(bytes, size) : K_OK;
+}
+
+__asm__(".pushsection .note.chorus,\"a\",@note\n"
+        ".balign 4\n"
+        ".long 8, 32, 1\n"
+        ".ascii \"Chorus\\0\\0\"\n"
+        ".long 1, 0\n"
+        ".quad 0\n"
+        ".long __start_chorus_imports - .\n"
+        ".long __stop_chorus_imports - .\n"
+        ".quad 0\n"
+        ".popsection\n"
+        ".pushsection .text._start,\"ax\",@progbits\n"
+        ".globl _start\n"
+        "_start:\n"
+        "xor %ebp, %ebp\n"
+        "and $-16, %rsp\n"
+        "call chorus_begin\n"
+        "ud2\n"
+        ".popsection\n");
+#endif
+
+#endif
