@@ -1,54 +1,57 @@
 //! The network card: frames out and in over virtio-net.
 //!
-//! The rings are the driver crate's (virtio-drivers), the frames' memory is ours. A frame that finds the transmit ring full is dropped and counted: the protocols
-//! above repeat what is lost. Sent frames are taken back in batches, so that the device has no reason to interrupt for each.
+//! A frame that finds the transmit ring full is dropped: the protocols above repeat what is lost. Sent frames are taken back when memory for the next is
+//! wanted, and no interrupt tells of them; one is asked for a frame that comes only when all that came have been looked at.
 
-use crate::memory::{self, DeviceMemory};
+use crate::memory::{self, Block};
+use crate::ring::{self, Ring};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use chorus_abi::{KnDevDesc, Out};
 use chorus_runtime::{at_mut, raw};
 use core::ptr::NonNull;
-use virtio_drivers::device::net::VirtIONetRaw;
+use virtio_drivers::transport::Transport;
 use virtio_drivers::transport::mmio::{MmioTransport, VirtIOHeader};
 
-/// Descriptors of each ring.
-pub const RING: usize = 128;
-/// Bytes of a frame's memory: virtio header, Ethernet frame, and what the driver asks for at least.
+/// Bytes of a frame's memory.
 const FRAME: usize = 2048;
+/// Bytes before the frame: nothing offloaded, one buffer.
+const HEADER: usize = 12;
 /// virtio device id of a network card.
 const NETWORK: u32 = 1;
+/// The queues.
+const RECEIVE: u16 = 0;
+const TRANSMIT: u16 = 1;
 
-type Buffer = &'static mut [u8];
-
-/// A frame that came, with the memory it lies in.
-pub struct Received {
-    buffer: Buffer,
-    start: usize,
-    end: usize,
+bitflags::bitflags! {
+    /// What this driver can do, of the features of virtio.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    struct Features: u64 {
+        const EVENT_INDEX = 1 << 29;
+        const VERSION_1 = 1 << 32;
+    }
 }
 
-impl Received {
-    /// The Ethernet frame.
-    pub fn bytes(&self) -> &[u8] {
-        self.buffer.get(self.start..self.end).unwrap_or(&[])
-    }
+/// A frame that came: the place of its memory, and its bytes there.
+pub struct Received {
+    slot: usize,
+    size: usize,
 }
 
 /// The card.
 pub struct Card {
-    driver: VirtIONetRaw<DeviceMemory, MmioTransport<'static>, RING>,
-    /// Memory of frames that the device has, by token.
-    receiving: Vec<Option<Buffer>>,
-    sending: Vec<Option<(Buffer, usize)>>,
-    free: Vec<Buffer>,
-    dropped: u64,
-}
-
-/// A place for every descriptor of a ring; not on the stack, which is small.
-fn empty<T>() -> Vec<Option<T>> {
-    (0..RING).map(|_| None).collect()
+    transport: MmioTransport<'static>,
+    receive: Ring,
+    transmit: Ring,
+    /// Memory of the frames to come, and of those that leave: a slot a descriptor.
+    incoming: Block,
+    outgoing: Block,
+    /// Slot that a descriptor was given with.
+    receiving: Vec<usize>,
+    sending: Vec<usize>,
+    /// Slots for frames that leave.
+    free: Vec<usize>,
 }
 
 /// The first network card of the machine and its interrupt.
@@ -66,6 +69,14 @@ pub fn find() -> Option<(KnDevDesc, u32)> {
     None
 }
 
+/// The bytes of a slot.
+fn slot(block: Block, slot: usize) -> &'static mut [u8] {
+    debug_assert!(slot < ring::SIZE);
+    let address = block.address + (slot * FRAME) as u64;
+    // SAFETY: the block has `ring::SIZE` slots and is never given back; callers hold the slot while the device does not, for one expression at a time.
+    unsafe { core::slice::from_raw_parts_mut(address as *mut u8, FRAME) }
+}
+
 impl Card {
     /// Sets the card up with all memory for receiving given to it. Errors: in words.
     pub fn new(device: &KnDevDesc) -> Result<Card, String> {
@@ -77,116 +88,130 @@ impl Card {
             .filter(|_| result == 0)
             .ok_or_else(|| format!("its registers cannot be mapped ({result})"))?;
         // SAFETY: the Nucleus mapped the device's registers there, uncached, as long as this actor lives.
-        let transport = unsafe { MmioTransport::new(header, device.size as usize) }
+        let mut transport = unsafe { MmioTransport::new(header, device.size as usize) }
             .map_err(|error| format!("{error}"))?;
-        let driver = VirtIONetRaw::new(transport).map_err(|error| format!("{error}"))?;
-        let frames = memory::frames(2 * RING, FRAME).ok_or("no memory for frames")?;
-        let mut card = Card {
-            driver,
-            receiving: empty(),
-            sending: empty(),
-            free: frames.collect(),
-            dropped: 0,
-        };
-        for _ in 0..RING {
-            if let Some(buffer) = card.free.pop() {
-                card.listen(buffer);
-            }
+        let features = transport.begin_init(Features::all());
+        if features != Features::all() {
+            return Err(format!(
+                "it lacks features: {:?}",
+                Features::all() - features
+            ));
         }
+        let (receive, transmit) = Ring::new()
+            .zip(Ring::new())
+            .ok_or("no memory for its rings")?;
+        for (queue, ring) in [(RECEIVE, &receive), (TRANSMIT, &transmit)] {
+            let most = transport.max_queue_size(queue);
+            if (most as usize) < ring::SIZE {
+                return Err(format!("queue {queue} has room for {most} buffers only"));
+            }
+            let (descriptors, available, used) = ring.parts();
+            transport.queue_set(queue, ring::SIZE as u32, descriptors, available, used);
+        }
+        transport.finish_init();
+        let memory = || memory::block(ring::SIZE * FRAME).ok_or("no memory for frames");
+        let mut card = Card {
+            transport,
+            receive,
+            transmit,
+            incoming: memory()?,
+            outgoing: memory()?,
+            receiving: alloc::vec![0; ring::SIZE],
+            sending: alloc::vec![0; ring::SIZE],
+            free: (0..ring::SIZE).collect(),
+        };
+        card.transmit.be_deaf();
+        (0..ring::SIZE).for_each(|slot| card.hand_out(slot));
         Ok(card)
     }
 
-    /// Gives memory to the device for a frame to come.
-    fn listen(&mut self, buffer: Buffer) {
-        // SAFETY: the buffer is kept in `receiving` and touched by nobody until the device gives it back.
-        match unsafe { self.driver.receive_begin(buffer) } {
-            Ok(token) => match self.receiving.get_mut(usize::from(token)) {
-                Some(place) => *place = Some(buffer),
-                None => self.free.push(buffer),
-            },
-            Err(_) => self.free.push(buffer),
+    /// Gives a slot to the device for a frame to come.
+    fn hand_out(&mut self, slot: usize) {
+        let physical = self.incoming.physical + (slot * FRAME) as u64;
+        if let Some((descriptor, tell)) = self.receive.offer(physical, FRAME, true) {
+            if let Some(entry) = self.receiving.get_mut(descriptor) {
+                *entry = slot;
+            }
+            if tell {
+                self.transport.notify(RECEIVE);
+            }
         }
     }
 
     /// Tells the device that its interrupt was seen.
     pub fn interrupted(&mut self) {
-        self.driver.ack_interrupt();
+        self.transport.ack_interrupt();
     }
 
     /// The next frame that came.
     pub fn receive(&mut self) -> Option<Received> {
         loop {
-            let token = self.driver.poll_receive()?;
-            let buffer = self.receiving.get_mut(usize::from(token))?.take()?;
-            // SAFETY: the buffer that was given with this token.
-            match unsafe { self.driver.receive_complete(token, buffer) } {
-                Ok((start, size)) => {
-                    return Some(Received {
-                        buffer,
-                        start,
-                        end: start + size,
-                    });
-                }
-                // Nothing that could be a frame: the memory goes back.
-                Err(_) => self.listen(buffer),
+            let (descriptor, written) = self.receive.take()?;
+            let slot = *self.receiving.get(descriptor)?;
+            if (HEADER..=FRAME).contains(&written) {
+                return Some(Received {
+                    slot,
+                    size: written,
+                });
             }
+            // Nothing that could be a frame: the memory goes back.
+            self.hand_out(slot);
         }
+    }
+
+    /// The bytes of a frame that came.
+    pub fn bytes(&self, frame: &Received) -> &'static [u8] {
+        slot(self.incoming, frame.slot)
+            .get(HEADER..frame.size)
+            .unwrap_or(&[])
     }
 
     /// The frame was looked at: its memory is for the next.
     pub fn give_back(&mut self, frame: Received) {
-        self.listen(frame.buffer);
+        self.hand_out(frame.slot);
+    }
+
+    /// Asks for an interrupt at the next frame. What came meanwhile has to be looked for once more.
+    pub fn listen(&mut self) {
+        self.receive.listen();
     }
 
     /// Sends an Ethernet frame, or drops it when the ring is full.
     pub fn transmit(&mut self, frame: &[u8]) {
-        if self.free.len() < RING / 2 {
+        if self.free.len() < ring::SIZE / 2 {
             self.reclaim();
         }
-        let Some(buffer) = self.free.pop() else {
-            self.dropped += 1;
+        let Some(taken) = self.free.pop() else {
             return;
         };
-        let sent = self
-            .driver
-            .fill_buffer_header(buffer)
-            .ok()
-            .and_then(|start| {
-                let end = start + frame.len();
-                buffer.get_mut(start..end)?.copy_from_slice(frame);
-                // SAFETY: the buffer is kept in `sending` and touched by nobody until the device gives it back.
-                let token = unsafe { self.driver.transmit_begin(buffer.get(..end)?) }.ok()?;
-                Some((usize::from(token), end))
-            });
-        match sent {
-            Some((token, end)) => {
-                if let Some(place) = self.sending.get_mut(token) {
-                    *place = Some((buffer, end));
+        let bytes = slot(self.outgoing, taken);
+        let end = HEADER + frame.len();
+        let Some(room) = bytes.get_mut(HEADER..end) else {
+            self.free.push(taken);
+            return;
+        };
+        room.copy_from_slice(frame);
+        let physical = self.outgoing.physical + (taken * FRAME) as u64;
+        match self.transmit.offer(physical, end, false) {
+            Some((descriptor, tell)) => {
+                if let Some(entry) = self.sending.get_mut(descriptor) {
+                    *entry = taken;
+                }
+                if tell {
+                    self.transport.notify(TRANSMIT);
                 }
             }
-            None => {
-                self.dropped += 1;
-                self.free.push(buffer);
-            }
+            None => self.free.push(taken),
         }
     }
 
     /// Takes back the memory of frames that were sent.
     fn reclaim(&mut self) {
-        while let Some(token) = self.driver.poll_transmit() {
-            let Some((buffer, end)) = self
-                .sending
-                .get_mut(usize::from(token))
-                .and_then(Option::take)
-            else {
-                return;
-            };
-            // SAFETY: the bytes that were given with this token.
-            let _ = unsafe {
-                self.driver
-                    .transmit_complete(token, buffer.get(..end).unwrap_or(&[]))
-            };
-            self.free.push(buffer);
+        while let Some((descriptor, _)) = self.transmit.take() {
+            if let Some(&slot) = self.sending.get(descriptor) {
+                self.free.push(slot);
+            }
         }
+        self.transmit.be_deaf();
     }
 }

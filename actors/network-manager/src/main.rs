@@ -11,6 +11,7 @@ extern crate alloc;
 mod card;
 mod memory;
 mod nucleus;
+mod ring;
 
 use card::Card;
 use chorus_abi::net::{KnNetItem, NM_OUTBOUND};
@@ -109,18 +110,25 @@ fn main() -> Result<(), KError> {
         if bits as i32 & !NM_OUTBOUND != 0 {
             here.card.interrupted();
         }
-        // Whatever woke us: the card's ring says by itself whether there are frames, and nobody interrupts for those that are there already.
-        while frames(&mut endpoint, &mut here) | items(&mut endpoint, &mut here, &mut body)? {}
+        // Whatever woke us, the ring says by itself whether there are frames. Only when there is nothing more to do is an interrupt asked for.
+        loop {
+            while frames(&mut endpoint, &mut here) | items(&mut endpoint, &mut here, &mut body)? {}
+            here.card.listen();
+            if !frames(&mut endpoint, &mut here) {
+                break;
+            }
+        }
     }
 }
 
 /// Takes frames that came, at most a ring of them; whether there were any.
 fn frames(endpoint: &mut Endpoint, here: &mut Here) -> bool {
-    for count in 0..card::RING {
+    for count in 0..ring::SIZE {
         let Some(frame) = here.card.receive() else {
             return count > 0;
         };
-        endpoint.on_event(now(), Event::Frame(frame.bytes()), here);
+        let bytes = here.card.bytes(&frame);
+        endpoint.on_event(now(), Event::Frame(bytes), here);
         here.card.give_back(frame);
     }
     true
