@@ -185,6 +185,9 @@ pub struct UpArgs {
     /// With -d: return when all sites have joined (else when they started)
     #[arg(long, env = "CHORUS_WAIT")]
     pub wait: bool,
+    /// Sites stand before their first instruction, until chorus resume or a debugger lets them go; then there is no --timeout
+    #[arg(long, env = "CHORUS_PAUSED", conflicts_with = "wait")]
+    pub paused: bool,
     /// Seconds for all sites to join
     #[arg(
         long,

@@ -65,6 +65,10 @@ pub fn up(context: &Context, args: &UpArgs) -> Outcome<u8> {
     let mut plan = shape::plan(context, &args.shape, "default")?;
     plan.join_timeout = shape::seconds("--timeout", args.timeout)?;
     plan.print_log = !args.detach;
+    if args.paused {
+        plan.paused = true;
+        plan.join_timeout = shape::NO_LIMIT;
+    }
     if args.shape.dry_run {
         return dry_run(context, &plan);
     }

@@ -75,6 +75,7 @@ pub fn plan(context: &Context, shape: &Shape, default_name: &str) -> Outcome<Pla
             .transpose()?,
         boot_conf: shape.boot_actors.as_deref().map(boot_conf).transpose()?,
         join_timeout: 120.0,
+        paused: false,
         until_ended: false,
         run_timeout: None,
         print_log: true,
@@ -106,9 +107,12 @@ fn option_loss(loss: Option<f64>) -> Outcome<f64> {
     }
 }
 
+/// Most seconds of a time limit: as good as none.
+pub const NO_LIMIT: f64 = 1e9;
+
 /// Seconds of a time limit. Errors: status 2 for what is no time.
 pub fn seconds(option: &str, seconds: f64) -> Outcome<f64> {
-    if seconds.is_finite() && seconds > 0.0 && seconds <= 1e9 {
+    if seconds.is_finite() && seconds > 0.0 && seconds <= NO_LIMIT {
         return Ok(seconds);
     }
     Err(Failure::usage(format!(

@@ -91,6 +91,7 @@ impl Machines for OnKvm {
             mem: order.mem,
             nucleus: order.nucleus,
             archive: order.archive,
+            held: order.paused,
         };
         let told = Arc::new(move |event: Event| events(translate(event)));
         let site = Site::start(&self.kvm, config, self.fabric.clone(), told)

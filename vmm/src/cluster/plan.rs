@@ -24,6 +24,8 @@ pub struct Plan {
     pub actor_dir: Option<PathBuf>,
     /// Text of `boot.conf`, if not the standard one.
     pub boot_conf: Option<String>,
+    /// Sites stand before their first instruction until somebody lets them go.
+    pub paused: bool,
     /// Seconds for all sites to join.
     pub join_timeout: f64,
     /// End when all actors of the topology have ended, with their status.

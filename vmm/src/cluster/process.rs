@@ -331,6 +331,7 @@ impl Cluster {
                 seed: seed_of(self.plan.seed, spec.number),
                 nucleus: Arc::clone(&nucleus),
                 archive: Arc::clone(&archive),
+                paused: self.plan.paused,
                 gdb: self.gdb_socket(spec.number),
             };
             let (cluster, site) = (Arc::downgrade(self), spec.number);

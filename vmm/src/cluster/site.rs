@@ -27,6 +27,8 @@ pub struct SiteOrder {
     pub nucleus: Arc<[u8]>,
     /// Boot archive.
     pub archive: Arc<[u8]>,
+    /// Its processors stand before their first instruction until it is resumed, or a debugger lets them go.
+    pub paused: bool,
     /// Socket at which the site's gdb stub listens.
     pub gdb: std::path::PathBuf,
 }

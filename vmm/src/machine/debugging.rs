@@ -3,7 +3,7 @@
 //! A vCPU that meets a breakpoint notes why, asks all vCPUs of the site to pause, and pauses; the descriptor that the debugger waits on becomes readable.
 
 use super::site::{Shared, any_running, lock};
-use super::vcpu::Order;
+use super::vcpu::Holder;
 use crate::debug::inferior::{
     Cause, DebugRegisters, Error, ExceptionFrame, Inferior, Motion, RSP, Registers,
 };
@@ -42,7 +42,7 @@ impl Stops {
             return false;
         }
         for (index, other) in shared.vcpus.iter().enumerate() {
-            other.order(Order::Pause);
+            other.hold(Holder::Debugger);
             if index != vcpu {
                 shared.kick(index);
             }
@@ -189,7 +189,7 @@ impl Inferior for Debuggee {
     }
 
     fn stop(&mut self) -> Result<(), Error> {
-        if self.0.pause() {
+        if self.0.hold(Holder::Debugger) {
             Ok(())
         } else {
             Err(format!("{} has ended", self.0.name))
@@ -226,7 +226,7 @@ impl Inferior for Debuggee {
         }
         for (control, motion) in self.0.vcpus.iter().zip(motions) {
             if *motion != Motion::Hold {
-                control.order(Order::Run);
+                control.release(Holder::Debugger);
             }
         }
         Ok(())
@@ -242,7 +242,7 @@ impl Inferior for Debuggee {
             return Ok(None);
         };
         if !matches!(cause, Cause::Ended(_)) {
-            self.0.pause();
+            self.0.hold(Holder::Debugger);
             debug_assert!(!any_running(&self.0));
         }
         Ok(Some((vcpu, cause)))

@@ -4,7 +4,7 @@ use super::boot::{self, Parameters};
 use super::image::Image;
 use super::marks::{Marks, Stamp};
 use super::report::{self, Symbols};
-use super::vcpu::{self, Control, Exit, Next, Order, Reason, State};
+use super::vcpu::{self, Control, Exit, Holder, Next, Reason, State};
 use super::wiring::{prepare_vcpu, route, set_memory};
 use super::{Error, debugging, kick, memory};
 use crate::debug::inferior::Registers;
@@ -40,6 +40,8 @@ pub struct SiteConfig {
     pub nucleus: Arc<[u8]>,
     /// Boot archive.
     pub archive: Arc<[u8]>,
+    /// Its vCPUs stand before their first instruction until it is resumed or a debugger lets them go.
+    pub held: bool,
 }
 
 /// How a site ended.
@@ -78,7 +80,7 @@ pub(super) struct Shared {
     pub(super) debugger: debugging::Stops,
     console: Console,
     net: Arc<NetDevice>,
-    nucleus: Arc<[u8]>,
+    pub(super) nucleus: Arc<[u8]>,
     symbols: OnceLock<Symbols>,
     ending: Mutex<Option<Ending>>,
     report: Mutex<Option<String>>,
@@ -180,7 +182,7 @@ impl Site {
         let shared = Arc::new(Shared {
             name: config.name,
             memory,
-            vcpus: (0..count).map(|_| Control::default()).collect(),
+            vcpus: (0..count).map(|_| Control::new(config.held)).collect(),
             threads: Mutex::default(),
             debugger: debugging::Stops::new().map_err(Error::host("an event descriptor"))?,
             console: Console::new(console_interrupt, output),
@@ -215,17 +217,17 @@ impl Site {
         Ok(site)
     }
 
-    /// Stops the vCPUs; returns when they stand. `false`: the site has ended.
+    /// Stops the vCPUs for a person; returns when they stand. `false`: the site has ended.
     pub fn pause(&self) -> bool {
-        self.shared.pause()
+        self.shared.hold(Holder::Person)
     }
 
-    /// Lets the vCPUs run. `false`: the site has ended.
+    /// Lets the vCPUs run, as far as the person is concerned: what a debugger holds stays. `false`: the site has ended.
     pub fn resume(&self) -> bool {
         self.shared
             .vcpus
             .iter()
-            .for_each(|vcpu| vcpu.order(Order::Run));
+            .for_each(|vcpu| vcpu.release(Holder::Person));
         lock(&self.shared.ending).is_none()
     }
 
@@ -332,8 +334,9 @@ impl Shared {
         }
     }
 
-    pub(super) fn pause(&self) -> bool {
-        self.vcpus.iter().for_each(|vcpu| vcpu.order(Order::Pause));
+    /// Makes every vCPU stand for one; returns when they stand. `false`: one has ended.
+    pub(super) fn hold(&self, holder: Holder) -> bool {
+        self.vcpus.iter().for_each(|vcpu| vcpu.hold(holder));
         // Each is waited for, also when one has ended.
         let paused = (0..self.vcpus.len())
             .filter(|&index| self.vcpus[index].wait_still(|| self.kick(index)))
@@ -345,7 +348,7 @@ impl Shared {
     fn end(&self, ending: Ending) {
         lock(&self.ending).get_or_insert(ending);
         for (index, vcpu) in self.vcpus.iter().enumerate() {
-            vcpu.order(Order::Finish);
+            vcpu.finish();
             self.kick(index);
         }
     }

@@ -1,6 +1,6 @@
 //! A vCPU's thread: what it is asked to do, and its loop through `KVM_RUN`.
 //!
-//! The thread is running, paused or finished. Between two runs it looks at what is asked (its *order*); while paused it carries out requests
+//! The thread is running, paused or finished. Between two runs it looks at who *holds* it, and whether it is to end; while paused it carries out requests
 //! on its vCPU for others, since only the thread itself may use the vCPU's descriptor without waiting for it.
 
 use super::debugging;
@@ -11,15 +11,15 @@ use kvm_ioctls::{VcpuExit, VcpuFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// What the thread is asked to do.
+/// Who makes a vCPU stand still. Each ends his own hold only: it runs when nobody holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// Run the guest.
-    Run,
-    /// Stand still.
-    Pause,
-    /// End.
-    Finish,
+pub enum Holder {
+    /// The site was made to stand before its first instruction, until a person or a debugger lets it go.
+    Start = 1,
+    /// A person, by `chorus pause`.
+    Person = 2,
+    /// A debugger.
+    Debugger = 4,
 }
 
 /// What the thread does.
@@ -37,7 +37,10 @@ pub enum State {
 pub type Request = Box<dyn FnOnce(&mut VcpuFd) + Send>;
 
 struct Inner {
-    order: Order,
+    /// One bit for each [`Holder`] that holds it.
+    holds: u8,
+    /// It is to end; never taken back.
+    finish: bool,
     state: State,
     requests: Vec<Request>,
 }
@@ -96,14 +99,16 @@ impl Reason {
 pub enum Next {
     /// Run on.
     Again,
-    /// The site is to end, or to stop for the debugger: look at the order.
+    /// The site is to end, or to stop for the debugger: look at what is asked.
     Look,
 }
 
-impl Default for Control {
-    fn default() -> Self {
+impl Control {
+    /// A vCPU that runs when its thread starts, or stands before its first instruction (`held`).
+    pub fn new(held: bool) -> Self {
         let inner = Inner {
-            order: Order::Run,
+            holds: if held { Holder::Start as u8 } else { 0 },
+            finish: false,
             state: State::Running,
             requests: Vec::new(),
         };
@@ -113,19 +118,31 @@ impl Default for Control {
             exits: Default::default(),
         }
     }
-}
 
-impl Control {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives an order; `Finish` is never taken back. The thread hears of it at its next look: kick it.
-    pub fn order(&self, order: Order) {
-        let mut inner = self.inner();
-        if inner.order != Order::Finish {
-            inner.order = order;
-        }
+    /// Asks the thread to stand still. It hears of it at its next look: kick it.
+    pub fn hold(&self, holder: Holder) {
+        self.inner().holds |= holder as u8;
+        self.changed.notify_all();
+    }
+
+    /// Ends the hold of one, and that of the start; the thread runs on when nobody else holds it.
+    pub fn release(&self, holder: Holder) {
+        self.inner().holds &= !(holder as u8 | Holder::Start as u8);
+        self.changed.notify_all();
+    }
+
+    /// Whether it is held by one.
+    pub fn held(&self, holder: Holder) -> bool {
+        self.inner().holds & holder as u8 != 0
+    }
+
+    /// Asks the thread to end, whoever holds it. It hears of it at its next look: kick it.
+    pub fn finish(&self) {
+        self.inner().finish = true;
         self.changed.notify_all();
     }
 
@@ -178,7 +195,7 @@ impl Control {
         Reason::ALL.iter().map(|&reason| self.exits(reason)).sum()
     }
 
-    /// Carries out orders until it is to run (`true`) or to end (`false`).
+    /// Does what is asked until it is to run (`true`) or to end (`false`).
     fn obey(&self, vcpu: &mut VcpuFd) -> bool {
         let mut inner = self.inner();
         loop {
@@ -189,25 +206,23 @@ impl Control {
                 inner = self.inner();
                 continue;
             }
-            match inner.order {
-                Order::Run => {
-                    inner.state = State::Running;
-                    return true;
-                }
-                Order::Finish => return false,
-                Order::Pause => {
-                    inner.state = State::Paused;
-                    self.changed.notify_all();
-                    inner = self
-                        .changed
-                        .wait(inner)
-                        .unwrap_or_else(PoisonError::into_inner);
-                }
+            if inner.finish {
+                return false;
             }
+            if inner.holds == 0 {
+                inner.state = State::Running;
+                return true;
+            }
+            inner.state = State::Paused;
+            self.changed.notify_all();
+            inner = self
+                .changed
+                .wait(inner)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    /// The thread's life: runs the guest as ordered, and gives each exit to `handle`.
+    /// The thread's life: runs the guest while nobody holds it, and gives each exit to `handle`.
     pub fn live(&self, vcpu: &mut VcpuFd, mut handle: impl FnMut(&mut VcpuFd, Exit) -> Next) {
         let _ended = Ended(self);
         let mark = Mark::new(vcpu.get_kvm_run());

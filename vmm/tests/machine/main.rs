@@ -35,6 +35,7 @@ const TESTS: &[Test] = tests![
     a_spinning_site_pauses_resumes_and_dies,
     a_sleeping_site_pauses_and_dies,
     a_pause_falls_between_instructions,
+    each_ends_only_the_hold_that_is_his_own,
     a_debugger_steps_and_gets_breakpoints,
     one_end_leaves_the_others_alone,
     two_sites_talk_by_interrupts,
@@ -134,6 +135,7 @@ fn config(number: u16, vcpus: u32, image: Vec<u8>) -> SiteConfig {
         mem: 8 << 20,
         nucleus: image.into(),
         archive: Arc::from(&b""[..]),
+        held: false,
     }
 }
 
@@ -354,8 +356,37 @@ fn a_pause_falls_between_instructions(kvm: &Kvm) -> Outcome {
             debuggee.registers(0)? == registers,
             "registers were not kept",
         )?;
-        check(running.site.resume(), round)?;
+        debuggee.resume(&[Motion::Continue], DebugRegisters::default(), false)?;
     }
+    Ok(())
+}
+
+fn each_ends_only_the_hold_that_is_his_own(kvm: &Kvm) -> Outcome {
+    let fabric = Arc::new(Fabric::new(Links::default())?);
+    let held = SiteConfig {
+        held: true,
+        ..config(1, 2, guests::image(guests::spin(), &[]))
+    };
+    let running = start_on(kvm, &fabric, held)?;
+    let stands = |why: &str| {
+        let before = counts(&running)?;
+        std::thread::sleep(Duration::from_millis(100));
+        check(before == counts(&running)?, why)
+    };
+    stands("runs although it was held from the start")?;
+    check(counts(&running)? == [0, 0], "it ran before it was held")?;
+    let mut debuggee = running.site.debuggee();
+    debuggee.stop()?;
+    check(running.site.resume(), "ended")?;
+    stands("a person lets go what a debugger holds")?;
+    check(running.site.pause(), "ended")?;
+    debuggee.resume(&[Motion::Continue; 2], DebugRegisters::default(), false)?;
+    stands("a debugger lets go what a person holds")?;
+    check(counts(&running)? == [0, 0], "it ran meanwhile")?;
+    check(running.site.resume(), "ended")?;
+    running.mark()?;
+    running.mark()?;
+    running.site.kill();
     Ok(())
 }
 

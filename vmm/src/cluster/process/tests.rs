@@ -204,6 +204,7 @@ fn start(manner: Manner, change: impl FnOnce(&mut Plan, &std::path::Path)) -> Te
         nucleus: Some(images(folder.path())),
         actor_dir: Some(folder.path().to_owned()),
         boot_conf: None,
+        paused: false,
         join_timeout: 20.0,
         until_ended: false,
         run_timeout: Some(20.0),
