@@ -25,6 +25,9 @@ fn main() {
     let mut table = String::from(
         "/// Name and bytes of every image that this binary carries.\npub static ASSETS: &[(&str, &[u8])] = &[\n",
     );
+    let mut symbols = String::from(
+        "/// Name and compressed (raw deflate) ELF file, symbols and all, of every actor that this binary carries.\npub static SYMBOLS: &[(&str, &[u8])] = &[\n",
+    );
     if std::env::var_os("CHORUS_SKIP_GUEST").is_none_or(|value| value.is_empty()) {
         let root = workspace();
         for room in [
@@ -39,20 +42,26 @@ fn main() {
         let mut images = vec![("nucleus".to_owned(), "chorus-nucleus".to_owned())];
         images = build(&root, &out.join("nucleus"), NUCLEUS_FLAGS, images);
         let actors = build(&root, &out.join("actors"), ACTOR_FLAGS, actors(&root));
-        images.extend(actors.into_iter().map(|(name, path)| {
+        images.extend(actors.iter().map(|(name, path)| {
             (
                 name.clone(),
-                pack(&path, &out.join(format!("{name}.packed"))),
+                pack(path, &out.join(format!("{name}.packed"))),
             )
         }));
         for (name, path) in images {
             let _ = writeln!(table, "    ({name:?}, include_bytes!({path:?})),");
+        }
+        for (name, path) in actors {
+            let path = squeeze(&path, &out.join(format!("{name}.symbols")));
+            let _ = writeln!(symbols, "    ({name:?}, include_bytes!({path:?})),");
         }
     } else {
         // Tests that boot guests are counted as ignored then.
         println!("cargo::rustc-cfg=skip_guest");
     }
     table.push_str("];\n");
+    symbols.push_str("];\n");
+    table.push_str(&symbols);
     if let Err(error) = std::fs::write(out.join("assets.rs"), table) {
         fail(&format!("{}: {error}", out.display()));
     }
@@ -100,6 +109,18 @@ fn pack(from: &str, to: &Path) -> String {
         fail(&format!("{from}: not the ELF file that a linker makes"))
     };
     if let Err(error) = std::fs::write(to, packed) {
+        fail(&format!("{}: {error}", to.display()));
+    }
+    to.display().to_string()
+}
+
+/// Writes a file compressed to another; returns its name.
+fn squeeze(from: &str, to: &Path) -> String {
+    let squeezed = match std::fs::read(from) {
+        Ok(file) => miniz_oxide::deflate::compress_to_vec(&file, 9),
+        Err(error) => fail(&format!("{from}: {error}")),
+    };
+    if let Err(error) = std::fs::write(to, squeezed) {
         fail(&format!("{}: {error}", to.display()));
     }
     to.display().to_string()
@@ -167,6 +188,9 @@ fn build(
         command.env_remove(variable);
     }
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
+    // Reports and gdb need symbols and lines; what a site loads is packed without.
+    command.env("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only");
+    command.env("CARGO_PROFILE_RELEASE_STRIP", "none");
     match command.output() {
         Ok(output) if output.status.success() => {}
         Ok(output) => {

@@ -159,6 +159,8 @@ plain! {
         pages: u32,
         /// Name, zero padded.
         name: [u8; 16],
+        /// Address that its image was loaded at, for debuggers; 0: none was loaded.
+        base: u64,
     }
     /// One thread in `threadStat`'s list.
     KnThreadStat {

@@ -243,6 +243,7 @@ typedef struct KnActorStat {
     unsigned int ports;
     unsigned int pages;
     unsigned char name[16];
+    unsigned long base;
 } KnActorStat;
 _Static_assert(__builtin_offsetof(KnActorStat, cap) == 0, "KnActorStat.cap");
 _Static_assert(__builtin_offsetof(KnActorStat, kind) == 16, "KnActorStat.kind");
@@ -252,7 +253,8 @@ _Static_assert(__builtin_offsetof(KnActorStat, threads) == 28, "KnActorStat.thre
 _Static_assert(__builtin_offsetof(KnActorStat, ports) == 32, "KnActorStat.ports");
 _Static_assert(__builtin_offsetof(KnActorStat, pages) == 36, "KnActorStat.pages");
 _Static_assert(__builtin_offsetof(KnActorStat, name) == 40, "KnActorStat.name");
-_Static_assert(sizeof(KnActorStat) == 56, "KnActorStat");
+_Static_assert(__builtin_offsetof(KnActorStat, base) == 56, "KnActorStat.base");
+_Static_assert(sizeof(KnActorStat) == 64, "KnActorStat");
 
 typedef struct KnThreadStat {
     int li;

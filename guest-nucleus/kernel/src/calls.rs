@@ -30,6 +30,7 @@ call_entry:
     pushq %rdi
     movl %eax, %edi
     movq %rsp, %rsi
+call_entered:
     call nucleus_call
     addq $56, %rsp
     popq %rcx
@@ -46,6 +47,32 @@ call_entry:
     swapgs
     sysretq
 1:  ud2
+call_entry_end:
+
+    // How debuggers find the actor that called (.eh_frame by hand, since the assembler gives no way to mark a frame in .debug_frame as one whose caller is on
+    // another stack: augmentation S). The stub between actor and Nucleus is left out: its return address is the top of the actor's stack, which is
+    // saved 72 bytes up when nucleus_call is entered, so the frame's address is that + 8.
+    .pushsection .eh_frame, "a", @progbits
+2:  .long 4f - 3f
+3:  .long 0
+    .byte 1
+    .asciz "zRS"
+    .uleb128 1
+    .sleb128 -8
+    .uleb128 16
+    .uleb128 1
+    .byte 0x1b
+    .byte 0x0c, 7, 8, 0x90, 1
+    .balign 8, 0
+4:  .long 6f - 5f
+5:  .long 5b - 2b
+    .long call_entry - .
+    .long call_entry_end - call_entry
+    .uleb128 0
+    .byte 0x02, call_entered - call_entry
+    .byte 0x0f, 6, 0x77, 0xc8, 0x00, 0x06, 0x23, 0x08
+    .balign 8, 0
+6:  .popsection
 
     .balign 16
     .global supervisor_entries
@@ -58,6 +85,7 @@ supervisor_entries:
     .set number, number + 1
     .endr
 supervisor_common:
+    .cfi_startproc
     cli
     subq $8, %rsp
     pushq %r9
@@ -68,10 +96,13 @@ supervisor_common:
     pushq %rdi
     movl %eax, %edi
     movq %rsp, %rsi
+    .cfi_def_cfa %rsp, 64
     call nucleus_call
     addq $56, %rsp
+    .cfi_def_cfa %rsp, 8
     sti
     ret
+    .cfi_endproc
 
     .global thread_entry
 thread_entry:

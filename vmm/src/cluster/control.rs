@@ -191,6 +191,8 @@ pub struct ActorInfo {
     pub ports: u32,
     /// Pages of 4096 bytes.
     pub pages: u32,
+    /// Address that its image was loaded at, in hexadecimal.
+    pub base: String,
     /// Whether it is stopped.
     pub stopped: bool,
 }

@@ -44,6 +44,12 @@ pub fn builtin(name: &str) -> Outcome<&'static [u8]> {
     })
 }
 
+/// The whole ELF file of a built-in actor, with its symbols; `None` when this binary does not carry it.
+pub fn symbols(name: &str) -> Option<Vec<u8>> {
+    let (_, packed) = SYMBOLS.iter().find(|(known, _)| *known == name)?;
+    miniz_oxide::inflate::decompress_to_vec(packed).ok()
+}
+
 /// Name of an actor for which none was given: the file's name without its ending, cut to what the Nucleus keeps.
 pub fn default_name(image: &Image) -> String {
     let name = match image {

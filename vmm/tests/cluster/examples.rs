@@ -31,7 +31,12 @@ fn every_example_gives_its_expected_output() {
     for name in &names {
         let expected = expected(name);
         let file = format!("examples/{name}/chorus.toml");
-        if root().join("examples").join(name).join("Makefile").is_file() {
+        if root()
+            .join("examples")
+            .join(name)
+            .join("Makefile")
+            .is_file()
+        {
             let built = Command::new("make")
                 .arg("-C")
                 .arg(root().join("examples").join(name))

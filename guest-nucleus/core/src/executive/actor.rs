@@ -44,6 +44,8 @@ pub struct Actor {
     pub notify: KnUniqueId,
     /// Its space.
     pub space: Space,
+    /// Where its image was loaded; 0 before.
+    pub base: u64,
     /// Threads.
     pub threads: u32,
     /// Ports.
@@ -142,6 +144,7 @@ impl<M: Machine> Nucleus<M> {
             ports: 0,
             saved: 0,
             pages: 0,
+            base: 0,
             regions: None,
             dying: false,
             end: End::default(),
@@ -368,6 +371,7 @@ impl<M: Machine> Nucleus<M> {
                 ports: actor.ports,
                 pages: actor.pages,
                 name: actor.name,
+                base: actor.base,
             };
             if count < room {
                 self.write(

@@ -194,6 +194,7 @@ fn actors_in(site: u16, body: &[u8]) -> Vec<ActorInfo> {
             threads: stat.threads,
             ports: stat.ports,
             pages: stat.pages,
+            base: format!("{:#x}", stat.base),
             stopped: stat.stopped != 0,
         })
         .collect()

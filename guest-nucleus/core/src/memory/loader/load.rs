@@ -241,6 +241,9 @@ impl<M: Machine> Nucleus<M> {
         let thread = self
             .thread_make(actor, supervisor, true, gift.priority, start)
             .map_err(|_| SHORT)?;
+        if let Some(actor) = self.actors.get_mut(actor) {
+            actor.base = base;
+        }
         Ok((thread, base))
     }
 
