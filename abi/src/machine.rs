@@ -59,6 +59,37 @@ pub const fn site_of_mac(mac: [u8; 6]) -> Option<u16> {
     }
 }
 
+/// Symbol of the Nucleus' table of [`IMAGES`] [`KnImage`]s, for debuggers.
+pub const IMAGES_SYMBOL: &str = "CHORUS_IMAGES";
+/// Symbol of the function that the Nucleus calls after each change of that table.
+pub const IMAGES_CHANGED_SYMBOL: &str = "chorus_images_changed";
+/// Slots of the table.
+pub const IMAGES: usize = 256;
+
+/// Where an actor's image lies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub struct KnImage {
+    /// Address that it was loaded at; 0: the slot is free.
+    pub base: u64,
+    /// Bytes of address space.
+    pub extent: u64,
+    /// Physical address of its space's top page table.
+    pub root: u64,
+    /// Name that the actor had when it was loaded, zero padded.
+    pub name: [u8; 16],
+}
+
+impl KnImage {
+    /// A free slot.
+    pub const NONE: KnImage = KnImage {
+        base: 0,
+        extent: 0,
+        root: 0,
+        name: [0; 16],
+    };
+}
+
 /// `KnPanicReport::magic`.
 pub const PANIC_MAGIC: u64 = 0x4b50_414e_4943_3031;
 

@@ -101,6 +101,23 @@ pub trait Machine {
     fn space_destroy(&mut self, space: Space);
     /// Lowest and one past the highest address that regions of the space may use.
     fn space_bounds(&self, space: Space) -> (u64, u64);
+    /// Where the search for a free range of addresses begins when its place does not matter; below is searched last. The machine gives every
+    /// space a place of its own where it can: then an address alone says to a debugger whose it is.
+    fn space_start(&self, space: Space) -> u64 {
+        self.space_bounds(space).0
+    }
+    /// The image of the actor in this slot was loaded.
+    fn image_loaded(
+        &mut self,
+        _actor: usize,
+        _space: Space,
+        _base: u64,
+        _extent: u64,
+        _name: &[u8; 16],
+    ) {
+    }
+    /// The actor in this slot has gone, with its image if it had one.
+    fn image_gone(&mut self, _actor: usize) {}
     /// Maps a frame at a page-aligned address that is not mapped. User spaces: for user mode. The supervisor space: for supervisor mode.
     fn map(
         &mut self,

@@ -12,14 +12,18 @@ use crate::paging::{
 use crate::random::Random;
 use crate::serial::say;
 use crate::stacks::{SUPERVISOR_PAGES, Stacks, USER_PAGES};
-use crate::{apic, calls, clock, processor, shootdown};
+use crate::{apic, calls, clock, images, processor, shootdown};
 use alloc::vec::Vec;
 use chorus_abi::KnDevDesc;
+use chorus_abi::machine::KnImage;
 use chorus_nucleus_core::machine::*;
 use core::cell::UnsafeCell;
 use core::sync::atomic::Ordering::Relaxed;
 
 const PAGE: u64 = 4096;
+
+/// Bytes from one user space's place to the next one's: 2^15 of them are all addresses.
+const PLACE: u64 = 1 << 32;
 
 /// State of the machine, under the site's lock.
 pub struct X86 {
@@ -252,6 +256,36 @@ impl Machine for X86 {
         } else {
             USER_AREA
         }
+    }
+
+    fn space_start(&self, space: Space) -> u64 {
+        let (low, high) = self.space_bounds(space);
+        let start = u64::from(space.0) * PLACE;
+        if start < high { start.max(low) } else { low }
+    }
+
+    fn image_loaded(
+        &mut self,
+        actor: usize,
+        space: Space,
+        base: u64,
+        extent: u64,
+        name: &[u8; 16],
+    ) {
+        let (root, name) = (self.root(space), *name);
+        images::set(
+            actor,
+            KnImage {
+                base,
+                extent,
+                root,
+                name,
+            },
+        );
+    }
+
+    fn image_gone(&mut self, actor: usize) {
+        images::set(actor, KnImage::NONE);
     }
 
     fn map(

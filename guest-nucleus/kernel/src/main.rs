@@ -37,6 +37,8 @@ mod entry;
 #[cfg(target_os = "none")]
 mod fpu;
 #[cfg(target_os = "none")]
+mod images;
+#[cfg(target_os = "none")]
 mod machine;
 #[cfg(target_os = "none")]
 mod paging;

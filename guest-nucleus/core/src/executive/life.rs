@@ -111,6 +111,7 @@ impl<M: Machine> Nucleus<M> {
         let Some(actor) = self.actors.remove(id) else {
             return;
         };
+        self.machine.image_gone(id.index());
         if actor.space != Space::SUPERVISOR {
             self.machine.space_destroy(actor.space);
         }

@@ -94,12 +94,17 @@ impl<M: Machine> Nucleus<M> {
                 start
             }
             None => {
+                let begin = match bounds {
+                    Some(_) => low,
+                    None => self.machine.space_start(space),
+                };
                 let (from, to) = bounds.unwrap_or((low, high));
                 let from = from
                     .max(low)
                     .checked_next_multiple_of(PAGE_SIZE)
                     .ok_or(KError::Addr)?;
-                self.find_free(space, from, to.min(high), size)
+                self.find_free(space, from.max(begin), to.min(high), size)
+                    .or_else(|| self.find_free(space, from, to.min(high), size))
                     .ok_or(KError::Space)?
             }
         };

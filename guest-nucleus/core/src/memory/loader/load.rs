@@ -241,8 +241,12 @@ impl<M: Machine> Nucleus<M> {
         let thread = self
             .thread_make(actor, supervisor, true, gift.priority, start)
             .map_err(|_| SHORT)?;
+        let slot = actor.index();
         if let Some(actor) = self.actors.get_mut(actor) {
             actor.base = base;
+            let name = actor.name;
+            self.machine
+                .image_loaded(slot, space, base, plan.extent, &name);
         }
         Ok((thread, base))
     }
