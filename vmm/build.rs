@@ -16,7 +16,8 @@ const NUCLEUS_FLAGS: &[&str] = &[
     "-Cforce-frame-pointers=yes",
     "-Clink-arg=--no-pie",
 ];
-const ACTOR_FLAGS: &[&str] = &["-Cforce-frame-pointers=yes"];
+// By the build identity a debugger tells which image it finds in memory.
+const ACTOR_FLAGS: &[&str] = &["-Cforce-frame-pointers=yes", "-Clink-arg=--build-id=sha1"];
 
 fn main() {
     println!("cargo::rerun-if-env-changed=CHORUS_SKIP_GUEST");

@@ -391,10 +391,9 @@ pub struct GdbArgs {
     /// Site: a number or a name
     #[arg(value_name = "SITE")]
     pub site: String,
-    /// Load the symbols of this actor of the site, from an ELF file if it is not a built-in one [default: of supervisor actors, and
-    /// of the other actor if there is only one beside the site manager]
-    #[arg(long, value_name = "NAME[=FILE]")]
-    pub actor: Vec<String>,
+    /// ELF file of an actor that is not built in nor a file of the topology, for its symbols (linked with --build-id)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub symbols: Vec<PathBuf>,
     /// Print the address to connect to, start no gdb
     #[arg(long)]
     pub server_only: bool,

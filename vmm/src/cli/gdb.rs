@@ -1,25 +1,25 @@
-//! `chorus gdb`: starts gdb at a site, with the symbols of the Nucleus and of actors.
+//! `chorus gdb`: starts gdb at a site, with the symbols of the Nucleus and of the actors.
 //!
-//! The site's stub listens on a unix socket of the runtime folder. The Nucleus image is put beside it, so that gdb finds symbols
-//! whether the image is the built-in one or a file; it goes with the folder.
+//! The site's stub listens on a unix socket of the runtime folder, and tells gdb which actors' images lie where. The files with their symbols are put
+//! into that folder too, the Nucleus' among them, whether they are built in or the user's; they go with the folder.
 
 use super::actors;
 use super::args::GdbArgs;
 use super::context::Context;
 use super::output;
 use crate::cluster::client::Client;
-use crate::cluster::control::{ActorInfo, Answer, Request};
+use crate::cluster::control::{Answer, Request};
 use crate::cluster::failure::{Failure, Outcome};
 use crate::cluster::images;
 use crate::cluster::plan::Plan;
 use crate::cluster::runtime::Runtime;
+use crate::debug;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 /// File of the runtime folder that holds the Nucleus image.
-const SYMBOLS: &str = "nucleus.elf";
+const NUCLEUS: &str = "nucleus.elf";
 
 /// `chorus gdb`. Does not come back when gdb starts: this process becomes it, so that Ctrl-C and the exit status are gdb's.
 pub fn gdb(context: &Context, args: &GdbArgs) -> Outcome<()> {
@@ -35,126 +35,99 @@ pub fn gdb(context: &Context, args: &GdbArgs) -> Outcome<()> {
             "site {site} has no gdb stub at {address}"
         )));
     }
-    let symbols = symbols(&runtime)?;
-    let commands = actors_symbols(context, &runtime, &mut client, site, &args.actor)?;
+    let plan = plan(&runtime)?;
+    let nucleus = nucleus(&runtime, &plan)?;
+    actors_symbols(context, &runtime, &plan, &args.symbols)?;
+    // The stub tells which images lie where; gdb finds their files here. Sites are no Linux, whatever gdb would guess from the ELF files.
+    let before = [
+        "set osabi none".to_owned(),
+        "set sysroot /".to_owned(),
+        format!("set solib-search-path {}", runtime.folder().display()),
+        "set breakpoint pending on".to_owned(),
+        "set language rust".to_owned(),
+    ];
+    let connect = format!("target remote {address}");
     if args.server_only {
-        let mut text = format!(
-            "target remote {address}\nsymbol-file {}\n",
-            symbols.display()
-        );
-        for command in commands {
-            text.push_str(&command);
-            text.push('\n');
-        }
+        let mut text = before.join("\n");
+        text.push_str(&format!("\nfile {}\n{connect}\n", nucleus.display()));
         return output::text(&text);
     }
     let mut gdb = Command::new(&args.gdb);
-    gdb.arg("-q")
-        .arg(&symbols)
-        .args(["-ex", &format!("target remote {address}")]);
-    for command in commands {
-        gdb.args(["-ex", &command]);
+    gdb.arg("-q");
+    for command in &before {
+        gdb.args(["-iex", command]);
     }
-    let error = gdb.args(&args.args).exec();
+    gdb.arg(&nucleus).args(["-ex", &connect]).args(&args.args);
+    let error = gdb.exec();
     let text = format!("{}: {}", args.gdb.display(), crate::cluster::reason(&error));
     Err(Failure::host(text)
         .hint("install it with: apt-get install gdb; or give another with --gdb"))
 }
 
-/// How long the site manager may take to list its actors. A site that is stopped does not answer.
-const LIST_LIMIT: Duration = Duration::from_secs(5);
-/// Stands on every site; its symbols are loaded only when asked for.
-const SITE_MANAGER: &str = "site-manager";
-
-/// gdb's commands that load the symbols of actors, each where its image is.
+/// Puts the symbols of actors where gdb looks for them: of the built-in ones under their names, of files of the user under their build identities.
 fn actors_symbols(
     context: &Context,
     runtime: &Runtime,
-    client: &mut Client,
-    site: u16,
-    wanted: &[String],
-) -> Outcome<Vec<String>> {
-    client.limit(Some(LIST_LIMIT))?;
-    let listed = client.ask(&Request::Actors { site: Some(site) });
-    let actors = match listed {
-        Ok(Answer::Actors { actors }) => actors,
-        Ok(other) => return Err(client.unexpected(&other)),
-        Err(failure) if wanted.is_empty() => {
-            context.say(&format!("no symbols of actors: {}", failure.what));
-            return Ok(Vec::new());
-        }
-        Err(failure) => return Err(failure),
-    };
-    let mut commands = Vec::new();
-    for (name, file, base) in chosen(&actors, wanted)? {
-        let path = match file {
-            Some(file) => Some(PathBuf::from(file)),
-            None => match images::symbols(&name) {
-                Some(bytes) => {
-                    let file = format!("{name}.elf");
-                    runtime.write(&file, &bytes)?;
-                    Some(runtime.folder().join(file))
-                }
-                None => None,
-            },
-        };
-        match path {
-            Some(path) => commands.push(format!("add-symbol-file {} -o {base}", path.display())),
-            None => context.say(&format!(
-                "no symbols of actor {name}: it is not a built-in one; give its file with --actor {name}=FILE"
-            )),
+    plan: &Plan,
+    given: &[PathBuf],
+) -> Outcome<()> {
+    for name in images::builtin_names() {
+        if let Some(bytes) = images::symbols(name) {
+            runtime.write(&format!("{name}.elf"), &bytes)?;
         }
     }
-    Ok(commands)
+    for (path, asked) in plan
+        .files()
+        .into_iter()
+        .map(|path| (path, false))
+        .chain(given.iter().map(|path| (path.clone(), true)))
+    {
+        let place = |error: std::io::Error| {
+            let reason = crate::cluster::reason(&error);
+            Failure::bad_file(format!("{}: {reason}", path.display()))
+        };
+        let build = match std::fs::read(&path) {
+            Ok(bytes) => debug::images::build(&bytes),
+            Err(error) if asked => return Err(place(error)),
+            Err(_) => continue,
+        };
+        let Some(build) = build else {
+            if asked {
+                let text = format!("{}: no ELF file with a build identity", path.display());
+                return Err(Failure::bad_file(text).hint("link it with --build-id"));
+            }
+            context.say(&format!(
+                "no symbols from {}: it was linked without --build-id",
+                path.display()
+            ));
+            continue;
+        };
+        let link = runtime
+            .folder()
+            .join(format!("{}.elf", debug::images::hexadecimal(&build)));
+        let _ = std::fs::remove_file(&link);
+        std::os::unix::fs::symlink(std::path::absolute(&path).map_err(place)?, &link)
+            .map_err(place)?;
+    }
+    Ok(())
 }
 
-/// The actors whose symbols are to be loaded: name, file, base. Actors of different spaces lie at the same addresses, so that not all can be.
-/// Errors: status 2, there is no such actor.
-fn chosen(
-    actors: &[ActorInfo],
-    wanted: &[String],
-) -> Outcome<Vec<(String, Option<String>, String)>> {
-    let mut chosen = Vec::new();
-    if wanted.is_empty() {
-        let (supervisors, others): (Vec<_>, Vec<_>) =
-            actors.iter().partition(|actor| actor.kind == "supervisor");
-        let mut others = others.iter().filter(|actor| actor.name != SITE_MANAGER);
-        let only = others.next().filter(|_| others.next().is_none());
-        let all = supervisors.into_iter().chain(only.copied());
-        chosen.extend(all.map(|actor| (actor.name.clone(), None, actor.base.clone())));
-    }
-    for wish in wanted {
-        let (name, file) = match wish.split_once('=') {
-            Some((name, file)) => (name, Some(file.to_owned())),
-            None => (wish.as_str(), None),
-        };
-        let Some(actor) = actors.iter().find(|actor| actor.name == name) else {
-            let names: Vec<&str> = actors.iter().map(|actor| actor.name.as_str()).collect();
-            return Err(
-                Failure::usage(format!("there is no actor {name} on this site"))
-                    .hint(format!("there are: {}", names.join(", "))),
-            );
-        };
-        chosen.push((name.to_owned(), file, actor.base.clone()));
-    }
-    Ok(chosen)
+/// The plan of the cluster.
+fn plan(runtime: &Runtime) -> Outcome<Plan> {
+    let record = runtime.record();
+    let bytes = std::fs::read(&record).map_err(|error| {
+        let reason = crate::cluster::reason(&error);
+        Failure::failed(format!("{}: {reason}", record.display()))
+    })?;
+    Plan::from_json(&bytes)
 }
 
 /// The Nucleus image of the cluster, as a file.
-fn symbols(runtime: &Runtime) -> Outcome<PathBuf> {
-    let path = runtime.folder().join(SYMBOLS);
-    let record = runtime.record();
-    let bytes = std::fs::read(&record).map_err(|error| {
-        Failure::failed(format!(
-            "{}: {}",
-            record.display(),
-            crate::cluster::reason(&error)
-        ))
-    })?;
-    match Plan::from_json(&bytes)?.nucleus {
-        Some(nucleus) => Ok(nucleus),
+fn nucleus(runtime: &Runtime, plan: &Plan) -> Outcome<PathBuf> {
+    match &plan.nucleus {
+        Some(nucleus) => Ok(nucleus.clone()),
         None => runtime
-            .write(SYMBOLS, images::builtin(images::NUCLEUS)?)
-            .map(|()| path),
+            .write(NUCLEUS, images::builtin(images::NUCLEUS)?)
+            .map(|()| runtime.folder().join(NUCLEUS)),
     }
 }

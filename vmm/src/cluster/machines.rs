@@ -4,10 +4,12 @@ use super::control::SiteState;
 use super::failure::{Failure, Outcome};
 use super::gateway::station::Station;
 use super::gateway::{Calls, Services};
+use super::images;
 use super::plan::Plan;
 use super::site::{Counters, Events, Machines, SiteEvent, SiteMachine, SiteOrder};
+use crate::debug::images::Known;
 use crate::debug::inferior::Delivery;
-use crate::debug::server;
+use crate::debug::{self, server};
 use crate::fabric::{Fabric, Link, Links};
 use crate::host;
 use crate::machine::boot::Parameters;
@@ -144,11 +146,18 @@ fn listen(socket: &std::path::Path, name: &str, site: Weak<Site>) -> Outcome<()>
         hardware_breakpoints: support.hw_bp_exit,
         watchpoints: support.watch_exit,
     };
+    let known: Vec<Known> = images::builtin_names()
+        .filter_map(|name| {
+            let build = debug::images::build(images::builtin(name).ok()?)?;
+            let file = format!("{name}.elf");
+            Some(Known { build, file })
+        })
+        .collect();
     let name = name.to_owned();
     let serve = move || {
         for connection in listener.incoming().flatten() {
             let Some(site) = site.upgrade() else { return };
-            match server::serve(connection, site.debuggee(), delivery, &name) {
+            match server::serve(connection, site.debuggee(), delivery, &name, known.clone()) {
                 Ok(server::Left::Kill) => site.kill(),
                 Ok(_) => {}
                 Err(error) => eprintln!("{name}: {error}"),

@@ -37,6 +37,8 @@ pub struct Watch {
 pub struct Breakpoints {
     /// Physical address → original byte and how often it was asked for.
     software: BTreeMap<u64, (u8, usize)>,
+    /// Virtual address asked for → where it was planted: the mapping may have gone when it is taken away.
+    asked: BTreeMap<u64, u64>,
     /// Addresses in debug registers.
     execute: Vec<u64>,
     watches: Vec<Watch>,
@@ -56,6 +58,16 @@ impl Breakpoints {
         Ok(())
     }
 
+    /// Notes that the breakpoint at a physical address was asked for by this virtual one.
+    pub fn note(&mut self, address: u64, physical: u64) {
+        self.asked.insert(address, physical);
+    }
+
+    /// Where the breakpoint was planted that was asked for at a virtual address; forgets it.
+    pub fn forget(&mut self, address: u64) -> Option<u64> {
+        self.asked.remove(&address)
+    }
+
     /// Takes one `int3` away; `false` when there was none.
     pub fn remove(&mut self, site: &mut dyn Inferior, physical: u64) -> Result<bool, Error> {
         let Some((original, count)) = self.software.get_mut(&physical) else {
@@ -65,7 +77,7 @@ impl Breakpoints {
         if *count == 0 {
             let original = *original;
             self.software.remove(&physical);
-            site.write_physical(physical, &[original])?;
+            Self::restore(site, physical, original)?;
         }
         Ok(true)
     }
@@ -75,28 +87,50 @@ impl Breakpoints {
         self.software.contains_key(&physical)
     }
 
+    /// How often a breakpoint at a physical address was asked for.
+    pub fn count(&self, physical: u64) -> usize {
+        self.software.get(&physical).map_or(0, |(_, count)| *count)
+    }
+
+    /// Puts an original byte back, unless the page has become something else meanwhile: an actor that ended leaves its pages to others.
+    fn restore(site: &mut dyn Inferior, physical: u64, original: u8) -> Result<(), Error> {
+        let mut now = [0];
+        site.read_physical(physical, &mut now)?;
+        if now == [INT3] {
+            site.write_physical(physical, &[original])?;
+        }
+        Ok(())
+    }
+
     /// Puts the original byte back for a step over it; [`Breakpoints::replant`] undoes this.
     pub fn lift(&self, site: &mut dyn Inferior, physical: u64) -> Result<(), Error> {
         match self.software.get(&physical) {
-            Some((original, _)) => site.write_physical(physical, &[*original]),
+            Some((original, _)) => Self::restore(site, physical, *original),
             None => Ok(()),
         }
     }
 
     /// Plants an `int3` again that was lifted.
     pub fn replant(&self, site: &mut dyn Inferior, physical: u64) -> Result<(), Error> {
-        if self.planted(physical) {
-            site.write_physical(physical, &[INT3])
-        } else {
-            Ok(())
+        let Some((original, _)) = self.software.get(&physical) else {
+            return Ok(());
+        };
+        let mut now = [0];
+        site.read_physical(physical, &mut now)?;
+        if now == [*original] {
+            site.write_physical(physical, &[INT3])?;
         }
+        Ok(())
     }
 
     /// Memory as the guest would see it without us: original bytes in place of our `int3`s.
     pub fn conceal(&self, physical: u64, bytes: &mut [u8]) {
         let end = physical.saturating_add(bytes.len() as u64);
         for (&address, &(original, _)) in self.software.range(physical..end) {
-            bytes[(address - physical) as usize] = original;
+            let byte = &mut bytes[(address - physical) as usize];
+            if *byte == INT3 {
+                *byte = original;
+            }
         }
     }
 
@@ -214,9 +248,10 @@ impl Breakpoints {
     pub fn clear(&mut self, site: &mut dyn Inferior) -> Result<(), Error> {
         self.execute.clear();
         self.watches.clear();
+        self.asked.clear();
         let mut outcome = Ok(());
         for (physical, (original, _)) in std::mem::take(&mut self.software) {
-            outcome = outcome.and(site.write_physical(physical, &[original]));
+            outcome = outcome.and(Self::restore(site, physical, original));
         }
         outcome
     }

@@ -4,7 +4,9 @@
 //! and end nothing: a debugger that asks for memory that is not there must not lose its session.
 
 use super::breakpoints::Access;
+use super::images::{Known, library};
 use super::inferior::{Inferior, Motion, Registers};
+use super::paging;
 use super::session::{Session, Stop};
 use gdbstub::common::{Signal, Tid};
 use gdbstub::stub::MultiThreadStopReason;
@@ -17,11 +19,13 @@ use gdbstub::target::ext::breakpoints::{
     Breakpoints, BreakpointsOps, HwBreakpoint, HwBreakpointOps, HwWatchpoint, HwWatchpointOps,
     SwBreakpoint, SwBreakpointOps, WatchKind,
 };
+use gdbstub::target::ext::libraries::{Libraries, LibrariesOps};
 use gdbstub::target::ext::monitor_cmd::{ConsoleOutput, MonitorCmd, MonitorCmdOps, outputln};
 use gdbstub::target::ext::thread_extra_info::{ThreadExtraInfo, ThreadExtraInfoOps};
 use gdbstub::target::{Target, TargetError, TargetResult};
 use gdbstub_arch::x86::X86_64_SSE;
 use gdbstub_arch::x86::reg::X86_64CoreRegs;
+use std::fmt::Write;
 
 /// A site as gdb sees it.
 pub struct GdbSite<I: Inferior> {
@@ -32,6 +36,8 @@ pub struct GdbSite<I: Inferior> {
     /// Whether vCPUs without an action of their own hold (gdb's scheduler locking).
     locked: bool,
     actions: Vec<(usize, Motion)>,
+    /// Images whose files have names.
+    known: Vec<Known>,
 }
 
 /// vCPU of gdb's thread.
@@ -45,14 +51,15 @@ fn tid(vcpu: usize) -> Tid {
 }
 
 impl<I: Inferior> GdbSite<I> {
-    /// gdb's view of a session; `name` is the site's, for people.
-    pub fn new(session: Session<I>, name: &str) -> Self {
+    /// gdb's view of a session; `name` is the site's, for people; `known` names the files of images.
+    pub fn new(session: Session<I>, name: &str, known: Vec<Known>) -> Self {
         let mut site = GdbSite {
             session,
             name: name.to_owned(),
             descriptions: Vec::new(),
             locked: false,
             actions: Vec::new(),
+            known,
         };
         site.describe();
         site
@@ -67,7 +74,14 @@ impl<I: Inferior> GdbSite<I> {
         self.descriptions = (0..self.session.vcpus())
             .map(|vcpu| match self.session.registers(vcpu) {
                 Ok(registers) => {
-                    format!("{} vCPU {vcpu}, ring {}", self.name, registers.privilege())
+                    let ring = registers.privilege();
+                    let root = registers.cr3 & paging::ADDRESS;
+                    let space = self.session.images().iter().find(|image| {
+                        image.holds(registers.rip) || (image.root == root && !is_upper(image.base))
+                    });
+                    let space =
+                        space.map_or_else(String::new, |image| format!(", actor {}", image.name));
+                    format!("{} vCPU {vcpu}, ring {ring}{space}", self.name)
                 }
                 Err(_) => format!("{} vCPU {vcpu}", self.name),
             })
@@ -99,7 +113,37 @@ impl<I: Inferior> GdbSite<I> {
                 };
                 MultiThreadStopReason::Watch { tid, kind, addr }
             }
+            Stop::Images => MultiThreadStopReason::Library(tid),
             Stop::Ended(code) => MultiThreadStopReason::Exited(code),
+        }
+    }
+
+    /// The list of libraries in gdb's format: every actor's image whose file can be told.
+    fn libraries(&self) -> String {
+        let mut text = String::from("<library-list version=\"1.0\">");
+        for image in self.session.images() {
+            if let Some(file) = library(image, &self.known) {
+                let base = image.base;
+                let _ = write!(
+                    text,
+                    "<library name=\"{file}\"><segment address=\"{base:#x}\"/></library>"
+                );
+            }
+        }
+        text + "</library-list>"
+    }
+
+    fn actors(&self, out: &mut ConsoleOutput<'_>) {
+        for image in self.session.images() {
+            let file = library(image, &self.known)
+                .unwrap_or_else(|| "linked without a build identity".to_owned());
+            outputln!(
+                out,
+                "{:#018x} {:#09x} {:16} {file}",
+                image.base,
+                image.extent,
+                image.name
+            );
         }
     }
 
@@ -114,6 +158,9 @@ impl<I: Inferior> GdbSite<I> {
             self.name,
             self.session.vcpus()
         );
+        if self.session.site().held_by_person() {
+            outputln!(out, "paused by a person too: chorus resume lets it run");
+        }
         outputln!(
             out,
             "software breakpoints: {}",
@@ -152,6 +199,9 @@ impl<I: Inferior> Target for GdbSite<I> {
         BaseOps::MultiThread(self)
     }
     fn support_breakpoints(&mut self) -> Option<BreakpointsOps<'_, Self>> {
+        Some(self)
+    }
+    fn support_libraries(&mut self) -> Option<LibrariesOps<'_, Self>> {
         Some(self)
     }
     fn support_monitor_cmd(&mut self) -> Option<MonitorCmdOps<'_, Self>> {
@@ -219,6 +269,29 @@ impl<I: Inferior> MultiThreadBase for GdbSite<I> {
     fn support_thread_extra_info(&mut self) -> Option<ThreadExtraInfoOps<'_, Self>> {
         Some(self)
     }
+}
+
+impl<I: Inferior> Libraries for GdbSite<I> {
+    fn get_libraries(
+        &self,
+        offset: u64,
+        length: usize,
+        buf: &mut [u8],
+    ) -> TargetResult<usize, Self> {
+        let text = self.libraries();
+        let rest = usize::try_from(offset)
+            .ok()
+            .and_then(|offset| text.as_bytes().get(offset..))
+            .unwrap_or(&[]);
+        let size = rest.len().min(length).min(buf.len());
+        buf[..size].copy_from_slice(&rest[..size]);
+        Ok(size)
+    }
+}
+
+/// Whether an address is in the half that all spaces share.
+fn is_upper(address: u64) -> bool {
+    address >> 63 != 0
 }
 
 impl<I: Inferior> ThreadExtraInfo for GdbSite<I> {
@@ -379,7 +452,11 @@ impl<I: Inferior> MonitorCmd for GdbSite<I> {
     ) -> Result<(), Self::Error> {
         match std::str::from_utf8(cmd).map(str::trim) {
             Ok("status") => self.status(&mut out),
-            Ok("" | "help") => outputln!(out, "monitor status: how this site is debugged"),
+            Ok("actors") => self.actors(&mut out),
+            Ok("" | "help") => outputln!(
+                out,
+                "monitor status: how this site is debugged\nmonitor actors: images of actors: address, size, actor, file"
+            ),
             _ => outputln!(out, "unknown; try: monitor help"),
         }
         Ok(())

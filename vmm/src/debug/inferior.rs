@@ -3,6 +3,7 @@
 //! The machine room implements it over KVM; tests implement it over a model of a processor. All calls but [`Inferior::stop`] and
 //! [`Inferior::resume`] are made only while every vCPU of the site is stopped.
 
+use super::images::Landmarks;
 use std::os::fd::BorrowedFd;
 
 /// Registers of a vCPU that the debugger sees and sets.
@@ -47,8 +48,10 @@ impl Registers {
 pub enum Motion {
     /// Runs on.
     Continue,
-    /// One instruction, then stops with [`Cause::Step`].
+    /// One instruction, then stops with [`Cause::Step`]. Interrupts wait meanwhile: the step is not into one's handler.
     Step,
+    /// The same with interrupts let in, for those who step for ever.
+    Trace,
     /// Stays where it is.
     Hold,
 }
@@ -107,6 +110,14 @@ pub trait Inferior {
     fn leave_exception(&mut self, vcpu: usize, frame: &ExceptionFrame) -> Result<(), Error>;
     /// Reads guest physical memory; an error when any byte is outside of RAM.
     fn read_physical(&mut self, address: u64, bytes: &mut [u8]) -> Result<(), Error>;
+    /// Where the Nucleus tells of actors' images; `None` when it does not.
+    fn landmarks(&self) -> Option<Landmarks> {
+        None
+    }
+    /// Whether a person holds the site too, so that it would not run if the debugger let it.
+    fn held_by_person(&self) -> bool {
+        false
+    }
     /// Writes guest physical memory.
     fn write_physical(&mut self, address: u64, bytes: &[u8]) -> Result<(), Error>;
 }

@@ -7,6 +7,7 @@
 
 pub mod breakpoints;
 pub mod gdb;
+pub mod images;
 pub mod inferior;
 pub mod paging;
 pub mod server;

@@ -106,7 +106,7 @@ impl Model {
                 other => panic!("vCPU {vcpu} runs into {other:#x} at {rip:#x}"),
             }
             self.registers[vcpu].rip = next as u64;
-            if cause.is_none() && self.motions[vcpu] == Motion::Step {
+            if cause.is_none() && matches!(self.motions[vcpu], Motion::Step | Motion::Trace) {
                 cause = Some(Cause::Step);
             }
             if let Some(cause) = cause {

@@ -7,8 +7,10 @@ use super::inferior::{Error, Inferior, Registers};
 
 const PRESENT: u64 = 1;
 const LARGE: u64 = 1 << 7;
-const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
-const PAGING: u64 = 1 << 31;
+/// The bits of an entry, and of CR3, that are an address.
+pub const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+/// Paging is on (CR0).
+pub const PAGING: u64 = 1 << 31;
 
 /// The physical address of a virtual one, and how many bytes from there lie in the same page; `None` when it is not mapped.
 pub fn translate(

@@ -4,6 +4,7 @@
 //! left as it was found and goes on.
 
 use super::gdb::GdbSite;
+use super::images::Known;
 use super::inferior::{Delivery, Inferior};
 use super::session::Session;
 use gdbstub::stub::state_machine::GdbStubStateMachine;
@@ -24,7 +25,7 @@ pub enum Left {
     Ended(u8),
 }
 
-/// Serves one debugger until it leaves. `name` is the site's, for people.
+/// Serves one debugger until it leaves. `name` is the site's, for people; `known` names the files of images. A site that is to be killed is left standing.
 ///
 /// # Errors
 /// Only when the site itself cannot be stopped or let go; whatever the debugger does is no error.
@@ -33,13 +34,14 @@ pub fn serve<I: Inferior>(
     site: I,
     delivery: Delivery,
     name: &str,
+    known: Vec<Known>,
 ) -> Result<Left, String> {
-    let mut target = GdbSite::new(Session::attach(site, delivery)?, name);
+    let mut target = GdbSite::new(Session::attach(site, delivery)?, name, known);
     let left = converse(connection, &mut target).unwrap_or_else(|error| {
         tell(name, &error);
         Left::Detached
     });
-    if !matches!(left, Left::Ended(_)) {
+    if left == Left::Detached {
         target.session().detach()?;
     }
     Ok(left)
@@ -165,6 +167,7 @@ mod tests {
                 Model::new(2, &[Nop, Nop, Jump(0)], NONE),
                 NONE,
                 "s1",
+                Vec::new(),
             )
         });
         for word in words {

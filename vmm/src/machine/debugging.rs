@@ -2,14 +2,17 @@
 //!
 //! A vCPU that meets a breakpoint notes why, asks all vCPUs of the site to pause, and pauses; the descriptor that the debugger waits on becomes readable.
 
+use super::report;
 use super::site::{Shared, any_running, lock};
 use super::vcpu::Holder;
+use crate::debug::images::Landmarks;
 use crate::debug::inferior::{
     Cause, DebugRegisters, Error, ExceptionFrame, Inferior, Motion, RSP, Registers,
 };
+use chorus_abi::machine::{IMAGES_CHANGED_SYMBOL, IMAGES_SYMBOL};
 use kvm_bindings::{
-    KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW_BP, KVM_GUESTDBG_USE_SW_BP,
-    kvm_guest_debug, kvm_regs, kvm_sregs,
+    KVM_GUESTDBG_BLOCKIRQ, KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW_BP,
+    KVM_GUESTDBG_USE_SW_BP, kvm_guest_debug, kvm_regs, kvm_segment, kvm_sregs,
 };
 use kvm_ioctls::VcpuFd;
 use std::collections::VecDeque;
@@ -179,8 +182,18 @@ fn leave(sregs: &mut kvm_sregs, frame: &ExceptionFrame) {
     let privilege = (frame.cs & 3) as u8;
     sregs.cs.selector = frame.cs as u16;
     sregs.cs.dpl = privilege;
-    sregs.ss.selector = frame.ss as u16;
-    sregs.ss.dpl = privilege;
+    // An exception from user mode leaves the null selector here, which user mode cannot have.
+    sregs.ss = kvm_segment {
+        selector: frame.ss as u16,
+        limit: u32::MAX,
+        type_: 3,
+        present: 1,
+        dpl: privilege,
+        db: 1,
+        s: 1,
+        g: 1,
+        ..Default::default()
+    };
 }
 
 impl Inferior for Debuggee {
@@ -210,8 +223,12 @@ impl Inferior for Debuggee {
             if breakpoint_exits {
                 debug.control |= KVM_GUESTDBG_USE_SW_BP;
             }
-            if *motion == Motion::Step {
-                debug.control |= KVM_GUESTDBG_SINGLESTEP;
+            match motion {
+                Motion::Step => {
+                    debug.control |= KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_BLOCKIRQ;
+                }
+                Motion::Trace => debug.control |= KVM_GUESTDBG_SINGLESTEP,
+                Motion::Continue | Motion::Hold => {}
             }
             if registers.control & 0xff != 0 {
                 debug.control |= KVM_GUESTDBG_USE_HW_BP;
@@ -251,6 +268,19 @@ impl Inferior for Debuggee {
     fn signal(&self) -> Option<BorrowedFd<'_>> {
         // SAFETY: the descriptor is owned by the site's shared part, which `self` keeps alive as long as the borrow.
         Some(unsafe { BorrowedFd::borrow_raw(self.0.debugger.signal.as_raw_fd()) })
+    }
+
+    fn landmarks(&self) -> Option<Landmarks> {
+        let place = |symbol| report::physical(self.0.symbols().address(symbol)?);
+        Some(Landmarks {
+            table: place(IMAGES_SYMBOL)?,
+            changed: place(IMAGES_CHANGED_SYMBOL)?,
+        })
+    }
+
+    fn held_by_person(&self) -> bool {
+        let mut vcpus = self.0.vcpus.iter();
+        vcpus.any(|vcpu| vcpu.held(Holder::Person))
     }
 
     fn registers(&mut self, vcpu: usize) -> Result<Registers, Error> {

@@ -3,7 +3,7 @@
 //! The backtrace follows frame pointers through guest memory; every step is checked, since a guest in that state may hold anything.
 
 use crate::debug::inferior::Registers;
-use chorus_abi::machine::{KnPanicReport, PANIC_MAGIC};
+use chorus_abi::machine::{IMAGES_CHANGED_SYMBOL, IMAGES_SYMBOL, KnPanicReport, PANIC_MAGIC};
 use object::{Object, ObjectSymbol, SymbolKind};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -16,9 +16,9 @@ const NUCLEUS_BASE: u64 = 0xffff_ffff_8000_0000;
 /// Where the Nucleus maps all memory.
 const DIRECT_MAP: u64 = 0xffff_8000_0000_0000;
 
-/// Names of the Nucleus' functions by address.
+/// Names of the Nucleus' functions by address, and addresses of what debuggers look for.
 #[derive(Default)]
-pub struct Symbols(BTreeMap<u64, (u64, String)>);
+pub struct Symbols(BTreeMap<u64, (u64, String)>, BTreeMap<&'static str, u64>);
 
 impl Symbols {
     /// The functions in an ELF file; none when it was stripped or cannot be read.
@@ -33,7 +33,18 @@ impl Symbols {
             let name = format!("{:#}", rustc_demangle::demangle(symbol.name().ok()?));
             Some((symbol.address(), (symbol.size(), name)))
         });
-        Symbols(named.collect())
+        let sought = file.symbols().filter_map(|symbol| {
+            let name = symbol.name().ok()?;
+            let sought = [IMAGES_SYMBOL, IMAGES_CHANGED_SYMBOL];
+            let known = sought.into_iter().find(|known| *known == name)?;
+            Some((known, symbol.address()))
+        });
+        Symbols(named.collect(), sought.collect())
+    }
+
+    /// Address of a function or variable by its plain name.
+    pub fn address(&self, name: &str) -> Option<u64> {
+        self.1.get(name).copied()
     }
 
     /// `function+0x1f`, or the bare address.
@@ -48,7 +59,7 @@ impl Symbols {
 }
 
 /// The physical address behind a Nucleus address, by the two maps that never change.
-fn physical(address: u64) -> Option<u64> {
+pub(super) fn physical(address: u64) -> Option<u64> {
     address
         .checked_sub(NUCLEUS_BASE)
         .or_else(|| address.checked_sub(DIRECT_MAP).filter(|&at| at < 1 << 40))
@@ -173,7 +184,10 @@ mod tests {
         put(0x10_0008, 0xaaaa_0001);
         put(0x10_0100, 0x1234);
         put(0x10_0108, 0xbbbb_0001);
-        let symbols = Symbols(BTreeMap::from([(0xaaaa_0000, (16, "alpha".to_owned()))]));
+        let symbols = Symbols(
+            BTreeMap::from([(0xaaaa_0000, (16, "alpha".to_owned()))]),
+            BTreeMap::new(),
+        );
         let text = backtrace(&memory, &symbols, 0xaaaa_0004, NUCLEUS_BASE + 0x10_0000);
         assert_eq!(text.lines().count(), 3, "{text}");
         assert!(

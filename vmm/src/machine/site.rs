@@ -80,7 +80,7 @@ pub(super) struct Shared {
     pub(super) debugger: debugging::Stops,
     console: Console,
     net: Arc<NetDevice>,
-    pub(super) nucleus: Arc<[u8]>,
+    nucleus: Arc<[u8]>,
     symbols: OnceLock<Symbols>,
     ending: Mutex<Option<Ending>>,
     report: Mutex<Option<String>>,
@@ -323,7 +323,7 @@ fn live(shared: &Arc<Shared>, index: usize, mut vcpu: VcpuFd) {
 }
 
 impl Shared {
-    fn symbols(&self) -> &Symbols {
+    pub(super) fn symbols(&self) -> &Symbols {
         self.symbols.get_or_init(|| Symbols::of(&self.nucleus))
     }
 
