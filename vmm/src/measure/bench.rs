@@ -3,20 +3,46 @@
 use super::compare;
 use super::microvm::{self, Microvm};
 use super::record::{Facts, Record, host_cpu};
+use super::remote;
 use crate::cli::args::{BenchArgs, Format, HostArg};
 use crate::cli::output;
 use crate::cluster::failure::{Failure, Outcome, Status};
 use crate::cluster::{archive, images};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-/// Boot list of the benchmark on a bare site: the measuring actor starts its partners by these names and ends the site.
-const BOOT_CONF: &str = "\
-bench system 60 bench
-";
+/// Partners of the measuring actor: kind, name, arguments (`actors/bench`).
+const PARTNERS: [(&str, &str, &[&str]); 3] = [
+    ("user", "server-user", &["server", "user"]),
+    ("supervisor", "server-sup", &["server", "supervisor"]),
+    ("supervisor", "measure-sup", &["supervisor"]),
+];
 
-/// Name of the benchmark actor.
+/// Name of the benchmark actor's image.
 const BENCH: &str = "bench";
+
+/// Boot list of the benchmark on a bare site: the measuring actor comes first, and ends the site.
+fn boot_conf(count: u32) -> String {
+    let mut conf = format!("{BENCH} system 60 {BENCH} {count} halt\n");
+    for (kind, name, args) in PARTNERS {
+        conf.push_str(&format!("{BENCH} {kind} 140 {name} {}\n", args.join(" ")));
+    }
+    conf
+}
+
+/// The benchmark's cluster: everything on site 1.
+fn local_topology(count: u32) -> String {
+    let mut text = "version = 1\n[defaults]\nvcpus = 2\n[[site]]\n".to_owned();
+    for (kind, name, args) in PARTNERS {
+        text.push_str(&format!(
+            "[[actor]]\nbuiltin = \"{BENCH}\"\nname = \"{name}\"\nsite = 1\nkind = \"{kind}\"\nargs = {args:?}\n"
+        ));
+    }
+    text.push_str(&format!(
+        "[[actor]]\nbuiltin = \"{BENCH}\"\nsite = 1\nkind = \"system\"\nargs = [\"{count}\"]\n"
+    ));
+    text
+}
 
 /// Runs `chorus bench`.
 ///
@@ -72,28 +98,19 @@ fn nucleus(args: &BenchArgs) -> Outcome<Vec<u8>> {
 /// Exact counts: the image on a bare microvm, one tick an instruction.
 fn counted(args: &BenchArgs) -> Outcome<(Facts, Vec<Record>)> {
     let version = microvm::version()?;
-    let count = args.count.unwrap_or(1000).to_string();
-    let conf = format!("{} {count}\n", BOOT_CONF.trim_end());
-    let archive = archive::build(&conf, "the benchmark's boot list", None)?;
-    let site = Microvm {
-        nucleus: &nucleus(args)?,
-        archive: &archive,
-        vcpus: 1,
-        mem_mib: 64,
-        timeout: Duration::from_secs(300),
-    };
-    let mut records = Vec::new();
-    let ended = site.run(|line| records.extend(Record::in_line(line)))?;
-    if ended.code != Some(0) {
-        return Err(Failure::new(
-            Status::Guest,
-            format!(
-                "the benchmark ended with {:?}; last line: {}",
-                ended.code,
-                microvm::last_line(&ended.console)
-            ),
-        ));
-    }
+    let nucleus = nucleus(args)?;
+    let conf = boot_conf(args.count.unwrap_or(1000));
+    let mut records = bare_run(&nucleus, &conf, 1)?;
+    // The boot with two processors: of that run only this counts.
+    let boot = bare_run(&nucleus, &boot_conf(1), 2)?;
+    records.extend(
+        boot.into_iter()
+            .filter(|record| record.suite == "boot")
+            .map(|record| Record {
+                op: format!("{}-2-vcpus", record.op),
+                ..record
+            }),
+    );
     for record in &mut records {
         if record.unit == "ticks" {
             record.unit = "instructions".to_owned();
@@ -112,7 +129,32 @@ fn counted(args: &BenchArgs) -> Outcome<(Facts, Vec<Record>)> {
     Ok((facts, records))
 }
 
-/// Ticks of this machine's clock: a cluster of two sites, run by this very command.
+/// One boot of the benchmark on a bare microvm.
+fn bare_run(nucleus: &[u8], conf: &str, vcpus: u32) -> Outcome<Vec<Record>> {
+    let archive = archive::build(conf, "the benchmark's boot list", None)?;
+    let site = Microvm {
+        nucleus,
+        archive: &archive,
+        vcpus,
+        mem_mib: 64,
+        timeout: Duration::from_secs(300),
+    };
+    let mut records = Vec::new();
+    let ended = site.run(|line| records.extend(Record::in_line(line)))?;
+    if ended.code != Some(0) {
+        return Err(Failure::new(
+            Status::Guest,
+            format!(
+                "the benchmark ended with {:?}; last line: {}",
+                ended.code,
+                microvm::last_line(&ended.console)
+            ),
+        ));
+    }
+    Ok(records)
+}
+
+/// Ticks of this machine's clock, and exits and frames: clusters run by this very command.
 fn timed(args: &BenchArgs) -> Outcome<(Facts, Vec<Record>)> {
     let me = std::env::current_exe()
         .map_err(|error| Failure::failed(format!("this program's own file: {error}")))?;
@@ -121,35 +163,19 @@ fn timed(args: &BenchArgs) -> Outcome<(Facts, Vec<Record>)> {
         HostArg::Kvm => "kvm",
         HostArg::Emulated => "emulated",
     };
+    let count = args.count.unwrap_or(1000);
     let mut command = Command::new(me);
-    command.args([
-        "--quiet", "run", "-n", "2", "--vcpus", "2", "--host", host, "--on", "1",
-    ]);
+    command.args(["--quiet", "run", "-f", "-", "--host", host]);
     if let Some(path) = &args.nucleus {
         command.arg("--nucleus").arg(path);
     }
-    command
-        .arg(BENCH)
-        .arg(args.count.unwrap_or(1000).to_string());
-    let output = command
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|error| Failure::failed(format!("chorus run: {error}")))?;
-    if !output.status.success() {
-        return Err(Failure::new(
-            Status::Guest,
-            format!("the benchmark's cluster ended with {}", output.status),
-        ));
-    }
-    let records = String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(Record::in_line)
-        .collect();
+    let output = remote::feed(command, &local_topology(count))?;
+    let mut records: Vec<Record> = output.lines().filter_map(Record::in_line).collect();
+    records.extend(remote::measure(host, args.nucleus.as_deref(), count)?);
     let facts = Facts {
         chorus: env!("CARGO_PKG_VERSION").to_owned(),
         method: host.to_owned(),
-        machine: "two sites of 2 vCPUs; ticks of the time-stamp counter".to_owned(),
+        machine: "sites of 2 vCPUs; ticks of the time-stamp counter".to_owned(),
         host_cpu: host_cpu(),
     };
     Ok((facts, records))

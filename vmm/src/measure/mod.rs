@@ -8,5 +8,6 @@ mod bench;
 mod compare;
 pub mod microvm;
 mod record;
+mod remote;
 
 pub use bench::bench;

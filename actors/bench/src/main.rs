@@ -1,0 +1,67 @@
+//! Measures the operations of the Nucleus in ticks of the processor's clock; `chorus bench` runs it and reads its lines.
+//!
+//! `bench [COUNT [halt]]` measures; with `halt` it ends the site afterwards. Its partners are started beside it from the same image: `bench server KIND` is the
+//! other end of calls, `bench supervisor` measures what only a supervisor actor can. They are found by well-known groups.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod operations;
+mod partners;
+mod samples;
+mod server;
+
+use chorus_abi::KError;
+use chorus_runtime::{args, check, eprintln, raw, time};
+
+chorus_runtime::entry!(main);
+
+/// Repetitions when none are asked for.
+const COUNT: usize = 1000;
+
+fn measure(count: usize, halt: bool) -> Result<(), KError> {
+    // The first thing that this actor did was to run: on a site that starts it first, that is what boot took.
+    let booted = u64::try_from(time::now().as_nanos()).unwrap_or(u64::MAX);
+    if halt {
+        samples::report("boot", "first-actor", "ticks", &mut [booted]);
+    }
+    operations::null_call("null-user", count)?;
+    operations::threads(count)?;
+    operations::zero_page(count.min(1000))?;
+    for (op, kind) in [("user-user", "user"), ("user-supervisor", "supervisor")] {
+        operations::round_trips(op, partners::server(kind)?, count)?;
+    }
+    partners::run_supervisor(count)?;
+    for kind in ["user", "supervisor"] {
+        partners::stop(partners::server(kind)?)?;
+    }
+    partners::stop(partners::supervisor()?)?;
+    if halt {
+        // SAFETY: no pointers.
+        check(unsafe { raw::site_halt(0) })?;
+    }
+    Ok(())
+}
+
+fn main() -> Result<i32, KError> {
+    let mut words = args().skip(1);
+    let first = words.next().unwrap_or("");
+    let second = words.next().unwrap_or("");
+    match first {
+        "server" => partners::serve(second)?,
+        "supervisor" => partners::serve_supervisor()?,
+        "remote" => operations::remote(second.parse().unwrap_or(COUNT))?,
+        "" => measure(COUNT, false)?,
+        count => match count.parse() {
+            Ok(count) if (1..=100_000).contains(&count) => measure(count, second == "halt")?,
+            _ => {
+                eprintln!(
+                    "usage: bench [COUNT [halt]] | server KIND | supervisor | remote [COUNT]"
+                );
+                return Ok(2);
+            }
+        },
+    }
+    Ok(0)
+}

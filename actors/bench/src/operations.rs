@@ -1,0 +1,125 @@
+//! The operations that are measured.
+
+use crate::partners;
+use crate::samples::{repeat, report};
+use alloc::sync::Arc;
+use chorus_abi::{
+    In, InOut, K_ANYWHERE, K_DEFAULTPORT, K_FILLZERO, K_MYACTOR, K_NODELAY_LIMIT, K_WRITABLE,
+    KError, KnIpcDest, KnMsgDesc, KnRgnDesc, PAGE_SIZE,
+};
+use chorus_runtime::message::Destination;
+use chorus_runtime::sync::Semaphore;
+use chorus_runtime::{at, at_mut, check, raw, thread};
+use core::sync::atomic::{AtomicBool, Ordering};
+
+/// A call that does nothing.
+pub fn null_call(op: &str, count: usize) -> Result<(), KError> {
+    // SAFETY: no pointers.
+    let mut samples = repeat(count, || unsafe {
+        raw::sys_null();
+    });
+    report("call", op, "ticks", &mut samples);
+    Ok(())
+}
+
+/// `ipcCall` to a server that answers with `ipcReplyReceive`, empty and with an annex there and back.
+pub fn round_trips(op: &str, to: Destination, count: usize) -> Result<(), KError> {
+    report("ipc", op, "ticks", &mut round_trip(to, count, false)?);
+    let name = alloc::format!("{op}-annex");
+    report("ipc", &name, "ticks", &mut round_trip(to, count, true)?);
+    Ok(())
+}
+
+fn round_trip(to: Destination, count: usize, annex: bool) -> Result<alloc::vec::Vec<u64>, KError> {
+    let (sent, mut got) = ([7u8; 64], [0u8; 64]);
+    let request = KnMsgDesc {
+        annex_addr: if annex { at(&sent) } else { 0 },
+        ..KnMsgDesc::default()
+    };
+    let mut reply = KnMsgDesc {
+        annex_addr: if annex { at_mut(&mut got) } else { 0 },
+        ..KnMsgDesc::default()
+    };
+    let dest: KnIpcDest = to.0;
+    let mut outcome = 0;
+    let samples = repeat(count, || {
+        // SAFETY: all that the call points at lives through it.
+        let result = unsafe {
+            raw::ipc_call(
+                In::new(at(&request)),
+                K_DEFAULTPORT,
+                In::new(at(&dest)),
+                InOut::new(at_mut(&mut reply)),
+                K_NODELAY_LIMIT,
+            )
+        };
+        outcome = outcome.min(result);
+    });
+    check(outcome)?;
+    Ok(samples)
+}
+
+/// Two threads of this actor hand each other a semaphore: one sample is there and back, two switches.
+pub fn threads(count: usize) -> Result<(), KError> {
+    struct Table {
+        there: Semaphore,
+        back: Semaphore,
+        end: AtomicBool,
+    }
+    let table = Arc::new(Table {
+        there: Semaphore::new(0),
+        back: Semaphore::new(0),
+        end: AtomicBool::new(false),
+    });
+    let other = table.clone();
+    thread::spawn(0, move || {
+        while other.there.acquire(None).is_ok() {
+            let end = other.end.load(Ordering::Acquire);
+            let _ = other.back.release();
+            if end {
+                return;
+            }
+        }
+    })?;
+    let mut samples = repeat(count, || {
+        let _ = table.there.release();
+        let _ = table.back.acquire(None);
+    });
+    table.end.store(true, Ordering::Release);
+    table.there.release()?;
+    table.back.acquire(None)?;
+    report("switch", "threads-there-and-back", "ticks", &mut samples);
+    Ok(())
+}
+
+/// The first touch of a page: fault, frame, clearing, return.
+pub fn zero_page(count: usize) -> Result<(), KError> {
+    let mut region = KnRgnDesc {
+        size: (count as u64 + 8) * PAGE_SIZE,
+        options: K_WRITABLE | K_FILLZERO | K_ANYWHERE,
+        ..KnRgnDesc::default()
+    };
+    // SAFETY: the descriptor lives through the call.
+    check(unsafe { raw::rgn_allocate(In::new(K_MYACTOR), InOut::new(at_mut(&mut region))) })?;
+    let mut page = region.start_addr;
+    let mut samples = repeat(count, || {
+        // SAFETY: a page of the region that was just made, which is nobody else's.
+        unsafe { (page as *mut u8).write_volatile(1) };
+        page += PAGE_SIZE;
+    });
+    report("fault", "zero-page", "ticks", &mut samples);
+    // SAFETY: nothing of the region is used any more.
+    check(unsafe { raw::rgn_free(In::new(K_MYACTOR), In::new(at(&region))) }).map(|_| ())
+}
+
+/// Calls a server on another site; found by its group, so that it may be anywhere.
+pub fn remote(count: usize) -> Result<(), KError> {
+    let server = partners::server("user")?;
+    report(
+        "rpc",
+        "remote-null",
+        "ticks",
+        &mut round_trip(server, count, false)?,
+    );
+    Ok(())
+}

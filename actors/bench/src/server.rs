@@ -1,0 +1,48 @@
+//! The server's loop, as short as it can be: one call of the Nucleus a round, an annex back only if one came.
+
+use chorus_abi::{In, InOut, K_NODELAY_LIMIT, KError, KnMsgDesc};
+use chorus_runtime::port::Port;
+use chorus_runtime::{at, at_mut, check, raw};
+
+/// Answers requests until one whose annex begins with `stop`.
+pub fn run(port: &Port, stop: u8) -> Result<(), KError> {
+    let mut annex = [0u8; 64];
+    let place = at_mut(&mut annex);
+    let mut room = KnMsgDesc {
+        annex_addr: place,
+        ..KnMsgDesc::default()
+    };
+    let mut li = port.li();
+    // SAFETY: the descriptor, the annex and the LI live through the call.
+    check(unsafe {
+        raw::ipc_receive(
+            InOut::new(at_mut(&mut room)),
+            InOut::new(at_mut(&mut li)),
+            K_NODELAY_LIMIT,
+        )
+    })?;
+    loop {
+        // SAFETY: `annex` is written by the Nucleus only while this thread is in a call.
+        let first = unsafe { (place as *const u8).read_volatile() };
+        let reply = KnMsgDesc {
+            annex_addr: if first == 0 { 0 } else { place },
+            ..KnMsgDesc::default()
+        };
+        if first == stop {
+            // SAFETY: the descriptor and the annex live through the call.
+            return check(unsafe { raw::ipc_reply(In::new(at(&reply))) }).map(|_| ());
+        }
+        // A message without annex leaves the last one there.
+        // SAFETY: as for the read above.
+        unsafe { (place as *mut u8).write_volatile(0) };
+        // SAFETY: the descriptors, the annex and the LI live through the call.
+        check(unsafe {
+            raw::ipc_reply_receive(
+                In::new(at(&reply)),
+                InOut::new(at_mut(&mut room)),
+                InOut::new(at_mut(&mut li)),
+                K_NODELAY_LIMIT,
+            )
+        })?;
+    }
+}
