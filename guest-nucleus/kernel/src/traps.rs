@@ -134,6 +134,8 @@ impl Frame {
     }
 }
 
+/// RFLAGS: an exception after each instruction.
+const TRAP_FLAG: u64 = 1 << 8;
 /// Vector of the second way into the Nucleus.
 const CALL_VECTOR: usize = 0x40;
 /// Interrupts that came between `sti` and `hlt` of an idle processor (`platform.md` section 5.1).
@@ -268,6 +270,11 @@ fn number_of(vector: usize, user: bool) -> u32 {
 }
 
 fn exception(frame: &mut Frame, vector: usize, user: bool) {
+    if vector == 1 && !user {
+        // A step that a debugger had begun, of code that was interrupted meanwhile and whose flags were saved with it. Nobody else steps here.
+        frame.rflags &= !TRAP_FLAG;
+        return;
+    }
     let address = cpu::cr2();
     let area = crate::paging::SUPERVISOR_AREA;
     if !user && !(area.0..area.1).contains(&frame.rip) {

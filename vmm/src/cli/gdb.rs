@@ -44,7 +44,6 @@ pub fn gdb(context: &Context, args: &GdbArgs) -> Outcome<()> {
         "set sysroot /".to_owned(),
         format!("set solib-search-path {}", runtime.folder().display()),
         "set breakpoint pending on".to_owned(),
-        "set language rust".to_owned(),
     ];
     let connect = format!("target remote {address}");
     if args.server_only {

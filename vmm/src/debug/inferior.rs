@@ -108,6 +108,11 @@ pub trait Inferior {
     fn set_registers(&mut self, vcpu: usize, registers: &Registers) -> Result<(), Error>;
     /// Leaves the #BP handler of the Nucleus as if the exception had not happened: rip, cs, rflags, rsp and ss as given.
     fn leave_exception(&mut self, vcpu: usize, frame: &ExceptionFrame) -> Result<(), Error>;
+    /// Carries out the `syscall` that a vCPU stands on, as the processor would. `false`: it cannot, and the instruction is to be stepped.
+    /// A step would be lost: `syscall` clears the trap flag, and leaves it to the caller's flags to come back with.
+    fn system_call(&mut self, _vcpu: usize) -> Result<bool, Error> {
+        Ok(false)
+    }
     /// Reads guest physical memory; an error when any byte is outside of RAM.
     fn read_physical(&mut self, address: u64, bytes: &mut [u8]) -> Result<(), Error>;
     /// Where the Nucleus tells of actors' images; `None` when it does not.

@@ -310,6 +310,19 @@ impl<I: Inferior> Session<I> {
                 return self.step_over(vcpu, physical);
             }
         }
+        for vcpu in 0..self.site.vcpus() {
+            let tracing = self.motions[vcpu] == Motion::Continue
+                && self.breakpoints.needs_stepping(self.delivery);
+            let stepping = self.motions[vcpu] == Motion::Step;
+            if (stepping || tracing) && self.at_system_call(vcpu)? && self.site.system_call(vcpu)? {
+                if stepping {
+                    self.pending.push_back((vcpu, Stop::Stepped, false));
+                    return Ok(());
+                }
+                // The entry's first instruction may have a breakpoint.
+                self.fresh[vcpu] = true;
+            }
+        }
         let mut motions = self.motions.clone();
         if self.breakpoints.needs_stepping(self.delivery) {
             for motion in &mut motions {
@@ -321,6 +334,14 @@ impl<I: Inferior> Session<I> {
         let registers = self.breakpoints.debug_registers(self.delivery);
         self.site
             .resume(&motions, registers, self.delivery.breakpoint_exits)
+    }
+
+    /// Whether a vCPU is in user mode at a `syscall`.
+    fn at_system_call(&mut self, vcpu: usize) -> Result<bool, Error> {
+        let registers = self.registers(vcpu)?;
+        let mut instruction = [0; 2];
+        let read = self.read(vcpu, registers.rip, &mut instruction)?;
+        Ok(registers.privilege() == 3 && read == 2 && instruction == [0x0f, 0x05])
     }
 
     /// Stops the site on behalf of the debugger.

@@ -12,7 +12,7 @@ use crate::debug::inferior::{
 use chorus_abi::machine::{IMAGES_CHANGED_SYMBOL, IMAGES_SYMBOL};
 use kvm_bindings::{
     KVM_GUESTDBG_BLOCKIRQ, KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW_BP,
-    KVM_GUESTDBG_USE_SW_BP, kvm_guest_debug, kvm_regs, kvm_segment, kvm_sregs,
+    KVM_GUESTDBG_USE_SW_BP, Msrs, kvm_guest_debug, kvm_msr_entry, kvm_regs, kvm_segment, kvm_sregs,
 };
 use kvm_ioctls::VcpuFd;
 use std::collections::VecDeque;
@@ -21,6 +21,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use vm_memory::{Bytes, GuestAddress};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+
+const MSR_STAR: u32 = 0xc000_0081;
+const MSR_LSTAR: u32 = 0xc000_0082;
+const MSR_FMASK: u32 = 0xc000_0084;
 
 /// Stops that the vCPUs of a site reported to its debugger.
 pub(super) struct Stops {
@@ -304,6 +308,40 @@ impl Inferior for Debuggee {
             leave(&mut sregs, &frame);
             vcpu.set_sregs(&sregs).map_err(said)?;
             vcpu.set_regs(&kvm_registers(&registers)).map_err(said)
+        })?
+    }
+
+    fn system_call(&mut self, vcpu: usize) -> Result<bool, Error> {
+        // AMD64 APM volume 3, SYSCALL.
+        self.ask(vcpu, |vcpu| -> Result<bool, Error> {
+            let wanted = [MSR_STAR, MSR_LSTAR, MSR_FMASK].map(|index| kvm_msr_entry {
+                index,
+                ..Default::default()
+            });
+            let mut msrs = Msrs::from_entries(&wanted).map_err(|error| format!("{error:?}"))?;
+            if vcpu.get_msrs(&mut msrs).map_err(said)? != wanted.len() {
+                return Ok(false);
+            }
+            let [star, target, mask] = [0, 1, 2].map(|index: usize| msrs.as_slice()[index].data);
+            let mut registers = vcpu.get_regs().map_err(said)?;
+            let mut sregs = vcpu.get_sregs().map_err(said)?;
+            let flags = registers.rflags;
+            registers.rcx = registers.rip + 2;
+            registers.r11 = flags;
+            registers.rip = target;
+            registers.rflags = flags & !mask | 2;
+            let selector = star >> 32 & 0xfffc;
+            leave(
+                &mut sregs,
+                &ExceptionFrame {
+                    cs: selector,
+                    ss: selector + 8,
+                    ..ExceptionFrame::default()
+                },
+            );
+            vcpu.set_sregs(&sregs).map_err(said)?;
+            vcpu.set_regs(&registers).map_err(said)?;
+            Ok(true)
         })?
     }
 
