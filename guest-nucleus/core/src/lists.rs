@@ -84,6 +84,12 @@ impl Links {
         list.head = slot;
     }
 
+    /// The one behind a slot in its list.
+    pub fn next(&self, slot: usize) -> Option<usize> {
+        let next = Self::get(&self.next, slot as u16);
+        (next != NONE).then_some(next as usize)
+    }
+
     /// Leaves the list that it is in.
     pub fn remove(&mut self, list: &mut List, slot: usize) {
         let slot = slot as u16;

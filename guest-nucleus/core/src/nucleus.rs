@@ -6,6 +6,7 @@
 use crate::arena::{Arena, Id};
 use crate::executive::actor::Actor;
 use crate::executive::scheduler::Scheduler;
+use crate::executive::sync::Waiters;
 use crate::executive::thread::Thread;
 use crate::executive::timeouts::Timeouts;
 use crate::ipc::Ipc;
@@ -95,6 +96,7 @@ pub struct Nucleus<M: Machine> {
     pub(crate) threads: Arena<Thread>,
     pub(crate) scheduler: Scheduler,
     pub(crate) timeouts: Timeouts,
+    pub(crate) waiters: Waiters,
     pub(crate) ipc: Ipc,
     pub(crate) memory: Memory,
     /// Counter part of the next UI made here.
@@ -117,6 +119,7 @@ impl<M: Machine> Nucleus<M> {
             threads: Arena::new(limits.threads),
             scheduler: Scheduler::new(limits.threads, configuration.cpus),
             timeouts: Timeouts::new(limits.threads),
+            waiters: Waiters::new(limits.threads),
             ipc: Ipc::new(&limits),
             memory: Memory::new(limits.regions),
             next_ui: 1,

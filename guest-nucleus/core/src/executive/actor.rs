@@ -30,6 +30,8 @@ pub struct Actor {
     pub cap: KnCap,
     /// The default port.
     pub default_port: Option<Id<Port>>,
+    /// The first of all its ports.
+    pub first_port: Option<Id<Port>>,
     /// `K_USERACTOR`…
     pub kind: i32,
     /// Its threads are STOPPED.
@@ -129,6 +131,7 @@ impl<M: Machine> Nucleus<M> {
                 key,
             },
             default_port: None,
+            first_port: None,
             kind,
             stopped,
             priority: parent
@@ -232,7 +235,7 @@ impl<M: Machine> Nucleus<M> {
         if let Some(actor) = self.actors.get_mut(id) {
             actor.stopped = true;
         }
-        let mut elsewhere = None;
+        let mut elsewhere = false;
         for slot in 0..self.threads.capacity() {
             let Some(thread) = self.threads.at(slot) else {
                 continue;
@@ -241,17 +244,20 @@ impl<M: Machine> Nucleus<M> {
                 continue;
             };
             if found.cpu.is_some_and(|cpu| cpu != caller.cpu) {
-                elsewhere = Some(thread);
+                elsewhere = true;
+                if let Some(found) = self.threads.get_mut(thread) {
+                    found.watched = true;
+                }
             }
             self.unready(thread);
         }
         match elsewhere {
             _ if id == caller.actor => Ok(self.await_off(caller, caller.thread, None)),
-            Some(thread) => {
-                self.block(caller.thread, Wait::Off(thread), None);
+            true => {
+                self.block(caller.thread, Wait::Still(id), None);
                 Ok(Outcome::Blocked)
             }
-            None => Ok(Outcome::Done(K_OK)),
+            false => Ok(Outcome::Done(K_OK)),
         }
     }
 

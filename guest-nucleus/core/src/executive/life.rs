@@ -53,6 +53,7 @@ impl<M: Machine> Nucleus<M> {
         if matches!(wait, Wait::Mutex(_)) {
             self.mutex_undo(id);
         }
+        self.structure_left(id);
         self.ipc_thread_dies(id);
         let on = self.threads.get_mut(id).and_then(|thread| {
             thread.wait = Wait::None;

@@ -4,6 +4,7 @@
 //! thread, if that one is less urgent. Within a level: a preempted thread goes to the head, one whose slice is used up, or that yields, to the end.
 
 use crate::arena::Id;
+use crate::executive::actor::Actor;
 use crate::executive::thread::{Thread, Wait};
 use crate::lists::{Links, List};
 use crate::machine::{Cpu, Machine};
@@ -47,7 +48,6 @@ pub struct Scheduler {
     queued: Vec<Option<u8>>,
     /// Processors.
     pub processors: Vec<Processor>,
-    ticket: u64,
 }
 
 impl Scheduler {
@@ -59,7 +59,6 @@ impl Scheduler {
             links: Links::new(threads),
             queued: vec![None; threads],
             processors: vec![Processor::default(); cpus],
-            ticket: 0,
         }
     }
 
@@ -177,11 +176,8 @@ impl<M: Machine> Nucleus<M> {
 
     /// A thread begins to wait. It runs again by [`Nucleus::wake`], at its deadline, or by an abort.
     pub(crate) fn block(&mut self, id: Id<Thread>, wait: Wait, deadline: Option<u64>) {
-        self.scheduler.ticket += 1;
-        let ticket = self.scheduler.ticket;
         if let Some(thread) = self.threads.get_mut(id) {
             thread.wait = wait;
-            thread.ticket = ticket;
         }
         if let Some(due) = deadline {
             self.timeouts.set(id.index(), due);
@@ -191,6 +187,7 @@ impl<M: Machine> Nucleus<M> {
     /// What a thread waited for has come, with this result of its call.
     pub(crate) fn wake(&mut self, id: Id<Thread>, result: i32) {
         self.timeouts.clear(id.index());
+        self.structure_left(id);
         if let Some(thread) = self.threads.get_mut(id) {
             thread.wait = Wait::None;
             thread.result = result;
@@ -331,11 +328,29 @@ impl<M: Machine> Nucleus<M> {
             .processors
             .get_mut(cpu)
             .and_then(|processor| processor.previous.take());
-        let Some(id) = previous else { return };
-        if self.threads.get(id).is_some_and(|thread| thread.dying) {
+        let Some((id, thread)) =
+            previous.and_then(|id| self.threads.get_mut(id).map(|thread| (id, thread)))
+        else {
+            return;
+        };
+        let (dying, watched) = (thread.dying, core::mem::take(&mut thread.watched));
+        let actor = thread.actor;
+        if dying {
             self.bury_thread(id);
         }
-        self.wake_all(|wait| wait == Wait::Off(id));
+        if watched {
+            let still = self.runs_elsewhere(actor, cpu);
+            self.wake_all(|wait| wait == Wait::Off(id) || wait == Wait::Still(actor) && !still);
+        }
+    }
+
+    /// Whether a thread of an actor is on another processor than this one.
+    pub(crate) fn runs_elsewhere(&self, actor: Id<Actor>, cpu: Cpu) -> bool {
+        let processors = self.scheduler.processors.iter().enumerate();
+        processors
+            .filter(|&(index, _)| index != cpu)
+            .filter_map(|(_, processor)| self.threads.get(processor.current?))
+            .any(|thread| thread.actor == actor)
     }
 
     /// Wakes every thread that waits for something, with success.

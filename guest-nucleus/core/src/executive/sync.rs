@@ -5,11 +5,67 @@
 
 use crate::arena::Id;
 use crate::executive::thread::{Thread, Wait};
+use crate::lists::{Links, List};
 use crate::machine::Machine;
 use crate::nucleus::{Caller, Nucleus, Outcome};
 use chorus_abi::*;
 
+/// Lists of waiters; a structure's are all in one.
+const BUCKETS: usize = 64;
+
+/// Threads that wait for a mutex or a semaphore, in the order in which they came, in lists by the structure's place.
+pub struct Waiters {
+    lists: [List; BUCKETS],
+    links: Links,
+    count: usize,
+}
+
+impl Waiters {
+    /// Room for this many threads.
+    pub fn new(threads: usize) -> Self {
+        Waiters {
+            lists: [List::default(); BUCKETS],
+            links: Links::new(threads),
+            count: 0,
+        }
+    }
+
+    fn bucket(place: u64) -> usize {
+        // Structures are 8 bytes, and those of one page differ there.
+        ((place >> 3 ^ place >> 12) % BUCKETS as u64) as usize
+    }
+}
+
 impl<M: Machine> Nucleus<M> {
+    /// A thread begins to wait for the structure at a place.
+    fn wait_for_structure(
+        &mut self,
+        id: Id<Thread>,
+        place: u64,
+        wait: Wait,
+        deadline: Option<u64>,
+    ) {
+        let waiters = &mut self.waiters;
+        if let Some(list) = waiters.lists.get_mut(Waiters::bucket(place)) {
+            waiters.links.push_back(list, id.index());
+            waiters.count += 1;
+        }
+        self.block(id, wait, deadline);
+    }
+
+    /// If a thread waits for a structure, it does so no more.
+    pub(crate) fn structure_left(&mut self, id: Id<Thread>) {
+        if let Some(Wait::Mutex(place) | Wait::Semaphore(place, _)) =
+            self.threads.get(id).map(|thread| thread.wait)
+        {
+            let waiters = &mut self.waiters;
+            if let Some(list) = waiters.lists.get_mut(Waiters::bucket(place)) {
+                waiters.links.remove(list, id.index());
+                waiters.count -= 1;
+            }
+        }
+    }
+
     /// Physical place of a structure that can be written; its page is there after this.
     fn place(&mut self, caller: Caller, address: u64, size: u64) -> Result<u64, KError> {
         // Across a page boundary it would have two physical places.
@@ -26,9 +82,7 @@ impl<M: Machine> Nucleus<M> {
 
     /// Whether any thread waits for a mutex or a semaphore.
     pub(crate) fn any_waits_for_a_structure(&self) -> bool {
-        self.threads
-            .iter()
-            .any(|(_, thread)| matches!(thread.wait, Wait::Mutex(_) | Wait::Semaphore(..)))
+        self.waiters.count > 0
     }
 
     /// A frame is given away: whoever waits for a structure in it can never be woken by it, and must not write to it.
@@ -43,12 +97,17 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
-    /// The thread that has waited longest for something.
-    fn oldest(&self, what: impl Fn(Wait) -> bool) -> Option<Id<Thread>> {
-        let waiting = self.threads.iter().filter(|(_, thread)| what(thread.wait));
-        waiting
-            .min_by_key(|(_, thread)| thread.ticket)
-            .map(|(id, _)| id)
+    /// The thread that has waited longest for the structure at a place, in this kind of wait.
+    fn oldest(&self, place: u64, what: impl Fn(Wait) -> bool) -> Option<Id<Thread>> {
+        let mut slot = self.waiters.lists.get(Waiters::bucket(place))?.first();
+        while let Some(at) = slot {
+            let id = self.threads.at(at)?;
+            if self.threads.get(id).is_some_and(|thread| what(thread.wait)) {
+                return Some(id);
+            }
+            slot = self.waiters.links.next(at);
+        }
+        None
     }
 
     /// `mutexInit`.
@@ -68,7 +127,7 @@ impl<M: Machine> Nucleus<M> {
         }
         value.waiters = value.waiters.saturating_add(1);
         self.write(caller, Out::new(mutex.address()), &value)?;
-        self.block(caller.thread, Wait::Mutex(place), None);
+        self.wait_for_structure(caller.thread, place, Wait::Mutex(place), None);
         Ok(Outcome::Blocked)
     }
 
@@ -90,7 +149,7 @@ impl<M: Machine> Nucleus<M> {
         let mut value: KnMutex = self.read(caller, In::new(mutex.address()))?;
         // The count in user memory only tells whether to look: it may lie.
         let waiter = if value.waiters > 0 {
-            self.oldest(|wait| wait == Wait::Mutex(place))
+            self.oldest(place, |wait| wait == Wait::Mutex(place))
         } else {
             None
         };
@@ -163,11 +222,8 @@ impl<M: Machine> Nucleus<M> {
             return Ok(Outcome::Done(K_OK));
         }
         let deadline = limit.map(|limit| self.machine.now().saturating_add(limit));
-        self.block(
-            caller.thread,
-            Wait::Semaphore(place, sem.address()),
-            deadline,
-        );
+        let wait = Wait::Semaphore(place, sem.address());
+        self.wait_for_structure(caller.thread, place, wait, deadline);
         Ok(Outcome::Blocked)
     }
 
@@ -185,8 +241,10 @@ impl<M: Machine> Nucleus<M> {
         value.count = value.count.checked_add(1).ok_or(KError::Full)?;
         self.write(caller, Out::new(sem.address()), &value)?;
         if value.count <= 0
-            && let Some(waiter) =
-                self.oldest(|wait| matches!(wait, Wait::Semaphore(at, _) if at == place))
+            && let Some(waiter) = self.oldest(
+                place,
+                |wait| matches!(wait, Wait::Semaphore(at, _) if at == place),
+            )
         {
             self.wake(waiter, K_OK);
         }

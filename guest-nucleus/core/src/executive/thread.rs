@@ -27,6 +27,8 @@ pub enum Wait {
     NetworkManager,
     /// That a thread is on no processor, or gone.
     Off(Id<Thread>),
+    /// That no thread of an actor is on a processor.
+    Still(Id<Actor>),
     /// That an actor is gone.
     Gone(Id<Actor>),
     /// For ever: the site ends.
@@ -49,12 +51,12 @@ pub struct Thread {
     pub aborted: bool,
     /// It is being deleted: it runs no more.
     pub dying: bool,
+    /// Somebody waits for it to leave its processor.
+    pub watched: bool,
     /// Priority relative to the actor's.
     pub relative: i32,
     /// What it waits for.
     pub wait: Wait,
-    /// Order of waiting, for first come first served.
-    pub ticket: u64,
     /// Result of the call that it waited in.
     pub result: i32,
     /// Processor that it is on.
@@ -161,9 +163,9 @@ impl<M: Machine> Nucleus<M> {
             suspended: 0,
             aborted: false,
             dying: false,
+            watched: false,
             relative,
             wait: Wait::None,
-            ticket: 0,
             result: 0,
             cpu: None,
             last_cpu: 0,
@@ -251,6 +253,14 @@ impl<M: Machine> Nucleus<M> {
         Ok(Outcome::Done(local_identifier(id)))
     }
 
+    /// A thread begins to wait until another has left its processor.
+    fn watch(&mut self, waiting: Id<Thread>, other: Id<Thread>) {
+        if let Some(other) = self.threads.get_mut(other) {
+            other.watched = true;
+        }
+        self.block(waiting, Wait::Off(other), None);
+    }
+
     /// `threadDelete` (NC-060…063).
     pub fn thread_delete(
         &mut self,
@@ -269,7 +279,7 @@ impl<M: Machine> Nucleus<M> {
             return Ok(Outcome::Blocked);
         }
         if elsewhere {
-            self.block(caller.thread, Wait::Off(id), None);
+            self.watch(caller.thread, id);
             return Ok(Outcome::Blocked);
         }
         Ok(Outcome::Done(K_OK))
@@ -323,7 +333,7 @@ impl<M: Machine> Nucleus<M> {
         match cpu {
             Some(cpu) if cpu != caller.cpu => {
                 self.machine.kick(cpu);
-                self.block(caller.thread, Wait::Off(id), None);
+                self.watch(caller.thread, id);
                 Outcome::Blocked
             }
             _ => Outcome::Done(K_OK),

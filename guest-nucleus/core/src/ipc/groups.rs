@@ -2,7 +2,7 @@
 
 use super::port::Port;
 use super::send::{Letter, Parcel, Way};
-use crate::arena::Id;
+use crate::arena::{Arena, Id};
 use crate::machine::Machine;
 use crate::names::keys::keyed_hash;
 use crate::nucleus::{Caller, Nucleus, Outcome};
@@ -15,6 +15,80 @@ pub struct Membership {
     /// Group, without addressing mode.
     group: KnUniqueId,
     port: Id<Port>,
+    /// The next one in its list.
+    next: Option<Id<Membership>>,
+}
+
+/// Lists of memberships; a group's are all in one.
+const BUCKETS: usize = 64;
+
+/// All memberships, in lists by their group.
+pub struct Groups {
+    members: Arena<Membership>,
+    lists: [Option<Id<Membership>>; BUCKETS],
+}
+
+impl Groups {
+    /// Room for this many memberships.
+    pub fn new(limit: usize) -> Self {
+        Groups {
+            members: Arena::new(limit),
+            lists: [None; BUCKETS],
+        }
+    }
+
+    fn bucket(group: KnUniqueId) -> usize {
+        // Stamps and counters count up.
+        group.counter() as usize % BUCKETS
+    }
+
+    /// The first of the list that a group's members are in.
+    fn first(&self, group: KnUniqueId) -> Option<Id<Membership>> {
+        self.lists.get(Self::bucket(group)).copied().flatten()
+    }
+
+    /// The members of a group; the order says nothing.
+    fn of(&self, group: KnUniqueId) -> impl Iterator<Item = (Id<Membership>, Id<Port>)> {
+        let mut at = self.first(group);
+        core::iter::from_fn(move || {
+            while let Some(id) = at {
+                let member = self.members.get(id)?;
+                at = member.next;
+                if member.group == group {
+                    return Some((id, member.port));
+                }
+            }
+            None
+        })
+    }
+
+    fn insert(&mut self, group: KnUniqueId, port: Id<Port>) -> Option<()> {
+        let list = self.lists.get_mut(Self::bucket(group))?;
+        let next = *list;
+        *list = Some(self.members.insert(Membership { group, port, next })?);
+        Some(())
+    }
+
+    fn remove(&mut self, id: Id<Membership>) {
+        let Some(gone) = self.members.remove(id) else {
+            return;
+        };
+        let Some(list) = self.lists.get_mut(Self::bucket(gone.group)) else {
+            return;
+        };
+        if *list == Some(id) {
+            *list = gone.next;
+            return;
+        }
+        let mut at = *list;
+        while let Some(member) = at.and_then(|at| self.members.get_mut(at)) {
+            if member.next == Some(id) {
+                member.next = gone.next;
+                return;
+            }
+            at = member.next;
+        }
+    }
 }
 
 /// Secret of the installation for keys of groups: every site of a cluster has the same. Sealing (issue C) brings one per cluster.
@@ -66,12 +140,10 @@ impl<M: Machine> Nucleus<M> {
     }
 
     fn membership(&self, group: KnUniqueId, port: Id<Port>) -> Option<Id<Membership>> {
-        let found = self
-            .ipc
-            .memberships
-            .iter()
-            .find(|(_, member)| member.group == group && member.port == port);
-        found.map(|(id, _)| id)
+        let mut members = self.ipc.groups.of(group);
+        members
+            .find(|&(_, member)| member == port)
+            .map(|(id, _)| id)
     }
 
     fn port_of_site(&mut self, caller: Caller, ui: In<KnUniqueId>) -> Result<Id<Port>, KError> {
@@ -92,10 +164,10 @@ impl<M: Machine> Nucleus<M> {
         let group = self.group_by_cap(caller, cap)?;
         let port = self.port_of_site(caller, ui)?;
         if self.membership(group, port).is_none() {
-            self.ipc
-                .memberships
-                .insert(Membership { group, port })
-                .ok_or(KError::NoMem)?;
+            self.ipc.groups.insert(group, port).ok_or(KError::NoMem)?;
+            if let Some(port) = self.ipc.ports.get_mut(port) {
+                port.groups += 1;
+            }
         }
         Ok(Outcome::Done(K_OK))
     }
@@ -110,21 +182,24 @@ impl<M: Machine> Nucleus<M> {
         let group = self.group_by_cap(caller, cap)?;
         let port = self.port_of_site(caller, ui)?;
         let member = self.membership(group, port).ok_or(KError::Inval)?;
-        self.ipc.memberships.remove(member);
+        self.ipc.groups.remove(member);
+        if let Some(port) = self.ipc.ports.get_mut(port) {
+            port.groups -= 1;
+        }
         Ok(Outcome::Done(K_OK))
     }
 
     /// A port leaves all its groups.
     pub(crate) fn memberships_end(&mut self, port: Id<Port>) {
-        for slot in 0..self.ipc.memberships.capacity() {
-            if let Some(id) = self.ipc.memberships.at(slot)
-                && self
-                    .ipc
-                    .memberships
-                    .get(id)
-                    .is_some_and(|member| member.port == port)
+        if self.ipc.ports.get(port).is_none_or(|port| port.groups == 0) {
+            return;
+        }
+        for slot in 0..self.ipc.groups.members.capacity() {
+            if let Some(id) = self.ipc.groups.members.at(slot)
+                && let Some(member) = self.ipc.groups.members.get(id)
+                && member.port == port
             {
-                self.ipc.memberships.remove(id);
+                self.ipc.groups.remove(id);
             }
         }
     }
@@ -135,13 +210,12 @@ impl<M: Machine> Nucleus<M> {
         group: KnUniqueId,
         fits: impl Fn(KnUniqueId) -> bool,
     ) -> Option<Id<Port>> {
-        let member = |(_, member): (Id<Membership>, &Membership)| {
-            let ui = self.ipc.ports.get(member.port)?.ui;
-            (member.group == group && fits(ui)).then_some(member.port)
+        let fitting = || {
+            let members = self.ipc.groups.of(group).map(|(_, port)| port);
+            members.filter(|&port| self.ipc.ports.get(port).is_some_and(|port| fits(port.ui)))
         };
-        let count = self.ipc.memberships.iter().filter_map(member).count();
-        let turn = self.ipc.rotation.checked_rem(count)?;
-        let picked = self.ipc.memberships.iter().filter_map(member).nth(turn);
+        let turn = self.ipc.rotation.checked_rem(fitting().count())?;
+        let picked = fitting().nth(turn);
         self.ipc.rotation = self.ipc.rotation.wrapping_add(1);
         picked
     }
@@ -187,18 +261,12 @@ impl<M: Machine> Nucleus<M> {
         parcel: &Parcel,
     ) -> usize {
         let mut count = 0;
-        for slot in 0..self.ipc.memberships.capacity() {
-            let Some(member) = self
-                .ipc
-                .memberships
-                .at(slot)
-                .and_then(|id| self.ipc.memberships.get(id))
-                .copied()
-            else {
-                continue;
-            };
-            if member.group == group && self.post(member.port, letter, parcel).is_ok() {
-                count += 1;
+        let mut at = self.ipc.groups.first(group);
+        // Posting changes no membership.
+        while let Some(member) = at.and_then(|id| self.ipc.groups.members.get(id)).copied() {
+            at = member.next;
+            if member.group == group {
+                count += usize::from(self.post(member.port, letter, parcel).is_ok());
             }
         }
         count
@@ -206,9 +274,6 @@ impl<M: Machine> Nucleus<M> {
 
     /// Whether a group has a member here.
     pub(crate) fn has_member(&self, group: KnUniqueId) -> bool {
-        self.ipc
-            .memberships
-            .iter()
-            .any(|(_, member)| member.group == group.identity())
+        self.ipc.groups.of(group.identity()).next().is_some()
     }
 }

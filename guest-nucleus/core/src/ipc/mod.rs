@@ -19,7 +19,7 @@ use crate::machine::Space;
 use crate::names::table::NameTable;
 use crate::nucleus::Limits;
 use chorus_abi::*;
-use groups::Membership;
+use groups::Groups;
 use network::Network;
 
 /// The current message of a thread.
@@ -75,7 +75,7 @@ pub enum IpcEnd {
 pub struct Ipc {
     pub(crate) ports: Arena<Port>,
     pub(crate) messages: Arena<Message>,
-    pub(crate) memberships: Arena<Membership>,
+    pub(crate) groups: Groups,
     pub(crate) names: NameTable,
     /// Threads that wait for messages, in lists of ports and actors.
     pub(crate) links: Links,
@@ -92,7 +92,7 @@ impl Ipc {
         Ipc {
             ports: Arena::new(limits.ports),
             messages: Arena::new(limits.messages),
-            memberships: Arena::new(limits.memberships),
+            groups: Groups::new(limits.memberships),
             names: NameTable::new(limits.ports),
             links: Links::new(limits.threads),
             any: alloc::vec![List::default(); limits.actors],

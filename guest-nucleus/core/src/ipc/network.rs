@@ -6,7 +6,7 @@ use super::message::{Body, Client, Place};
 use super::send::{Letter, Parcel, Way};
 use crate::arena::Id;
 use crate::executive::actor::{Actor, End};
-use crate::executive::thread::Wait;
+use crate::executive::thread::{Thread, Wait};
 use crate::machine::{Machine, Space};
 use crate::nucleus::{Caller, Nucleus, Outcome};
 use alloc::collections::VecDeque;
@@ -19,6 +19,8 @@ pub struct Network {
     manager: Option<Id<Actor>>,
     irq: Option<u32>,
     interrupted: bool,
+    /// The thread that waits in `nmWait`, if it still does.
+    waiting: Option<Id<Thread>>,
     outbound: VecDeque<(KnNetItem, Body)>,
     limit: usize,
     /// Room that replies have beyond the limit: they must not be lost.
@@ -32,6 +34,7 @@ impl Network {
             manager: None,
             irq: None,
             interrupted: false,
+            waiting: None,
             outbound: VecDeque::with_capacity(limit + replies),
             limit,
             replies,
@@ -126,11 +129,11 @@ impl<M: Machine> Nucleus<M> {
 
     fn network_wake(&mut self) {
         let bits = self.network_bits();
-        let waiting = self
-            .threads
-            .iter()
-            .find(|(_, thread)| thread.wait == Wait::NetworkManager)
-            .map(|(id, _)| id);
+        let waiting = self.ipc.network.waiting.take().filter(|&id| {
+            self.threads
+                .get(id)
+                .is_some_and(|thread| thread.wait == Wait::NetworkManager)
+        });
         if let Some(id) = waiting {
             self.ipc.network.interrupted = false;
             self.wake(id, bits);
@@ -223,6 +226,7 @@ impl<M: Machine> Nucleus<M> {
             return Err(KError::Timeout);
         }
         let deadline = limit.map(|limit| self.machine.now().saturating_add(limit));
+        self.ipc.network.waiting = Some(caller.thread);
         self.block(caller.thread, Wait::NetworkManager, deadline);
         Ok(Outcome::Blocked)
     }
@@ -359,10 +363,15 @@ impl<M: Machine> Nucleus<M> {
         body: In<u8>,
     ) -> Result<Outcome, KError> {
         let (item, parcel) = self.inbound(caller, item, body)?;
-        let client = self.threads.iter().find(|(_, thread)| {
-            matches!(thread.wait, Wait::Call(wait) if wait.transaction == item.handle && wait.request.is_none())
-        });
-        let client = client.map(|(id, _)| id).ok_or(KError::Unknown)?;
+        // A transaction's number says in which slot its client is.
+        let client = self
+            .threads
+            .at(Self::client_slot(item.handle))
+            .filter(|&client| {
+                self.awaits(client, item.handle)
+                    .is_some_and(|wait| wait.request.is_none())
+            })
+            .ok_or(KError::Unknown)?;
         match KError::from_code(item.result) {
             Some(error) => self.wake(client, error.code()),
             None => self.reply_here(client, item.handle, &parcel)?,

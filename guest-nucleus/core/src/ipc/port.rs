@@ -29,6 +29,10 @@ pub struct Port {
     pub waiters: List,
     /// Arrival of the oldest queued message, for ports of equal priority.
     pub since: u64,
+    /// Groups that it is a member of.
+    pub groups: u32,
+    /// The next port of its actor.
+    pub next: Option<Id<Port>>,
 }
 
 impl<M: Machine> Nucleus<M> {
@@ -53,11 +57,14 @@ impl<M: Machine> Nucleus<M> {
             sequence: 0,
             waiters: List::default(),
             since: 0,
+            groups: 0,
+            next: self.actors.get(owner)?.first_port,
         };
         let id = self.ipc.ports.insert(port)?;
         self.ipc.names.insert(ui.word(), id.index());
         if let Some(actor) = self.actors.get_mut(owner) {
             actor.ports += 1;
+            actor.first_port = Some(id);
         }
         Some(id)
     }
@@ -120,9 +127,33 @@ impl<M: Machine> Nucleus<M> {
             return;
         };
         self.ipc.names.remove(port.ui.word());
-        if let Some(actor) = self.actors.get_mut(port.owner) {
-            actor.ports = actor.ports.saturating_sub(1);
+        let Some(actor) = self.actors.get_mut(port.owner) else {
+            return;
+        };
+        actor.ports = actor.ports.saturating_sub(1);
+        if actor.first_port == Some(id) {
+            actor.first_port = port.next;
+            return;
         }
+        let mut at = actor.first_port;
+        while let Some(other) = at.and_then(|at| self.ipc.ports.get_mut(at)) {
+            if other.next == Some(id) {
+                other.next = port.next;
+                return;
+            }
+            at = other.next;
+        }
+    }
+
+    /// The ports of an actor.
+    pub(crate) fn ports_of(&self, actor: Id<Actor>) -> impl Iterator<Item = (Id<Port>, &Port)> {
+        let mut at = self.actors.get(actor).and_then(|actor| actor.first_port);
+        core::iter::from_fn(move || {
+            let id = at?;
+            let port = self.ipc.ports.get(id)?;
+            at = port.next;
+            Some((id, port))
+        })
     }
 
     /// Puts a message at the end of a queue that has room.

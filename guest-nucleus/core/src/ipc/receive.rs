@@ -102,12 +102,8 @@ impl<M: Machine> Nucleus<M> {
 
     /// An actor dies: its ports, its saved messages, the Network Manager's seat.
     pub(crate) fn ipc_actor_dies(&mut self, id: Id<Actor>) {
-        for slot in 0..self.ipc.ports.capacity() {
-            if let Some(port) = self.ipc.ports.at(slot)
-                && self.port_owner(port) == Some(id)
-            {
-                self.port_remove(port);
-            }
+        while let Some(port) = self.actors.get(id).and_then(|actor| actor.first_port) {
+            self.port_remove(port);
         }
         for slot in 0..self.ipc.messages.capacity() {
             if let Some(message) = self.ipc.messages.at(slot)
@@ -358,11 +354,7 @@ impl<M: Machine> Nucleus<M> {
 
     /// The enabled port of an actor with messages and the best priority; among equals the one whose message is oldest.
     fn best_enabled(&self, actor: Id<Actor>) -> Option<Id<Port>> {
-        let ready = self
-            .ipc
-            .ports
-            .iter()
-            .filter(|(_, port)| port.owner == actor && port.queued > 0);
+        let ready = self.ports_of(actor).filter(|(_, port)| port.queued > 0);
         ready
             .filter_map(|(id, port)| Some((port.enabled?, port.since, id)))
             .min_by_key(|&(priority, since, _)| (priority, since))

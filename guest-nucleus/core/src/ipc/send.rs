@@ -40,7 +40,15 @@ pub(crate) enum Way {
     Network,
 }
 
+/// Low bits of a transaction's number: the slot of its client.
+const CLIENT_BITS: u32 = 13;
+
 impl<M: Machine> Nucleus<M> {
+    /// Slot of the client of a transaction.
+    pub(crate) fn client_slot(transaction: u64) -> usize {
+        (transaction & ((1 << CLIENT_BITS) - 1)) as usize
+    }
+
     /// Reads what a descriptor gives. Errors: `K_EFAULT`, `K_ETOOMUCH`.
     pub(crate) fn parcel(&mut self, caller: Caller, msg: In<KnMsgDesc>) -> Result<Parcel, KError> {
         let desc = self.read(caller, msg)?;
@@ -259,7 +267,7 @@ impl<M: Machine> Nucleus<M> {
             return Err(KError::Timeout);
         }
         self.ipc.transactions += 1;
-        let transaction = self.ipc.transactions;
+        let transaction = self.ipc.transactions << CLIENT_BITS | caller.thread.index() as u64;
         letter.client = Client::Thread(caller.thread, transaction);
         let mut wait = CallWait {
             space: caller.space,
