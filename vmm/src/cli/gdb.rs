@@ -17,6 +17,7 @@ use crate::debug;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// File of the runtime folder that holds the Nucleus image.
 const NUCLEUS: &str = "nucleus.elf";
@@ -30,6 +31,11 @@ pub fn gdb(context: &Context, args: &GdbArgs) -> Outcome<()> {
         Answer::Gdb { address } => address,
         other => return Err(client.unexpected(&other)),
     };
+    // From the emulated host it comes out a moment later.
+    let limit = Instant::now() + Duration::from_secs(5);
+    while !Path::new(&address).exists() && Instant::now() < limit {
+        std::thread::sleep(Duration::from_millis(20));
+    }
     if !Path::new(&address).exists() {
         return Err(Failure::failed(format!(
             "site {site} has no gdb stub at {address}"

@@ -220,9 +220,24 @@ impl Cluster {
         }
     }
 
+    /// The same; one that is still starting is waited for a while, for those who stop or debug a site from its start.
+    pub fn machine_soon(&self, site: u16) -> Outcome<Arc<dyn SiteMachine>> {
+        let limit = Instant::now() + SOON;
+        let starting = |slot: &Slot| slot.spec.number == site && slot.machine.is_none();
+        let mut seen = 0;
+        loop {
+            let waiting = self.lock().slots.iter().any(starting);
+            let machine = self.machine(site);
+            if machine.is_ok() || !waiting || Instant::now() >= limit {
+                return machine;
+            }
+            seen = self.watch(seen, TICK).0;
+        }
+    }
+
     /// Stops or continues a site. Errors: it has ended.
     pub fn set_paused(&self, site: u16, paused: bool) -> Outcome<()> {
-        let machine = self.machine(site)?;
+        let machine = self.machine_soon(site)?;
         if paused {
             machine.pause()?
         } else {
@@ -454,6 +469,9 @@ fn slot_of(inner: &mut Inner, site: u16) -> Option<&mut Slot> {
 
 /// Longest time between two looks at the signal flag.
 const TICK: Duration = Duration::from_millis(100);
+
+/// Longest time that a site takes to start.
+const SOON: Duration = Duration::from_secs(10);
 
 /// The moment in so many seconds; none for no limit, or one beyond the clock.
 pub(super) fn deadline(seconds: Option<f64>) -> Option<Instant> {

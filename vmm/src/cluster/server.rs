@@ -141,7 +141,7 @@ fn obey(cluster: &Cluster, request: &Request) -> Outcome<Answer> {
             .map(|()| Answer::Done),
         Request::Kill { site } => cluster.kill(*site).map(|()| Answer::Done),
         Request::Gdb { site } => {
-            cluster.machine(*site)?;
+            cluster.machine_soon(*site)?;
             Ok(Answer::Gdb {
                 address: cluster.gdb_socket(*site).display().to_string(),
             })

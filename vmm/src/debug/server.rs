@@ -10,7 +10,7 @@ use super::session::Session;
 use gdbstub::stub::state_machine::GdbStubStateMachine;
 use gdbstub::stub::{DisconnectReason, GdbStub, GdbStubError};
 use rustix::event::{PollFd, PollFlags, poll};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
@@ -86,7 +86,11 @@ fn converse<I: Inferior>(connection: UnixStream, target: &mut GdbSite<I>) -> Res
             }
             GdbStubStateMachine::Disconnected(stub) => {
                 return Ok(match stub.get_reason() {
-                    DisconnectReason::Kill => Left::Kill,
+                    DisconnectReason::Kill => {
+                        // gdb waits for an answer, and the protocol's crate gives none. Whoever waits for none has gone.
+                        let _ = input.write_all(b"$OK#9a");
+                        Left::Kill
+                    }
                     DisconnectReason::TargetExited(code) => Left::Ended(code),
                     _ => Left::Detached,
                 });
@@ -144,7 +148,6 @@ impl Input {
 mod tests {
     use super::super::model::{Instruction::*, Model};
     use super::*;
-    use std::io::Write;
 
     const NONE: Delivery = Delivery {
         breakpoint_exits: false,
@@ -203,6 +206,13 @@ mod tests {
             2,
             "a planted breakpoint is not shown: {answer}"
         );
+    }
+
+    #[test]
+    fn a_kill_is_answered() {
+        let (left, answer) = say(&[packet("vKill;1")]);
+        assert_eq!(left, Left::Kill);
+        assert!(answer.ends_with("$OK#9a"), "{answer}");
     }
 
     #[test]
