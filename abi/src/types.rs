@@ -250,6 +250,8 @@ plain! {
         exceptions: u64,
         /// Interrupts between `sti` and `hlt` that the idle fix-up met.
         idle_fixups: u64,
+        /// Interrupts that an emulated processor delivered twice, and that were dropped.
+        delivered_twice: u64,
         /// Timer interrupts.
         timer_interrupts: u64,
         /// Interprocessor interrupts sent.

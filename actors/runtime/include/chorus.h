@@ -335,6 +335,7 @@ typedef struct KnSiteStat {
     unsigned long faults;
     unsigned long exceptions;
     unsigned long idle_fixups;
+    unsigned long delivered_twice;
     unsigned long timer_interrupts;
     unsigned long ipis;
     unsigned long uptime_ns;
@@ -351,10 +352,11 @@ _Static_assert(__builtin_offsetof(KnSiteStat, messages) == 40, "KnSiteStat.messa
 _Static_assert(__builtin_offsetof(KnSiteStat, faults) == 48, "KnSiteStat.faults");
 _Static_assert(__builtin_offsetof(KnSiteStat, exceptions) == 56, "KnSiteStat.exceptions");
 _Static_assert(__builtin_offsetof(KnSiteStat, idle_fixups) == 64, "KnSiteStat.idle_fixups");
-_Static_assert(__builtin_offsetof(KnSiteStat, timer_interrupts) == 72, "KnSiteStat.timer_interrupts");
-_Static_assert(__builtin_offsetof(KnSiteStat, ipis) == 80, "KnSiteStat.ipis");
-_Static_assert(__builtin_offsetof(KnSiteStat, uptime_ns) == 88, "KnSiteStat.uptime_ns");
-_Static_assert(sizeof(KnSiteStat) == 96, "KnSiteStat");
+_Static_assert(__builtin_offsetof(KnSiteStat, delivered_twice) == 72, "KnSiteStat.delivered_twice");
+_Static_assert(__builtin_offsetof(KnSiteStat, timer_interrupts) == 80, "KnSiteStat.timer_interrupts");
+_Static_assert(__builtin_offsetof(KnSiteStat, ipis) == 88, "KnSiteStat.ipis");
+_Static_assert(__builtin_offsetof(KnSiteStat, uptime_ns) == 96, "KnSiteStat.uptime_ns");
+_Static_assert(sizeof(KnSiteStat) == 104, "KnSiteStat");
 
 typedef struct ConsoleRequest {
     unsigned int service;

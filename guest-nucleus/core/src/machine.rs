@@ -77,6 +77,10 @@ pub trait Machine {
     fn clock_resolution(&self) -> u64;
     /// Asks that `Nucleus::timer(cpu)` be called at `at` nanoseconds or soon after; `None`: not at all. Replaces what was asked before.
     fn set_timer(&mut self, cpu: Cpu, at: Option<u64>);
+    /// What the machine mended of a faulty emulation: interrupts between `sti` and `hlt`, interrupts delivered twice.
+    fn fixups(&self) -> (u64, u64) {
+        (0, 0)
+    }
     /// Asks that `cpu` passes through `Nucleus::schedule` soon. Never called for the processor that is in the Nucleus now.
     fn kick(&mut self, cpu: Cpu);
     /// 64 bits that cannot be guessed (repeatable under a seed).

@@ -175,6 +175,14 @@ impl Machine for X86 {
         }
     }
 
+    fn fixups(&self) -> (u64, u64) {
+        let count = |counter: &core::sync::atomic::AtomicU64| counter.load(Relaxed);
+        (
+            count(&crate::traps::IDLE_FIXUPS),
+            count(&crate::traps::DELIVERED_TWICE),
+        )
+    }
+
     fn kick(&mut self, cpu: Cpu) {
         if let Some(processor) = processor::get(cpu) {
             shootdown::SENT.fetch_add(1, Relaxed);

@@ -57,9 +57,10 @@ trap_breakpoint:
 trap_common:
     cld
     testb $3, 24(%rsp)
-    jz 1f
+    jz trap_inside
     swapgs
-1:  save_all
+trap_saves:
+    save_all
     movq %rsp, %rdi
     call trap
     restore_all
@@ -67,6 +68,17 @@ trap_common:
     jz 2f
     swapgs
 2:  addq $16, %rsp
+    iretq
+
+// From supervisor code. An interrupt where interrupts are off cannot be: an emulated SVM now and then delivers one a second time, at the first instruction of its own
+// handler, where GS may still be the user's. It is dropped, and counted.
+trap_inside:
+    testl $0x200, 32(%rsp)
+    jnz trap_saves
+    cmpl $32, (%rsp)
+    jb trap_saves
+    lock incq {twice}(%rip)
+    addq $16, %rsp
     iretq
 
 trap_without_gs:
@@ -85,6 +97,7 @@ idle_halt:
     hlt
     jmp idle_forever
 "#,
+    twice = sym DELIVERED_TWICE,
     options(att_syntax)
 );
 
@@ -140,6 +153,8 @@ const TRAP_FLAG: u64 = 1 << 8;
 const CALL_VECTOR: usize = 0x40;
 /// Interrupts that came between `sti` and `hlt` of an idle processor (`platform.md` section 5.1).
 pub static IDLE_FIXUPS: AtomicU64 = AtomicU64::new(0);
+/// Interrupts that were delivered a second time, with interrupts off, and dropped.
+pub static DELIVERED_TWICE: AtomicU64 = AtomicU64::new(0);
 
 struct Table(UnsafeCell<[[u64; 2]; 256]>);
 // SAFETY: written once by the boot processor before any other processor loads it.

@@ -35,7 +35,10 @@ impl<M: Machine> Nucleus<M> {
 
     /// Counters of the site.
     pub fn statistics(&mut self) -> KnSiteStat {
+        let (idle_fixups, delivered_twice) = self.machine.fixups();
         KnSiteStat {
+            idle_fixups,
+            delivered_twice,
             site: self.configuration.site.into(),
             epoch: self.configuration.epoch.into(),
             cpus: self.configuration.cpus as u32,
