@@ -71,10 +71,13 @@ impl Model {
         }
     }
 
-    /// Lets every vCPU that moves execute one instruction; the first that stops, stops all.
+    /// Lets every vCPU that moves execute one instruction; one that stops, stops all before the next one.
     pub fn advance(&mut self) {
+        if !self.running {
+            return;
+        }
         for vcpu in 0..self.registers.len() {
-            if !self.running || self.motions[vcpu] == Motion::Hold {
+            if self.motions[vcpu] == Motion::Hold {
                 continue;
             }
             let rip = self.registers[vcpu].rip as usize;
@@ -138,7 +141,7 @@ impl Inferior for Model {
         Ok(())
     }
     fn poll(&mut self) -> Result<Option<(usize, Cause)>, Error> {
-        Ok(self.stops.pop())
+        Ok((!self.stops.is_empty()).then(|| self.stops.remove(0)))
     }
     fn signal(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         None

@@ -548,6 +548,40 @@ mod tests {
     }
 
     #[test]
+    fn of_two_stops_at_once_each_is_heard_of_and_none_is_half_way() {
+        let program = [Nop, Nop, Nop, Jump(0)];
+        let mut session = Session::attach(Model::new(2, &program, NONE), NONE).unwrap();
+        session.add_breakpoint(0, 2).unwrap();
+        assert_eq!(run(&mut session), (0, Stop::Breakpoint));
+        for vcpu in 0..2 {
+            assert_eq!(session.registers(vcpu).unwrap().rip, 2, "vCPU {vcpu}");
+        }
+        assert_eq!(run(&mut session), (1, Stop::Breakpoint));
+        // Taken away before it is heard of: no stop, and no vCPU behind the byte that was an int3.
+        assert_eq!(run(&mut session), (0, Stop::Breakpoint));
+        session.remove_breakpoint(0, 2).unwrap();
+        session.resume().unwrap();
+        assert_eq!(session.poll(), Ok(None));
+        session.site().advance();
+        assert_eq!(session.site().stop(), Ok(()));
+        for vcpu in 0..2 {
+            assert_eq!(session.registers(vcpu).unwrap().rip, 3, "vCPU {vcpu}");
+        }
+    }
+
+    #[test]
+    fn a_page_that_became_something_else_is_left_alone() {
+        let mut session = Session::attach(Model::new(1, &[Nop, Nop, Jump(0)], NONE), NONE).unwrap();
+        session.add_breakpoint(0, 1).unwrap();
+        session.site().memory[1] = 0x77;
+        let mut byte = [0];
+        assert_eq!(session.read(0, 1, &mut byte), Ok(1));
+        assert_eq!(byte, [0x77]);
+        session.detach().unwrap();
+        assert_eq!(session.site().memory[1], 0x77);
+    }
+
+    #[test]
     fn a_step_moves_one_vcpu_by_one_instruction() {
         let mut session =
             Session::attach(Model::new(2, &[Nop, Nop, Nop, Jump(0)], NONE), NONE).unwrap();
