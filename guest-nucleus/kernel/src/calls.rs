@@ -178,7 +178,9 @@ pub extern "C" fn nucleus_call(number: u32, arguments: &[u64; 6]) -> i32 {
     let nucleus = site::enter();
     let own = processor::this();
     if let Outcome::Done(result) = nucleus.call(own.index, number as usize, arguments) {
-        site::settle(nucleus, own);
+        if !nucleus.caller_goes_on() {
+            site::settle(nucleus, own);
+        }
         site::leave();
         return result;
     }

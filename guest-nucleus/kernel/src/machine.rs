@@ -5,6 +5,7 @@
 use crate::command_line::Log;
 use crate::context::{self, Context};
 use crate::frames::Frames;
+use crate::lately::Lately;
 use crate::paging::{
     self, DIRECT, GLOBAL, NO_EXECUTE, PRESENT, STUB_PAGE, SUPERVISOR_AREA, Tables, UNCACHED, USER,
     USER_AREA, WRITE,
@@ -30,6 +31,7 @@ pub struct X86 {
     pub(crate) frames: Frames,
     pub(crate) kernel: Tables,
     pub(crate) spaces: Vec<Option<Tables>>,
+    pub(crate) lately: Lately,
     pub(crate) contexts: Vec<Option<Context>>,
     pub(crate) stacks: Stacks,
     pub(crate) random: Random,
@@ -113,6 +115,7 @@ impl X86 {
             } else {
                 USER
             };
+        self.lately.forget(space, address);
         let frames = &mut self.frames;
         // SAFETY: the address is in the part of the space that regions use; the Nucleus answers for the frame.
         unsafe { tables.map(address, physical, flags, PAGE, || Self::table(frames)) }
@@ -122,10 +125,8 @@ impl X86 {
     /// Where an actor's byte is, if it may be accessed so: physical address in the direct map.
     #[inline]
     fn reach(&self, space: Space, address: u64, write: bool) -> Option<u64> {
-        let (physical, flags) = self
-            .tables(space)
-            .filter(|_| accessible(space, address))?
-            .translate(address)?;
+        let tables = self.tables(space).filter(|_| accessible(space, address))?;
+        let (physical, flags) = self.lately.translate(tables, space, address)?;
         (flags & UNCACHED == 0 && (!write || flags & WRITE != 0))
             .then_some(DIRECT + physical + address % PAGE)
     }
@@ -252,6 +253,7 @@ impl Machine for X86 {
 
     fn space_destroy(&mut self, space: Space) {
         if let Some(tables) = self.spaces.get_mut(space.0 as usize).and_then(Option::take) {
+            self.lately.forget_all();
             shootdown::leave(tables.root);
             // SAFETY: no processor runs in it, and those that had it in force left it.
             unsafe { tables.destroy(|page| self.frames.release((page / PAGE) as u32)) };
@@ -316,6 +318,7 @@ impl Machine for X86 {
         let tables = self
             .tables(space)
             .filter(|_| (area.0..area.1).contains(&address))?;
+        self.lately.forget(space, address);
         let physical = tables.unmap(address)?;
         shootdown::forget(
             if space == Space::SUPERVISOR {
@@ -329,10 +332,8 @@ impl Machine for X86 {
     }
 
     fn translate(&mut self, space: Space, address: u64) -> Option<(Frame, Protection)> {
-        let (physical, flags) = self
-            .tables(space)
-            .filter(|_| accessible(space, address))?
-            .translate(address)?;
+        let tables = self.tables(space).filter(|_| accessible(space, address))?;
+        let (physical, flags) = self.lately.translate(tables, space, address)?;
         let protection = Protection {
             write: flags & WRITE != 0,
             execute: flags & NO_EXECUTE == 0,

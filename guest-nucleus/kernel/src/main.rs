@@ -39,6 +39,8 @@ mod fpu;
 #[cfg(target_os = "none")]
 mod images;
 #[cfg(target_os = "none")]
+mod lately;
+#[cfg(target_os = "none")]
 mod machine;
 #[cfg(target_os = "none")]
 mod paging;

@@ -229,6 +229,7 @@ fn machine(
         msi: line.msi,
         log: line.log,
         latest: 0,
+        lately: crate::lately::Lately::new(),
         scratch: [const { UnsafeCell::new(0) }; crate::entry::MAX_CPUS],
     }
 }

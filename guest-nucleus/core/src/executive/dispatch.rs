@@ -30,7 +30,7 @@ macro_rules! dispatcher {
 chorus_calls!(dispatcher);
 
 impl<M: Machine> Nucleus<M> {
-    /// A call of the thread on a processor: number and argument registers. `schedule` follows whatever the outcome.
+    /// A call of the thread on a processor: number and argument registers. `schedule` follows unless the call is done and [`Nucleus::caller_goes_on`].
     pub fn call(&mut self, cpu: Cpu, number: usize, registers: &[u64; 6]) -> Outcome {
         self.entered = Some(cpu);
         self.counters.calls += 1;

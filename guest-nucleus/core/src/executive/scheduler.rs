@@ -48,6 +48,8 @@ pub struct Scheduler {
     queued: Vec<Option<u8>>,
     /// Processors.
     pub processors: Vec<Processor>,
+    /// Something happened since the last `schedule` that may concern who runs.
+    changed: bool,
 }
 
 impl Scheduler {
@@ -59,10 +61,12 @@ impl Scheduler {
             links: Links::new(threads),
             queued: vec![None; threads],
             processors: vec![Processor::default(); cpus],
+            changed: false,
         }
     }
 
     fn enqueue(&mut self, slot: usize, level: u8, front: bool) {
+        self.changed = true;
         let Some(list) = self.levels.get_mut(level as usize) else {
             return;
         };
@@ -81,6 +85,7 @@ impl Scheduler {
         let Some(level) = self.queued.get_mut(slot).and_then(Option::take) else {
             return;
         };
+        self.changed = true;
         let Some(list) = self.levels.get_mut(level as usize) else {
             return;
         };
@@ -153,7 +158,9 @@ impl<M: Machine> Nucleus<M> {
 
     /// Has a processor choose again: now if it is the one in the Nucleus, else by a kick.
     fn poke(&mut self, cpu: Cpu) {
-        if self.entered != Some(cpu) {
+        if self.entered == Some(cpu) {
+            self.scheduler.changed = true;
+        } else {
             self.counters.ipis += 1;
             self.machine.kick(cpu);
         }
@@ -169,6 +176,7 @@ impl<M: Machine> Nucleus<M> {
 
     /// The caller's thread gives way to its equals at the next `schedule`.
     pub(crate) fn give_way(&mut self, cpu: Cpu) {
+        self.scheduler.changed = true;
         if let Some(processor) = self.scheduler.processors.get_mut(cpu) {
             processor.yielding = true;
         }
@@ -176,6 +184,7 @@ impl<M: Machine> Nucleus<M> {
 
     /// A thread begins to wait. It runs again by [`Nucleus::wake`], at its deadline, or by an abort.
     pub(crate) fn block(&mut self, id: Id<Thread>, wait: Wait, deadline: Option<u64>) {
+        self.scheduler.changed = true;
         if let Some(thread) = self.threads.get_mut(id) {
             thread.wait = wait;
         }
@@ -195,9 +204,16 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
+    /// Whether a call changed nothing that concerns who runs: then the caller goes on, and `schedule` would say just that.
+    #[inline]
+    pub fn caller_goes_on(&self) -> bool {
+        !self.scheduler.changed
+    }
+
     /// Chooses what a processor does next. It then switches if told so, and calls [`Nucleus::switched`] on the other side.
     pub fn schedule(&mut self, cpu: Cpu) -> Next {
         self.entered = Some(cpu);
+        self.scheduler.changed = false;
         let now = self.machine.now();
         let Some(processor) = self.scheduler.processors.get_mut(cpu) else {
             return Next::Idle;
