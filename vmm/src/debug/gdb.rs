@@ -5,9 +5,9 @@
 
 use super::breakpoints::Access;
 use super::images::{Known, library};
-use super::inferior::{Inferior, Motion, Registers};
-use super::paging;
+use super::inferior::{Inferior, Motion};
 use super::session::{Session, Stop};
+use super::{paging, registers};
 use gdbstub::common::{Signal, Tid};
 use gdbstub::stub::MultiThreadStopReason;
 use gdbstub::target::ext::base::BaseOps;
@@ -211,37 +211,36 @@ impl<I: Inferior> Target for GdbSite<I> {
 
 impl<I: Inferior> MultiThreadBase for GdbSite<I> {
     fn read_registers(&mut self, regs: &mut X86_64CoreRegs, tid: Tid) -> TargetResult<(), Self> {
+        let vcpu = vcpu(tid);
         let from = self
             .session
-            .registers(vcpu(tid))
+            .registers(vcpu)
             .map_err(|_| TargetError::NonFatal)?;
-        regs.regs = from.general;
-        regs.rip = from.rip;
-        regs.eflags = from.rflags as u32;
-        let [cs, ss, ds, es, fs, gs] = from.selectors.map(u32::from);
-        regs.segments.cs = cs;
-        regs.segments.ss = ss;
-        regs.segments.ds = ds;
-        regs.segments.es = es;
-        regs.segments.fs = fs;
-        regs.segments.gs = gs;
+        let floating = self
+            .session
+            .site()
+            .floating(vcpu)
+            .map_err(|_| TargetError::NonFatal)?;
+        *regs = registers::to_gdb(&from, &floating);
         Ok(())
     }
 
     fn write_registers(&mut self, regs: &X86_64CoreRegs, tid: Tid) -> TargetResult<(), Self> {
-        let old = self
-            .session
-            .registers(vcpu(tid))
-            .map_err(|_| TargetError::NonFatal)?;
-        let new = Registers {
-            general: regs.regs,
-            rip: regs.rip,
-            rflags: u64::from(regs.eflags),
-            ..old
+        let vcpu = vcpu(tid);
+        let write = |session: &mut Session<I>| {
+            let old = session.registers(vcpu)?;
+            let old_floating = session.site().floating(vcpu)?;
+            let (new, floating) = registers::from_gdb(regs, &old);
+            // gdb writes all of them to change one.
+            if new != old {
+                session.set_registers(vcpu, &new)?;
+            }
+            if floating != old_floating {
+                session.site().set_floating(vcpu, &floating)?;
+            }
+            Ok(())
         };
-        self.session
-            .set_registers(vcpu(tid), &new)
-            .map_err(|_| TargetError::NonFatal)
+        write(&mut self.session).map_err(|_: String| TargetError::NonFatal)
     }
 
     fn read_addrs(&mut self, start: u64, data: &mut [u8], tid: Tid) -> TargetResult<usize, Self> {

@@ -74,7 +74,8 @@ pub fn images(site: &mut dyn Inferior) -> Result<Vec<Image>, Error> {
             base,
             extent,
             root,
-            name: String::from_utf8_lossy(name).into_owned(),
+            // It goes to a terminal.
+            name: String::from_utf8_lossy(name).replace(char::is_control, "?"),
             build: None,
         };
         let mut head = [0; HEAD];

@@ -33,6 +33,25 @@ pub struct Registers {
     pub efer: u64,
 }
 
+/// Floating-point and vector registers of a vCPU: those of the last actor that used them on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Floating {
+    /// The x87 stack.
+    pub stack: [[u8; 10]; 8],
+    /// xmm0…xmm15.
+    pub vectors: [u128; 16],
+    /// MXCSR.
+    pub vector_control: u32,
+    /// x87 control word.
+    pub control: u16,
+    /// x87 status word.
+    pub status: u16,
+    /// A bit for each register of the x87 stack that is in use.
+    pub used: u8,
+    /// x87 opcode, instruction and operand of the last exception.
+    pub last: (u16, u64, u64),
+}
+
 /// Index of rsp in [`Registers::general`].
 pub const RSP: usize = 7;
 
@@ -106,6 +125,14 @@ pub trait Inferior {
     fn registers(&mut self, vcpu: usize) -> Result<Registers, Error>;
     /// Sets general registers, rip and rflags of a vCPU.
     fn set_registers(&mut self, vcpu: usize, registers: &Registers) -> Result<(), Error>;
+    /// Floating-point and vector registers of a vCPU; zeros where there are none.
+    fn floating(&mut self, _vcpu: usize) -> Result<Floating, Error> {
+        Ok(Floating::default())
+    }
+    /// Sets them.
+    fn set_floating(&mut self, _vcpu: usize, _floating: &Floating) -> Result<(), Error> {
+        Ok(())
+    }
     /// Leaves the #BP handler of the Nucleus as if the exception had not happened: rip, cs, rflags, rsp and ss as given.
     fn leave_exception(&mut self, vcpu: usize, frame: &ExceptionFrame) -> Result<(), Error>;
     /// Carries out the `syscall` that a vCPU stands on, as the processor would. `false`: it cannot, and the instruction is to be stepped.

@@ -10,6 +10,7 @@ pub mod gdb;
 pub mod images;
 pub mod inferior;
 pub mod paging;
+pub mod registers;
 pub mod server;
 pub mod session;
 

@@ -73,15 +73,17 @@ impl<I: Inferior> Session<I> {
     /// Lets the site go on as if there had been no debugger; one that has ended is left alone.
     pub fn detach(&mut self) -> Result<(), Error> {
         let stopped = self.site.stop();
-        // A vCPU that is in the Nucleus' #BP handler on our account goes back to where it came from.
-        self.hear()?;
-        self.end_step_over()?;
-        self.breakpoints.clear(&mut self.site)?;
+        // A vCPU that is in the Nucleus' #BP handler on our account goes back to where it came from. Whatever fails, the rest is done: the
+        // site must not stay held.
+        let heard = self.hear().map(drop);
+        let replanted = self.end_step_over();
+        let cleared = self.breakpoints.clear(&mut self.site);
         if stopped.is_err() {
             return Ok(());
         }
         let motions = vec![Motion::Continue; self.site.vcpus()];
-        self.site.resume(&motions, Default::default(), false)
+        let resumed = self.site.resume(&motions, Default::default(), false);
+        heard.and(replanted).and(cleared).and(resumed)
     }
 
     /// vCPUs of the site.
@@ -471,10 +473,8 @@ impl<I: Inferior> Session<I> {
             &mut bytes,
         )?;
         if read != bytes.len() {
-            return Err(format!(
-                "vCPU {vcpu}: the exception frame at {:#x} cannot be read",
-                registers.general[RSP]
-            ));
+            // The guest wrote to the port by itself: it stops there.
+            return Ok(Some((Stop::Breakpoint, false)));
         }
         let mut frame = ExceptionFrame::from_bytes(&bytes);
         let address = frame.rip.wrapping_sub(1);

@@ -7,12 +7,13 @@ use super::site::{Shared, any_running, lock};
 use super::vcpu::Holder;
 use crate::debug::images::Landmarks;
 use crate::debug::inferior::{
-    Cause, DebugRegisters, Error, ExceptionFrame, Inferior, Motion, RSP, Registers,
+    Cause, DebugRegisters, Error, ExceptionFrame, Floating, Inferior, Motion, RSP, Registers,
 };
 use chorus_abi::machine::{IMAGES_CHANGED_SYMBOL, IMAGES_SYMBOL};
 use kvm_bindings::{
     KVM_GUESTDBG_BLOCKIRQ, KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW_BP,
-    KVM_GUESTDBG_USE_SW_BP, Msrs, kvm_guest_debug, kvm_msr_entry, kvm_regs, kvm_segment, kvm_sregs,
+    KVM_GUESTDBG_USE_SW_BP, Msrs, kvm_fpu, kvm_guest_debug, kvm_msr_entry, kvm_regs, kvm_segment,
+    kvm_sregs,
 };
 use kvm_ioctls::VcpuFd;
 use std::collections::VecDeque;
@@ -294,6 +295,40 @@ impl Inferior for Debuggee {
     fn set_registers(&mut self, vcpu: usize, registers: &Registers) -> Result<(), Error> {
         let registers = kvm_registers(registers);
         self.ask(vcpu, move |vcpu| vcpu.set_regs(&registers))?
+            .map_err(said)
+    }
+
+    fn floating(&mut self, vcpu: usize) -> Result<Floating, Error> {
+        let fpu = self.ask(vcpu, |vcpu| vcpu.get_fpu())?.map_err(said)?;
+        Ok(Floating {
+            stack: fpu
+                .fpr
+                .map(|register| std::array::from_fn(|byte| register[byte])),
+            vectors: fpu.xmm.map(u128::from_le_bytes),
+            vector_control: fpu.mxcsr,
+            control: fpu.fcw,
+            status: fpu.fsw,
+            used: fpu.ftwx,
+            last: (fpu.last_opcode, fpu.last_ip, fpu.last_dp),
+        })
+    }
+
+    fn set_floating(&mut self, vcpu: usize, floating: &Floating) -> Result<(), Error> {
+        let mut fpu = kvm_fpu {
+            fcw: floating.control,
+            fsw: floating.status,
+            ftwx: floating.used,
+            last_opcode: floating.last.0,
+            last_ip: floating.last.1,
+            last_dp: floating.last.2,
+            xmm: floating.vectors.map(u128::to_le_bytes),
+            mxcsr: floating.vector_control,
+            ..Default::default()
+        };
+        for (register, value) in fpu.fpr.iter_mut().zip(floating.stack) {
+            register[..10].copy_from_slice(&value);
+        }
+        self.ask(vcpu, move |vcpu| vcpu.set_fpu(&fpu))?
             .map_err(said)
     }
 
