@@ -32,6 +32,14 @@ fn shell(words: &str) -> String {
 
 /// What gdb says to a script at a site.
 fn gdb(lab: &Lab, site: &str, script: &str) -> String {
+    let said = gdb_ends(lab, site, script);
+    assert_eq!(said.status, Some(0), "{said:#?}");
+    println!("{}", said.out);
+    said.out
+}
+
+/// The same, however gdb ends.
+fn gdb_ends(lab: &Lab, site: &str, script: &str) -> lab::Said {
     let file = lab.folder().join(format!("{site}.gdb-script"));
     std::fs::write(&file, format!("set pagination off\n{script}")).unwrap();
     // What a stub says comes on gdb's standard error: both in one, in the order in which they were said.
@@ -40,10 +48,7 @@ fn gdb(lab: &Lab, site: &str, script: &str) -> String {
     command.args(["--name", "x", "gdb", site, "--", "-batch", "-x"]);
     command.arg(&file).env("XDG_RUNTIME_DIR", lab.folder());
     command.stdin(Stdio::null()).stdout(Stdio::piped());
-    let said = lab::wait(command.spawn().unwrap());
-    assert_eq!(said.status, Some(0), "{said:#?}");
-    println!("{}", said.out);
-    said.out
+    lab::wait(command.spawn().unwrap())
 }
 
 fn until(what: &str, mut done: impl FnMut() -> bool) {
@@ -76,7 +81,10 @@ fn in_order(text: &str, parts: &[&str]) {
 #[cfg_attr(skip_guest, ignore = "this build carries no guest")]
 fn from_the_first_instruction_to_the_first_call() {
     let lab = Lab::new();
-    up(&lab, &["-n", "1", "--paused"]);
+    up(&lab, &["-n", "2", "--paused"]);
+    lab.chorus(&["--name", "x", "resume", "s2"]).with(0);
+    until("site 2 joins", || state(&lab, 1) == "ready");
+    assert_eq!(state(&lab, 0), "created");
     let said = gdb(
         &lab,
         "s1",
@@ -107,7 +115,7 @@ fn from_the_first_instruction_to_the_first_call() {
     // gdb has left: the site goes on, and nothing is in its way.
     until("the site joins", || state(&lab, 0) == "ready");
     let said = lab.chorus(&["--name", "x", "exec", "s1", "hello"]).with(0);
-    assert_eq!(said.out, "hello from site 1 of 1: user actor, 2 cpus\n");
+    assert_eq!(said.out, "hello from site 1 of 2: user actor, 2 cpus\n");
     lab.chorus(&["--name", "x", "down"]).with(0);
 }
 
@@ -218,6 +226,11 @@ fn a_person_and_a_debugger_hold_a_site_each_by_himself() {
     let words = ["--name", "x", "exec", "s1", "hello", "--timeout", "2"];
     lab.chorus(&words).with(124);
     lab.chorus(&["--name", "x", "resume", "s1"]).with(0);
+    lab.chorus(&["--name", "x", "exec", "s1", "hello"]).with(0);
+    // A gdb that is killed leaves as one that detaches.
+    let script = "shell (sleep 1; kill -9 $PPID) &\nbreak chorus_images_changed\ncontinue\n";
+    let said = gdb_ends(&lab, "s1", script);
+    assert_ne!(said.status, Some(0), "{said:#?}");
     lab.chorus(&["--name", "x", "exec", "s1", "hello"]).with(0);
     // gdb's kill ends its site, and no other.
     gdb(&lab, "s2", "kill\n");
