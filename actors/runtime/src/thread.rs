@@ -60,11 +60,16 @@ pub fn spawn(priority: i32, body: impl FnOnce() + Send + 'static) -> Result<i32,
 core::arch::global_asm!(
     // The first argument register holds what `threadCreate` got as the stack's address.
     ".globl chorus_thread_begin",
+    // For debuggers: nobody called this.
+    ".cfi_sections .debug_frame",
     "chorus_thread_begin:",
+    ".cfi_startproc",
+    ".cfi_undefined rip",
     "xor ebp, ebp",
     "and rsp, -16",
     "call {rust}",
     "ud2",
+    ".cfi_endproc",
     rust = sym run,
 );
 unsafe extern "C" {
