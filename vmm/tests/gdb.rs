@@ -152,6 +152,7 @@ fn a_call_is_caught_on_a_chosen_vcpu_and_traced_into_its_actor() {
             "begin () at actors/runtime/src/start.rs:",
         ],
     );
+    assert!(!said.contains("Backtrace stopped"), "{said}");
     lab.chorus(&["--name", "x", "exec", "s1", "hello"]).with(0);
     lab.chorus(&["--name", "x", "down"]).with(0);
 }

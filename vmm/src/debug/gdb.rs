@@ -76,8 +76,12 @@ impl<I: Inferior> GdbSite<I> {
                 Ok(registers) => {
                     let ring = registers.privilege();
                     let root = registers.cr3 & paging::ADDRESS;
-                    let space = self.session.images().iter().find(|image| {
-                        image.holds(registers.rip) || (image.root == root && !is_upper(image.base))
+                    // A supervisor actor runs in whatever space was in force before it.
+                    let images = self.session.images();
+                    let runs = images.iter().find(|image| image.holds(registers.rip));
+                    let space = runs.or_else(|| {
+                        let mut users = images.iter().filter(|image| !is_upper(image.base));
+                        users.find(|image| image.root == root)
                     });
                     let space =
                         space.map_or_else(String::new, |image| format!(", actor {}", image.name));
