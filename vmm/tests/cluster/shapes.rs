@@ -24,6 +24,22 @@ fn one_to_eight_sites_of_one_to_four_processors() {
 
 #[test]
 #[cfg_attr(skip_guest, ignore = "this build carries no guest")]
+fn the_call_reference_holds_for_every_kind_of_actor() {
+    let lab = Lab::new();
+    for kind in ["user", "system", "supervisor"] {
+        let said = lab.chorus(&["run", "--vcpus", "2", "--kind", kind, "conformance"]);
+        let said = said.with(0);
+        let held = said
+            .out
+            .lines()
+            .filter(|line| line.ends_with(" ok"))
+            .count();
+        assert!(held >= 90, "{kind}: {held} assertions: {said:#?}");
+    }
+}
+
+#[test]
+#[cfg_attr(skip_guest, ignore = "this build carries no guest")]
 fn the_same_file_runs_as_every_kind_of_actor() {
     let lab = Lab::new();
     for kind in ["user", "system", "supervisor"] {

@@ -269,6 +269,8 @@ impl<M: Machine> Nucleus<M> {
             actor.stopped = false;
         }
         self.ready_threads_of(id);
+        // Its threads may never leave their processors now: whoever stops it waits for that no longer.
+        self.wake_all(|wait| wait == Wait::Still(id));
         Ok(Outcome::Done(K_OK))
     }
 
@@ -333,9 +335,7 @@ impl<M: Machine> Nucleus<M> {
         let name = self.actors.get(id).ok_or(KError::Inval)?.name;
         let mut wanted = None;
         if !new.is_null() {
-            if id != caller.actor && caller.privilege < Privilege::System {
-                return Err(KError::Priv);
-            }
+            self.may_change(caller, id)?;
             let mut bytes: [u8; 16] = self.read(caller, In::new(new.address()))?;
             bytes[NAME_MAX] = 0;
             wanted = Some(bytes);

@@ -1,0 +1,58 @@
+//! Regions, semaphores, the clock (spec 3.3, 3.8, 3.11).
+
+use crate::verdict::{OWN, Verdict, call};
+use chorus_abi::error::*;
+use chorus_abi::*;
+use chorus_runtime::{at, at_mut};
+
+/// Checks them.
+pub fn check(verdict: &mut Verdict) {
+    let mut region = KnRgnDesc {
+        size: 5000,
+        options: K_WRITABLE | K_ANYWHERE,
+        ..KnRgnDesc::default()
+    };
+    let made = call!(rgn_allocate, OWN, InOut::new(at_mut(&mut region)));
+    verdict.check(
+        "NC-229",
+        made == K_OK && region.size == 8192 && region.start_addr.is_multiple_of(4096),
+    );
+    // SAFETY: the region was just made, 8192 bytes long, and is nobody else's.
+    let bytes = unsafe { core::slice::from_raw_parts_mut(region.start_addr as *mut u8, 8192) };
+    verdict.check("NC-227", bytes.iter().all(|&byte| byte == 0));
+    bytes[8191] = 1;
+    let again = KnRgnDesc {
+        options: K_WRITABLE,
+        ..region
+    };
+    let mut overlapping = again;
+    verdict.check(
+        "NC-226",
+        call!(rgn_allocate, OWN, InOut::new(at_mut(&mut overlapping))) == K_EOVERLAP,
+    );
+    verdict.check("rgnFree", call!(rgn_free, OWN, In::new(at(&again))) == K_OK);
+    let mut sem = KnSem::default();
+    call!(sem_init, Out::new(at_mut(&mut sem)), 1);
+    let none = KnTimeVal::default();
+    let take = |sem: &mut KnSem, limit: &KnTimeVal| {
+        call!(sem_p, InOut::new(at_mut(sem)), In::new(at(limit)))
+    };
+    verdict.check(
+        "NC-086",
+        take(&mut sem, &none) == K_OK && take(&mut sem, &none) == K_ETIMEOUT,
+    );
+    let clock = || {
+        let mut now = KnTimeVal::default();
+        call!(sys_time, Out::new(at_mut(&mut now)));
+        now.to_ns().unwrap_or(0)
+    };
+    let start = clock();
+    let limit = KnTimeVal::from_ns(20_000_000);
+    verdict.check(
+        "NC-088",
+        take(&mut sem, &limit) == K_ETIMEOUT && clock() - start >= 20_000_000,
+    );
+    let start = clock();
+    call!(thread_delay, In::new(at(&limit)));
+    verdict.check("NC-074", clock() - start >= 20_000_000);
+}
