@@ -12,6 +12,8 @@ use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 const NO_REGION: u32 = 7;
 /// Exception: the region forbids the access.
 const PROTECTION: u32 = 8;
+/// Exception: what should supply the page failed. Volatile pages come from the site's memory, so this is how it tells that it has none left.
+const SUPPLY: u32 = 9;
 
 impl<M: Machine> Nucleus<M> {
     fn region_at(&self, actor: Id<Actor>, address: u64) -> Option<Region> {
@@ -29,7 +31,7 @@ impl<M: Machine> Nucleus<M> {
     /// Makes the page of an address, if its region allows the access (spec 4.3).
     ///
     /// # Errors
-    /// The number of the exception: no region, protection; memory short counts as no region.
+    /// The number of the exception (spec 6.2): no region, protection, or supply when memory is short.
     pub(crate) fn touch(
         &mut self,
         actor: Id<Actor>,
@@ -46,11 +48,14 @@ impl<M: Machine> Nucleus<M> {
             return Err(PROTECTION);
         }
         let page = address & !(PAGE_SIZE - 1);
-        if self.machine.translate(region.space, page).is_some() {
-            // Another processor made it meanwhile, or the access is one that the page forbids for another reason.
+        if let Some((_, allowed)) = self.machine.translate(region.space, page) {
+            if write && !allowed.write || fetch && !allowed.execute {
+                return self.map_again(&region, page);
+            }
+            // Another processor made it meanwhile; the fault made this one forget what it knew of the page.
             return Ok(());
         }
-        let frame = self.machine.frame_allocate().ok_or(NO_REGION)?;
+        let frame = self.machine.frame_allocate().ok_or(SUPPLY)?;
         self.machine.frame_zero(frame);
         if self
             .machine
@@ -58,7 +63,7 @@ impl<M: Machine> Nucleus<M> {
             .is_err()
         {
             self.machine.frame_free(frame);
-            return Err(NO_REGION);
+            return Err(SUPPLY);
         }
         if let Some(actor) = self.actors.get_mut(actor) {
             actor.pages += 1;
@@ -67,22 +72,44 @@ impl<M: Machine> Nucleus<M> {
         Ok(())
     }
 
-    /// A page fault of the thread on a processor.
-    pub fn fault(
-        &mut self,
-        cpu: Cpu,
-        address: u64,
-        write: bool,
-        fetch: bool,
-        _user: bool,
-    ) -> Fault {
+    /// Gives a page that allows less than its region what the region allows: the thread would fault at it for ever.
+    fn map_again(&mut self, region: &Region, page: u64) -> Result<(), u32> {
+        let Some(frame) = self.machine.unmap(region.space, page) else {
+            return Ok(());
+        };
+        let mapped = self
+            .machine
+            .map(region.space, page, frame, region.protection());
+        if mapped.is_err() {
+            self.structures_end(frame);
+            self.machine.frame_free(frame);
+            if let Some(actor) = self.actors.get_mut(region.actor) {
+                actor.pages = actor.pages.saturating_sub(1);
+            }
+            return Err(SUPPLY);
+        }
+        Ok(())
+    }
+
+    /// A page fault of the thread on a processor. Without memory for the page the log says so, since the exception's number alone does not.
+    pub fn fault(&mut self, cpu: Cpu, address: u64, write: bool, fetch: bool, user: bool) -> Fault {
         self.entered = Some(cpu);
         let Some(caller) = self.caller(cpu) else {
             return Fault::Exception(NO_REGION);
         };
+        if user && caller.space == Space::SUPERVISOR {
+            // No page there is for user mode: none that is made would help.
+            return Fault::Exception(PROTECTION);
+        }
         match self.touch(caller.actor, address, write, fetch) {
             Ok(()) => Fault::Resolved,
-            Err(number) => Fault::Exception(number),
+            Err(number) => {
+                if number == SUPPLY {
+                    self.machine
+                        .log("out of memory: a page that a thread touched cannot be made");
+                }
+                Fault::Exception(number)
+            }
         }
     }
 
