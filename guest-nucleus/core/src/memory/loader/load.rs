@@ -218,7 +218,12 @@ impl<M: Machine> Nucleus<M> {
             .map_err(|_| SHORT)?;
         self.region_free(actor, base, base + plan.extent);
         self.fill(actor, base, &plan, image, supervisor)
-            .map_err(|_| SHORT)?;
+            .map_err(|error| match error {
+                // The caller's other threads changed the image after it was planned.
+                KError::Fault => (LoadDiag::Truncated, 0),
+                KError::Inval => (LoadDiag::BadRelocation, 0),
+                _ => SHORT,
+            })?;
         let info = self
             .start_page(actor, base, kind, gift)
             .map_err(|_| SHORT)?;
