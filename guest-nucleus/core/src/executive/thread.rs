@@ -351,8 +351,13 @@ impl<M: Machine> Nucleus<M> {
         let thread = self.threads.get_mut(id).ok_or(KError::Inval)?;
         if thread.suspended > 0 {
             thread.suspended -= 1;
+            let awaited = thread.watched && !thread.dying;
             if thread.suspended == 0 {
                 self.ready(id);
+                if awaited {
+                    // It may never leave its processor now: whoever suspends it waits for that no longer.
+                    self.wake_all(|wait| wait == Wait::Off(id));
+                }
             }
         }
         Ok(Outcome::Done(K_OK))
