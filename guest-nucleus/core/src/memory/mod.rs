@@ -55,6 +55,8 @@ pub enum Fault {
 
 /// Option of the Nucleus' own: the pages are device registers, not memory.
 const DEVICE: u32 = 1 << 31;
+/// Option of the Nucleus' own: every page was made with the region and stays, as devices need it.
+const FIXED: u32 = 1 << 30;
 /// Largest region in bytes: freeing one is one step of the Nucleus.
 const REGION_MAX: u64 = 1 << 30;
 

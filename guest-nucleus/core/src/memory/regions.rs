@@ -1,6 +1,6 @@
 //! Regions: the calls that make and free them (spec 3.8, 4.1, 4.2).
 
-use super::{DEVICE, REGION_MAX, Region};
+use super::{DEVICE, FIXED, REGION_MAX, Region};
 use crate::arena::Id;
 use crate::executive::actor::Actor;
 use crate::machine::{Machine, Space};
@@ -55,6 +55,30 @@ impl<M: Machine> Nucleus<M> {
     /// Makes a region of device registers; its pages are mapped by the caller.
     pub(crate) fn region_of_device(&mut self, actor: Id<Actor>, size: u64) -> Result<u64, KError> {
         self.region_make(actor, None, None, size, K_RESERVED | DEVICE, (0, 0))
+    }
+
+    /// Makes a region for memory that a device reaches; the caller maps all its pages.
+    pub(crate) fn region_of_memory(&mut self, actor: Id<Actor>, size: u64) -> Result<u64, KError> {
+        self.region_make(actor, None, None, size, K_WRITABLE | FIXED, (0, 0))
+    }
+
+    /// Pages that are neither free nor made by touch in a region that lets them go again: what the Nucleus holds for itself, and fixed regions.
+    fn fixed_pages(&self) -> u64 {
+        let (free, total) = self.machine.frames();
+        let of_actors: u64 = self
+            .actors
+            .iter()
+            .map(|(_, actor)| u64::from(actor.pages))
+            .sum();
+        let of_fixed_regions: u64 = self
+            .memory
+            .regions
+            .iter()
+            .filter(|(_, region)| region.options & (K_NODEMAND | FIXED) != 0)
+            .map(|(_, region)| region.size / PAGE_SIZE)
+            .sum();
+        let made_by_touch = of_actors.saturating_sub(of_fixed_regions);
+        total.saturating_sub(free).saturating_sub(made_by_touch)
     }
 
     /// Makes a region; all of it is checked. With `K_NODEMAND` its pages are made too.
@@ -312,7 +336,7 @@ impl<M: Machine> Nucleus<M> {
         let value = KnVmStat {
             total: total * PAGE_SIZE,
             free: free * PAGE_SIZE,
-            fixed: 0,
+            fixed: self.fixed_pages() * PAGE_SIZE,
         };
         self.write(caller, stat, &value)?;
         Ok(Outcome::Done(K_OK))

@@ -71,7 +71,7 @@ impl<M: Machine> Nucleus<M> {
         }
         let size = size.next_multiple_of(PAGE_SIZE);
         let count = (size / PAGE_SIZE) as u32;
-        let start = self.region_make(caller.actor, None, None, size, K_WRITABLE, (0, 0))?;
+        let start = self.region_of_memory(caller.actor, size)?;
         let Some(first) = self.machine.frames_contiguous(count as usize) else {
             self.region_free(caller.actor, start, start + size);
             return Err(KError::NoMem);
