@@ -7,10 +7,10 @@ use crate::{apic, cpu, processor, serial::say};
 use chorus_abi::machine::{EXIT_PANIC, KnPanicReport, PANIC_MAGIC, PORT_REPORT};
 use core::cell::UnsafeCell;
 use core::fmt::{self, Write};
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 struct Report(UnsafeCell<KnPanicReport>);
-// SAFETY: only the processor that won `PANICKING` touches it.
+// SAFETY: only the processor in `PANICKING` touches it.
 unsafe impl Sync for Report {}
 
 static REPORT: Report = Report(UnsafeCell::new(KnPanicReport {
@@ -28,7 +28,9 @@ static REPORT: Report = Report(UnsafeCell::new(KnPanicReport {
     text_size: 0,
     text: [0; 256],
 }));
-static PANICKING: AtomicBool = AtomicBool::new(false);
+/// The processor that reports; [`NOBODY`] while all is well.
+static PANICKING: AtomicUsize = AtomicUsize::new(NOBODY);
+const NOBODY: usize = usize::MAX;
 /// Whether GS points at processor records yet.
 pub static PROCESSORS_LOADED: AtomicBool = AtomicBool::new(false);
 
@@ -49,7 +51,7 @@ pub struct Place {
 
 /// Whether a panic is under way: what an NMI means.
 pub fn under_way() -> bool {
-    PANICKING.load(Ordering::Relaxed)
+    PANICKING.load(Ordering::Relaxed) != NOBODY
 }
 
 struct Text<'a>(&'a mut KnPanicReport);
@@ -65,12 +67,15 @@ impl Write for Text<'_> {
 
 /// Reports and ends the site.
 pub fn die(place: Place, what: fmt::Arguments) -> ! {
-    if PANICKING.swap(true, Ordering::SeqCst) {
-        cpu::stop();
-    }
     let loaded = PROCESSORS_LOADED.load(Ordering::Relaxed);
+    let own = if loaded { processor::this().index } else { 0 };
+    match PANICKING.compare_exchange(NOBODY, own, Ordering::SeqCst, Ordering::SeqCst) {
+        Ok(_) => {}
+        // The report itself went wrong: what is in it already has to do.
+        Err(first) if first == own => send(),
+        Err(_) => cpu::stop(),
+    }
     if loaded {
-        let own = processor::this().index;
         for index in (0..crate::entry::MAX_CPUS).filter(|&index| index != own) {
             if let Some(other) = processor::get(index) {
                 apic::send(other.apic.get(), apic::NMI);
@@ -81,11 +86,7 @@ pub fn die(place: Place, what: fmt::Arguments) -> ! {
     let report = unsafe { &mut *REPORT.0.get() };
     *report = KnPanicReport {
         magic: PANIC_MAGIC,
-        cpu: if loaded {
-            processor::this().index as u32
-        } else {
-            0
-        },
+        cpu: own as u32,
         vector: place.vector,
         error_code: place.error_code,
         rip: place.rip,
@@ -112,10 +113,24 @@ pub fn die(place: Place, what: fmt::Arguments) -> ! {
         report.cr2,
         report.cr3
     );
-    cpu::out32(
-        PORT_REPORT,
-        (report as *const KnPanicReport as u64 - KBASE) as u32,
-    );
+    let slot = if loaded {
+        processor::this().current.get()
+    } else {
+        processor::IDLE
+    };
+    if slot != processor::IDLE
+        // SAFETY: the slot's thread runs here, and the others were sent an NMI above.
+        && let Some((actor, thread)) = unsafe { crate::site::identity(slot) }
+    {
+        (report.actor, report.thread) = (actor, thread);
+        say!("  in thread {thread} of actor {actor:#018x}");
+    }
+    send()
+}
+
+/// Hands the report to the machine and ends the site.
+fn send() -> ! {
+    cpu::out32(PORT_REPORT, (REPORT.0.get() as u64 - KBASE) as u32);
     crate::serial::exit(EXIT_PANIC)
 }
 

@@ -33,6 +33,15 @@ pub fn enter() -> &'static mut Nucleus<X86> {
     unsafe { (*SITE.0.get()).assume_init_mut() }
 }
 
+/// Actor and thread of a slot for the panic report, without the lock: its holder may be the very processor that panics.
+///
+/// # Safety
+/// A thread was once put in the slot, so the Nucleus is installed, and all other processors have been told to stop.
+pub unsafe fn identity(slot: usize) -> Option<(u64, u32)> {
+    // SAFETY: by the contract; what is read may be half changed, and is only copied out.
+    unsafe { (*SITE.0.get()).assume_init_ref() }.identity(slot)
+}
+
 /// Lets the next processor in.
 #[inline]
 pub fn leave() {

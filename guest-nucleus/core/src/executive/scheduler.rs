@@ -5,7 +5,7 @@
 
 use crate::arena::Id;
 use crate::executive::actor::Actor;
-use crate::executive::thread::{Thread, Wait};
+use crate::executive::thread::{Thread, Wait, local_identifier};
 use crate::lists::{Links, List};
 use crate::machine::{Cpu, Machine};
 use crate::nucleus::Nucleus;
@@ -397,6 +397,13 @@ impl<M: Machine> Nucleus<M> {
         let id = self.scheduler.processors.get(cpu)?.current?;
         let thread = self.threads.get(id)?;
         Some((id.index(), thread.space, thread.supervisor))
+    }
+
+    /// Whose thread is in a slot: the UI of its actor as a word, and its LI. For the report of a Nucleus that went wrong: reads, and cannot panic.
+    pub fn identity(&self, slot: usize) -> Option<(u64, u32)> {
+        let id = self.threads.at(slot)?;
+        let actor = self.actors.get(self.threads.get(id)?.actor)?;
+        Some((actor.cap.ui.word(), local_identifier(id) as u32))
     }
 
     /// Identifier of the thread on a processor.
