@@ -1,6 +1,6 @@
 //! The local APIC: end of interrupt, one-shot timer, interprocessor interrupts; by registers of the x2APIC, or by memory.
 //!
-//! QEMU's emulation has no x2APIC, KVM does (`platform.md` section 3).
+//! QEMU's emulation has no x2APIC, KVM does.
 
 use crate::cpu;
 use crate::paging::REGISTERS;
@@ -145,7 +145,7 @@ pub fn stopwatch<T>(during: impl FnOnce(&dyn Fn() -> u64) -> T) -> T {
     result
 }
 
-/// Masks both 8259s: unmasked they deliver device interrupts a second time, as exceptions' vectors (`platform.md` section 6).
+/// Masks both 8259s of a machine that has them: unmasked they deliver device interrupts a second time, as exceptions' vectors.
 pub fn mask_8259() {
     cpu::out8(0x21, 0xff);
     cpu::out8(0xa1, 0xff);

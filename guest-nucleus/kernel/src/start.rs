@@ -72,7 +72,10 @@ fn run(record: &BootRecord, line: CommandLine, kernel: Tables) -> ! {
     map_registers(kernel, &line);
     traps::prepare();
     apic::detect();
-    apic::mask_8259();
+    // A machine without an IOAPIC has no 8259 either.
+    if !line.msi {
+        apic::mask_8259();
+    }
     let limits = Limits::default();
     let mut stacks = Stacks::new(limits.threads + 8 * line.vcpus);
     let mut new_stack = |pages| match stacks.take(kernel, pages, early::table_direct) {

@@ -151,7 +151,7 @@ impl Frame {
 const TRAP_FLAG: u64 = 1 << 8;
 /// Vector of the second way into the Nucleus.
 const CALL_VECTOR: usize = 0x40;
-/// Interrupts that came between `sti` and `hlt` of an idle processor (`platform.md` section 5.1).
+/// Interrupts that came between `sti` and `hlt` of an idle processor.
 pub static IDLE_FIXUPS: AtomicU64 = AtomicU64::new(0);
 /// Interrupts that were delivered a second time, with interrupts off, and dropped.
 pub static DELIVERED_TWICE: AtomicU64 = AtomicU64::new(0);
