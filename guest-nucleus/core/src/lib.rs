@@ -15,6 +15,8 @@ pub mod machine;
 pub mod memory;
 pub mod names;
 pub mod nucleus;
+#[cfg(test)]
+mod sim;
 pub mod supervisor;
 
 pub use arena::{Arena, Id};

@@ -1,0 +1,70 @@
+//! Any calls with any arguments, from threads of every kind: nothing panics, nothing is lost (NC-281).
+
+use super::site::Site;
+use crate::machine::Machine;
+use chorus_abi::*;
+use proptest::prelude::*;
+
+/// One step: a processor, a call, and what its arguments are drawn from.
+type Step = (usize, usize, [u8; 6], u64);
+
+/// An argument: small numbers, addresses in and out of the actor's memory, anything.
+fn argument(kind: u8, memory: u64, more: u64) -> u64 {
+    match kind % 8 {
+        0 => 0,
+        1 => u64::from(kind >> 3),
+        2 => (-i64::from(kind >> 5)).cast_unsigned(),
+        3 | 4 => memory + u64::from(kind >> 3) * 16,
+        5 => memory + u64::from(kind) * 250,
+        6 => more,
+        _ => K_SVACTOR,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn nc_281_no_calls_break_the_nucleus(
+        cpus in 1usize..4,
+        steps in proptest::collection::vec((0usize..4, 0usize..table::CALLS.len(), any::<[u8; 6]>(), any::<u64>()), 0..250),
+    ) {
+        let mut site = Site::new(cpus);
+        let kinds = [K_USERACTOR, K_SYSTEMACTOR, K_SUPACTOR, K_USERACTOR];
+        let actors = kinds.map(|kind| site.actor(kind, 140));
+        for actor in actors {
+            for _ in 0..2 {
+                site.thread(actor);
+            }
+            // Names and capabilities of the others lie about in its memory, and small numbers.
+            let mut offset = 0;
+            for other in actors {
+                let cap = site.nucleus.actors.get(other).unwrap().cap;
+                site.put(actor, offset, &cap);
+                site.put(actor, offset + 16, &[cap.ui, KnUniqueId::NULL]);
+                offset += 32;
+            }
+            let group = KnUniqueId::static_group(false, 7);
+            site.put(actor, offset, &[group, group.with_mode(K_FUNCMODE).unwrap()]);
+            let body = site.at(actor, 0x1000);
+            let desc = KnMsgDesc { body_size: 300, body_addr: body, annex_addr: body + 64, ..KnMsgDesc::default() };
+            site.put(actor, offset + 16, &desc);
+            site.put(actor, offset + 64, &KnRgnDesc { start_addr: 0x80_0000, size: 0x3000, options: K_WRITABLE, ..KnRgnDesc::default() });
+        }
+        let all: &[Step] = &steps;
+        for &(cpu, call, kinds, more) in all {
+            let cpu = cpu % cpus;
+            let Some(thread) = site.nucleus.running(cpu) else {
+                // Everybody waits: time ends some of the waits.
+                site.pass(50_000_000);
+                continue;
+            };
+            let home = site.nucleus.threads.get(thread).unwrap().actor;
+            let memory = site.nucleus.actors.get(home).map_or(0, |actor| actor.base);
+            let arguments = kinds.map(|kind| argument(kind, memory, more));
+            site.call_on(cpu, table::CALLS[call].number, &arguments);
+        }
+        site.end();
+        let (free, total) = site.nucleus.machine.frames();
+        prop_assert_eq!(free, total, "frames are lost");
+    }
+}

@@ -1,0 +1,261 @@
+//! A machine of tables: frames, page tables, a clock that the test moves, kicks that the driver carries out.
+
+use crate::machine::*;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use chorus_abi::{KnDevDesc, PAGE_SIZE};
+
+const PAGE: usize = PAGE_SIZE as usize;
+/// Addresses of user spaces, and of the supervisor space.
+const USER: (u64, u64) = (0x1_0000, 0x1_0000_0000);
+const SUPERVISOR: (u64, u64) = (0xffff_c000_0000_0000, 0xffff_c000_4000_0000);
+
+/// The machine.
+pub struct Sim {
+    /// The clock, in nanoseconds.
+    pub clock: u64,
+    /// Processors that were kicked since the driver looked.
+    pub kicked: Vec<bool>,
+    /// When each processor's timer fires.
+    pub timers: Vec<Option<u64>>,
+    /// Lines of the log.
+    pub log: Vec<String>,
+    /// Exit code, once the site was ended.
+    pub halted: Option<u8>,
+    /// Threads that have a context.
+    pub contexts: Vec<bool>,
+    memory: Vec<Option<[u8; PAGE]>>,
+    spaces: Vec<Option<BTreeMap<u64, (Frame, Protection)>>>,
+    random: u64,
+}
+
+impl Sim {
+    /// A machine with so many processors and frames.
+    pub fn new(cpus: usize, frames: usize, threads: usize) -> Sim {
+        Sim {
+            clock: 1000,
+            kicked: alloc::vec![false; cpus],
+            timers: alloc::vec![None; cpus],
+            log: Vec::new(),
+            halted: None,
+            contexts: alloc::vec![false; threads],
+            memory: alloc::vec![None; frames],
+            spaces: alloc::vec![Some(BTreeMap::new())],
+            random: 1,
+        }
+    }
+
+    fn table(&mut self, space: Space) -> Option<&mut BTreeMap<u64, (Frame, Protection)>> {
+        self.spaces.get_mut(space.0 as usize)?.as_mut()
+    }
+
+    /// Runs over the pieces of a range; the frame and offset of each.
+    fn pieces(
+        &mut self,
+        space: Space,
+        address: u64,
+        size: usize,
+        write: bool,
+    ) -> Result<Vec<(Frame, usize, usize)>, AccessFault> {
+        let mut pieces = Vec::new();
+        let mut done = 0;
+        while done < size {
+            let at = address.wrapping_add(done as u64);
+            let offset = at as usize % PAGE;
+            let count = (PAGE - offset).min(size - done);
+            let found = self.translate(space, at - offset as u64);
+            match found {
+                Some((frame, protection)) if protection.write || !write => {
+                    pieces.push((frame, offset, count))
+                }
+                _ => return Err(AccessFault { address: at, write }),
+            }
+            done += count;
+        }
+        Ok(pieces)
+    }
+}
+
+impl Machine for Sim {
+    fn now(&mut self) -> u64 {
+        self.clock
+    }
+    fn clock_resolution(&self) -> u64 {
+        1
+    }
+    fn set_timer(&mut self, cpu: Cpu, at: Option<u64>) {
+        self.timers[cpu] = at;
+    }
+    fn kick(&mut self, cpu: Cpu) {
+        self.kicked[cpu] = true;
+    }
+    fn random(&mut self) -> u64 {
+        self.random = self
+            .random
+            .wrapping_mul(0x5851_f42d_4c95_7f2d)
+            .wrapping_add(1);
+        self.random ^ self.random >> 29
+    }
+    fn frame_allocate(&mut self) -> Option<Frame> {
+        let free = self.memory.iter().position(Option::is_none)?;
+        self.memory[free] = Some([0xa5; PAGE]);
+        Some(Frame(free as u32))
+    }
+    fn frame_free(&mut self, frame: Frame) {
+        let gone = self.memory[frame.0 as usize].take();
+        assert!(gone.is_some(), "{frame:?} was free");
+    }
+    fn frame_zero(&mut self, frame: Frame) {
+        self.memory[frame.0 as usize]
+            .as_mut()
+            .expect("a free frame")
+            .fill(0);
+    }
+    fn frame_read(&mut self, frame: Frame, offset: usize, bytes: &mut [u8]) {
+        let memory = self.memory[frame.0 as usize]
+            .as_ref()
+            .expect("a free frame");
+        bytes.copy_from_slice(&memory[offset..offset + bytes.len()]);
+    }
+    fn frame_write(&mut self, frame: Frame, offset: usize, bytes: &[u8]) {
+        let memory = self.memory[frame.0 as usize]
+            .as_mut()
+            .expect("a free frame");
+        memory[offset..offset + bytes.len()].copy_from_slice(bytes);
+    }
+    fn frames(&self) -> (u64, u64) {
+        let free = self.memory.iter().filter(|frame| frame.is_none()).count();
+        (free as u64, self.memory.len() as u64)
+    }
+    fn space_create(&mut self) -> Option<Space> {
+        let slot = self.spaces.iter().position(Option::is_none);
+        let slot = slot.unwrap_or_else(|| {
+            self.spaces.push(None);
+            self.spaces.len() - 1
+        });
+        self.spaces[slot] = Some(BTreeMap::new());
+        Some(Space(slot as u16))
+    }
+    fn space_destroy(&mut self, space: Space) {
+        let gone = self.spaces[space.0 as usize].take().expect("no such space");
+        assert!(gone.is_empty(), "pages are left in a space that goes");
+    }
+    fn space_bounds(&self, space: Space) -> (u64, u64) {
+        if space == Space::SUPERVISOR {
+            SUPERVISOR
+        } else {
+            USER
+        }
+    }
+    fn map(
+        &mut self,
+        space: Space,
+        address: u64,
+        frame: Frame,
+        protection: Protection,
+    ) -> Result<(), NoMemory> {
+        assert_eq!(address % PAGE_SIZE, 0);
+        assert!(
+            !(protection.write && protection.execute),
+            "writable and executable"
+        );
+        let table = self.table(space).ok_or(NoMemory)?;
+        let before = table.insert(address, (frame, protection));
+        assert!(before.is_none(), "{address:#x} was mapped");
+        Ok(())
+    }
+    fn unmap(&mut self, space: Space, address: u64) -> Option<Frame> {
+        self.table(space)?.remove(&address).map(|(frame, _)| frame)
+    }
+    fn translate(&mut self, space: Space, address: u64) -> Option<(Frame, Protection)> {
+        self.table(space)?
+            .get(&(address & !(PAGE_SIZE - 1)))
+            .copied()
+    }
+    fn read(&mut self, space: Space, address: u64, bytes: &mut [u8]) -> Result<(), AccessFault> {
+        let mut done = 0;
+        for (frame, offset, count) in self.pieces(space, address, bytes.len(), false)? {
+            self.frame_read(frame, offset, &mut bytes[done..done + count]);
+            done += count;
+        }
+        Ok(())
+    }
+    fn write(&mut self, space: Space, address: u64, bytes: &[u8]) -> Result<(), AccessFault> {
+        let mut done = 0;
+        for (frame, offset, count) in self.pieces(space, address, bytes.len(), true)? {
+            self.frame_write(frame, offset, &bytes[done..done + count]);
+            done += count;
+        }
+        Ok(())
+    }
+    fn copy(
+        &mut self,
+        source: (Space, u64),
+        destination: (Space, u64),
+        size: usize,
+    ) -> Result<(), CopyFault> {
+        let mut bytes = alloc::vec![0; size];
+        self.read(source.0, source.1, &mut bytes)
+            .map_err(CopyFault::Source)?;
+        self.write(destination.0, destination.1, &bytes)
+            .map_err(CopyFault::Destination)
+    }
+    fn copy_in(
+        &mut self,
+        source: (Space, u64),
+        frame: Frame,
+        offset: usize,
+        size: usize,
+    ) -> Result<(), AccessFault> {
+        let mut bytes = alloc::vec![0; size];
+        self.read(source.0, source.1, &mut bytes)?;
+        self.frame_write(frame, offset, &bytes);
+        Ok(())
+    }
+    fn copy_out(
+        &mut self,
+        frame: Frame,
+        offset: usize,
+        destination: (Space, u64),
+        size: usize,
+    ) -> Result<(), AccessFault> {
+        let mut bytes = alloc::vec![0; size];
+        self.frame_read(frame, offset, &mut bytes);
+        self.write(destination.0, destination.1, &bytes)
+    }
+    fn context_create(&mut self, thread: usize, _: Start) -> Result<(), NoMemory> {
+        assert!(!self.contexts[thread], "thread {thread} has a context");
+        self.contexts[thread] = true;
+        Ok(())
+    }
+    fn context_destroy(&mut self, thread: usize) {
+        assert!(self.contexts[thread], "thread {thread} has no context");
+        self.contexts[thread] = false;
+    }
+    fn call_address(&self, supervisor: bool, number: u16) -> u64 {
+        u64::from(number) * 16 + if supervisor { 1 << 40 } else { 0 }
+    }
+    fn log(&mut self, line: &str) {
+        self.log.push(line.into());
+    }
+    fn device(&self, _: usize) -> Option<KnDevDesc> {
+        None
+    }
+    fn map_device(&mut self, _: Space, _: u64, _: u64) -> Result<(), NoMemory> {
+        Err(NoMemory)
+    }
+    fn frames_contiguous(&mut self, count: usize) -> Option<Frame> {
+        let start = self
+            .memory
+            .windows(count)
+            .position(|run| run.iter().all(Option::is_none))?;
+        self.memory[start..start + count].fill(Some([0; PAGE]));
+        Some(Frame(start as u32))
+    }
+    fn enable_interrupt(&mut self, _: u32) {}
+    fn halt(&mut self, code: u8) {
+        self.halted = Some(code);
+    }
+    fn mark(&mut self, _: u32) {}
+}

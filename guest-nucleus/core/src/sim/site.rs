@@ -1,0 +1,215 @@
+//! A site on the machine of tables: actors whose threads make the calls that a test says.
+
+use super::machine::Sim;
+use crate::arena::Id;
+use crate::executive::actor::{Actor, End};
+use crate::executive::scheduler::Next;
+use crate::executive::thread::{Thread, Wait};
+use crate::machine::Start;
+use crate::nucleus::{Configuration, Limits, Nucleus, Outcome};
+use alloc::vec::Vec;
+use chorus_abi::*;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+/// Where the memory of every actor of a test lies, and its bytes.
+pub const MEMORY: (u64, u64) = (0x10_0000, 16 * PAGE_SIZE);
+
+/// A site under test.
+pub struct Site {
+    /// The Nucleus.
+    pub nucleus: Nucleus<Sim>,
+}
+
+impl Site {
+    /// A site with small tables.
+    pub fn new(cpus: usize) -> Site {
+        let limits = Limits {
+            actors: 16,
+            threads: 32,
+            ports: 32,
+            memberships: 32,
+            messages: 256,
+            regions: 64,
+            outbound: 16,
+        };
+        let configuration = Configuration {
+            site: 1,
+            sites: 1,
+            epoch: 1,
+            cpus,
+            limits,
+        };
+        let machine = Sim::new(cpus, 512, limits.threads);
+        Site {
+            nucleus: Nucleus::new(machine, configuration),
+        }
+    }
+
+    /// An actor with memory.
+    pub fn actor(&mut self, kind: i32, priority: i32) -> Id<Actor> {
+        let id = self.nucleus.actor_make(None, None, kind, false).unwrap();
+        self.nucleus.actors.get_mut(id).unwrap().priority = priority;
+        let start = (kind != K_SUPACTOR).then_some(MEMORY.0);
+        let made = self
+            .nucleus
+            .region_make(id, start, None, MEMORY.1, K_WRITABLE, (0, 0));
+        self.nucleus.actors.get_mut(id).unwrap().base = made.unwrap();
+        id
+    }
+
+    /// A thread of an actor; it runs as soon as a processor is free for it.
+    pub fn thread(&mut self, actor: Id<Actor>) -> Id<Thread> {
+        let found = self.nucleus.actors.get(actor).unwrap();
+        let (space, supervisor) = (found.space, found.kind == K_SUPACTOR);
+        let start = Start {
+            space,
+            supervisor,
+            entry: 0,
+            stack: 0,
+            argument: 0,
+        };
+        self.nucleus.entered = None;
+        let id = self
+            .nucleus
+            .thread_make(actor, supervisor, true, 0, start)
+            .unwrap();
+        self.settle();
+        id
+    }
+
+    /// Has every processor choose until nobody is kicked any more, and checks that the most urgent threads run.
+    pub fn settle(&mut self) {
+        let cpus = self.nucleus.machine.kicked.len();
+        (0..cpus).for_each(|cpu| self.choose(cpu));
+        while let Some(cpu) = self
+            .nucleus
+            .machine
+            .kicked
+            .iter()
+            .position(|&kicked| kicked)
+        {
+            self.nucleus.machine.kicked[cpu] = false;
+            self.choose(cpu);
+        }
+    }
+
+    fn choose(&mut self, cpu: usize) {
+        match self.nucleus.schedule(cpu) {
+            Next::Same => {}
+            Next::Thread(_) | Next::Idle => self.nucleus.switched(cpu),
+        }
+    }
+
+    /// The processor that a thread is on.
+    pub fn cpu_of(&self, thread: Id<Thread>) -> Option<usize> {
+        self.nucleus
+            .threads
+            .get(thread)
+            .and_then(|thread| thread.cpu)
+    }
+
+    /// Makes a call as a thread that runs. `None`: it waits.
+    pub fn call(&mut self, thread: Id<Thread>, name: &str, arguments: &[u64]) -> Option<i32> {
+        let cpu = self.cpu_of(thread).expect("the thread does not run");
+        let number = table::by_name(name).expect("no such call").number;
+        self.call_on(cpu, number, arguments)
+    }
+
+    /// The same by processor and number.
+    pub fn call_on(&mut self, cpu: usize, number: u16, arguments: &[u64]) -> Option<i32> {
+        let mut registers = [0; 6];
+        registers[..arguments.len()].copy_from_slice(arguments);
+        let outcome = self.nucleus.call(cpu, number as usize, &registers);
+        let result = match outcome {
+            Outcome::Done(result) if self.nucleus.caller_goes_on() => return Some(result),
+            Outcome::Done(result) => Some(result),
+            Outcome::Blocked => None,
+        };
+        self.choose(cpu);
+        self.settle();
+        result
+    }
+
+    /// What a thread's last wait gave; `None` while it waits.
+    pub fn result(&self, thread: Id<Thread>) -> Option<i32> {
+        let thread = self.nucleus.threads.get(thread)?;
+        (thread.wait == Wait::None).then_some(thread.result)
+    }
+
+    /// Lets time pass.
+    pub fn pass(&mut self, nanoseconds: u64) {
+        let end = self.nucleus.machine.clock + nanoseconds;
+        loop {
+            let timers = self.nucleus.machine.timers.iter().enumerate();
+            let next = timers
+                .filter_map(|(cpu, at)| Some(((*at)?, cpu)))
+                .filter(|&(at, _)| at <= end)
+                .min();
+            let Some((at, cpu)) = next else { break };
+            self.nucleus.machine.clock = self.nucleus.machine.clock.max(at);
+            self.nucleus.machine.timers[cpu] = None;
+            self.nucleus.timer(cpu);
+            self.choose(cpu);
+            self.settle();
+        }
+        self.nucleus.machine.clock = end;
+    }
+
+    /// Address of byte `offset` of an actor's memory.
+    pub fn at(&self, actor: Id<Actor>, offset: u64) -> u64 {
+        self.nucleus.actors.get(actor).unwrap().base + offset
+    }
+
+    /// Writes a value into an actor's memory; its address.
+    pub fn put<T: IntoBytes + Immutable>(
+        &mut self,
+        actor: Id<Actor>,
+        offset: u64,
+        value: &T,
+    ) -> u64 {
+        let (address, space) = (
+            self.at(actor, offset),
+            self.nucleus.actors.get(actor).unwrap().space,
+        );
+        let bytes = value.as_bytes();
+        self.nucleus
+            .write_bytes(actor, space, address, bytes)
+            .unwrap();
+        address
+    }
+
+    /// Reads a value of an actor's memory.
+    pub fn get<T: FromBytes + IntoBytes>(&mut self, actor: Id<Actor>, offset: u64) -> T {
+        let (address, space) = (
+            self.at(actor, offset),
+            self.nucleus.actors.get(actor).unwrap().space,
+        );
+        let mut value = T::new_zeroed();
+        let bytes = value.as_mut_bytes();
+        self.nucleus
+            .read_bytes(actor, space, address, bytes)
+            .unwrap();
+        value
+    }
+
+    /// Ends all actors; then nothing is left of them.
+    pub fn end(&mut self) {
+        let actors: Vec<Id<Actor>> = self.nucleus.actors.iter().map(|(id, _)| id).collect();
+        self.nucleus.entered = None;
+        for actor in actors {
+            self.nucleus.kill_actor(actor, End::default());
+        }
+        self.settle();
+        self.settle();
+        let left = (
+            self.nucleus.actors.len(),
+            self.nucleus.threads.len(),
+            self.nucleus.ipc.ports.len(),
+        );
+        assert_eq!(left, (0, 0, 0), "actors, threads, ports are left");
+        assert!(
+            !self.nucleus.machine.contexts.contains(&true),
+            "a context is left"
+        );
+    }
+}
