@@ -171,6 +171,8 @@ fn act(words: &[&str]) -> Result<u8, Box<dyn std::error::Error>> {
         }
         ["panic"] => {
             println!("about to crash the machine");
+            // What was written has to be outside before the machine is gone.
+            std::thread::sleep(Duration::from_millis(500));
             std::fs::write("/proc/sysrq-trigger", "c")?;
             Ok(0)
         }

@@ -6,7 +6,10 @@ use chorus_abi::{In, InOut, KError, KnMutex, KnSem};
 use core::cell::UnsafeCell;
 use core::time::Duration;
 
+// The Nucleus takes no structure that could lie across two pages: both are aligned to their size.
+
 /// A mutex for the `lock_api` types: first come first served (NC-080…083).
+#[repr(align(8))]
 pub struct RawMutex(UnsafeCell<KnMutex>);
 
 // SAFETY: only the Nucleus looks at the structure or changes it, under its own lock.
@@ -57,6 +60,7 @@ pub type Mutex<T> = lock_api::Mutex<RawMutex, T>;
 pub type MutexGuard<'a, T> = lock_api::MutexGuard<'a, RawMutex, T>;
 
 /// A counting semaphore.
+#[repr(align(8))]
 pub struct Semaphore(UnsafeCell<KnSem>);
 
 // SAFETY: only the Nucleus looks at the structure or changes it, under its own lock.

@@ -129,6 +129,13 @@ pub fn prepare_idle(stack: Stack) -> u64 {
     pointer
 }
 
+impl Context {
+    /// Whether it is a user thread's: then the state of its FPU lies above its kernel stack.
+    pub fn is_user(&self) -> bool {
+        self.top != self.stack.top()
+    }
+}
+
 /// Leaves the current thread (or the idle context) and runs `next`; returns when this one is picked again, perhaps on another processor.
 pub fn switch(machine: &mut X86, next: usize) {
     let own = processor::this();
@@ -136,9 +143,14 @@ pub fn switch(machine: &mut X86, next: usize) {
     if current == next {
         return;
     }
-    fpu::release();
     let save = match machine.contexts.get_mut(current) {
-        Some(Some(context)) => &raw mut context.pointer,
+        Some(Some(context)) => {
+            if context.is_user() {
+                // SAFETY: the area of the thread that runs, made with its context.
+                unsafe { fpu::save(context.top) };
+            }
+            &raw mut context.pointer
+        }
         _ if current == IDLE => own.idle_stack.as_ptr(),
         // The thread that ran was destroyed: nobody will come back to it.
         _ => machine.scratch[own.index].get(),
@@ -146,6 +158,10 @@ pub fn switch(machine: &mut X86, next: usize) {
     let load = match machine.contexts.get(next) {
         Some(Some(context)) => {
             own.set_kernel_stack(context.top);
+            if context.is_user() {
+                // SAFETY: the area of that thread, made with its context.
+                unsafe { fpu::load(context.top) };
+            }
             // A supervisor thread runs in any space: the upper half is the same in all.
             if context.space != Space::SUPERVISOR {
                 let root = machine.root(context.space);

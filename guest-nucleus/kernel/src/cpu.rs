@@ -132,7 +132,7 @@ pub fn protect() {
     // SAFETY: the mappings in force are of supervisor memory only, so none of the protections forbids what runs.
     unsafe {
         set_cr4(control);
-        set_cr0((cr0() | 1 << 16 | 1 << 1 | 1 << 5 | 1 << 3) & !(1 << 2)); // WP, MP, NE, TS; not EM
+        set_cr0((cr0() | 1 << 16 | 1 << 1 | 1 << 5) & !(1 << 2 | 1 << 3)); // WP, MP, NE; not EM, TS
         write_msr(EFER, read_msr(EFER) | 1 | 1 << 11); // SCE, NXE
     }
 }

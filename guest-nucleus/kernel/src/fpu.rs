@@ -1,6 +1,8 @@
-//! State of the floating-point unit: saved when a thread that used it leaves the processor, loaded when a thread first uses it.
+//! State of the floating-point unit: saved when a user thread leaves the processor, loaded when another comes.
 //!
-//! The Nucleus and supervisor actors never use it. A user thread's state lies above its kernel stack, so it costs nothing that is allocated.
+//! Nobody ever finds another's registers, not even for the moment that a trap at their first use would leave them there (CVE-2018-3665). The Nucleus and supervisor
+//! actors never use the unit, so a thread that comes back before another user thread ran finds its registers as they were. The state lies above
+//! the thread's kernel stack, so it costs nothing that is allocated.
 
 use crate::{cpu, processor};
 use core::arch::asm;
@@ -8,7 +10,6 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Bytes kept above a user thread's kernel stack.
 pub const AREA: u64 = 1024;
-const USED: u64 = AREA - 8;
 static XSAVE: AtomicBool = AtomicBool::new(false);
 const COMPONENTS: u32 = 7; // x87, SSE, AVX
 
@@ -24,53 +25,56 @@ pub fn enable() {
     }
 }
 
-/// Makes an area hold no state.
+/// Makes an area hold the state of a thread that has not begun: all registers zero, no exceptions.
 ///
 /// # Safety
 /// `area` is the address of [`AREA`] writable bytes, aligned to 64.
 pub unsafe fn clear(area: u64) {
-    // SAFETY: the caller's promise.
-    unsafe { ((area + USED) as *mut u64).write(0) };
+    // SAFETY: the caller's promise. 0x37f and 0x1f80 mask all exceptions of x87 and SSE.
+    unsafe {
+        (area as *mut u8).write_bytes(0, AREA as usize);
+        (area as *mut u16).write(0x37f);
+        ((area + 24) as *mut u32).write(0x1f80);
+    }
 }
 
-/// Gives the FPU to the current (user) thread: its saved state, or a clean one at its first use.
-pub fn claim() {
-    let own = processor::this();
-    // SAFETY: TS off, then state from the area above the current thread's kernel stack, which holds none or what `release` saved there.
+/// Saves the registers of the user thread that leaves this processor.
+///
+/// # Safety
+/// `area` is that of the current thread, made by [`clear`].
+#[inline]
+pub unsafe fn save(area: u64) {
+    // SAFETY: the caller's promise.
     unsafe {
-        asm!("clts", options(nostack));
-        let area = own.kernel_stack();
-        let used = (area + USED) as *mut u64;
-        if used.read() == 0 {
-            (area as *mut u8).write_bytes(0, AREA as usize);
-            (area as *mut u16).write(0x37f);
-            ((area + 24) as *mut u32).write(0x1f80);
-            used.write(1);
+        if XSAVE.load(Relaxed) {
+            asm!("xsave64 [{}]", in(reg) area, in("eax") COMPONENTS, in("edx") 0, options(nostack));
+        } else {
+            asm!("fxsave64 [{}]", in(reg) area, options(nostack));
         }
+    }
+}
+
+/// Loads the registers of a user thread that comes to this processor, unless they are there still.
+///
+/// # Safety
+/// `area` is that of the thread, made by [`clear`], and holds what `save` left there.
+#[inline]
+pub unsafe fn load(area: u64) {
+    let own = processor::this();
+    // The area's last word names the processor that saved it last: registers of an earlier visit here may be old.
+    let place = (area + AREA - 8) as *mut u64;
+    let here = own.index as u64 + 1;
+    // SAFETY: the caller's promise; the last word is behind what the processor saves.
+    unsafe {
+        if own.fpu_owner.get() == area && place.read() == here {
+            return;
+        }
+        place.write(here);
         if XSAVE.load(Relaxed) {
             asm!("xrstor64 [{}]", in(reg) area, in("eax") COMPONENTS, in("edx") 0, options(nostack));
         } else {
             asm!("fxrstor64 [{}]", in(reg) area, options(nostack));
         }
     }
-    own.fpu_live.set(true);
-}
-
-/// Saves the current thread's state if it used the FPU since it came here.
-#[inline]
-pub fn release() {
-    let own = processor::this();
-    if own.fpu_live.get() {
-        let area = own.kernel_stack();
-        // SAFETY: as in `claim`; then the next use faults again.
-        unsafe {
-            if XSAVE.load(Relaxed) {
-                asm!("xsave64 [{}]", in(reg) area, in("eax") COMPONENTS, in("edx") 0, options(nostack));
-            } else {
-                asm!("fxsave64 [{}]", in(reg) area, options(nostack));
-            }
-            cpu::set_cr0(cpu::cr0() | 8);
-        }
-        own.fpu_live.set(false);
-    }
+    own.fpu_owner.set(area);
 }

@@ -77,7 +77,7 @@ impl X86 {
             .get(thread)
             .copied()
             .flatten()
-            .is_some_and(|context| context.top != context.stack.top())
+            .is_some_and(|context| context.is_user())
     }
 
     #[inline]

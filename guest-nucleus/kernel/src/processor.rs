@@ -46,8 +46,8 @@ pub struct Processor {
     pub current: Cell<usize>,
     /// Stack pointer of the idle context while it does not run.
     pub idle_stack: Cell<u64>,
-    /// Whether the FPU holds state of the current thread.
-    pub fpu_live: Cell<bool>,
+    /// Area of the thread whose FPU registers are loaded; 0: nobody's yet.
+    pub fpu_owner: Cell<u64>,
     /// Top-level table in force.
     pub root: AtomicU64,
     /// When the timer is wanted, nanoseconds; `u64::MAX`: not at all.
@@ -71,7 +71,7 @@ pub fn create(index: usize, stacks: [u64; 3]) {
         apic: Cell::new(0),
         current: Cell::new(IDLE),
         idle_stack: Cell::new(0),
-        fpu_live: Cell::new(false),
+        fpu_owner: Cell::new(0),
         root: AtomicU64::new(0),
         wanted: AtomicU64::new(u64::MAX),
         armed: Cell::new(u64::MAX),

@@ -7,7 +7,7 @@
 
 use crate::panic::Place;
 use crate::processor::{self, KERNEL_CODE, Pointer};
-use crate::{apic, calls, clock, cpu, fpu, panic, shootdown, site};
+use crate::{apic, calls, clock, cpu, panic, shootdown, site};
 use core::arch::{asm, global_asm};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -212,7 +212,6 @@ extern "C" fn trap(frame: &mut Frame) {
             ];
             frame.rax = calls::nucleus_call(frame.rax as u32, &arguments) as u64;
         }
-        7 if user => fpu::claim(),
         vector @ 0..32 => exception(frame, vector, user),
         vector if let Some(irq) = apic::irq_of(vector as u32) => {
             apic::end();

@@ -1,6 +1,8 @@
 //! A cluster in the background: what it tells, what it does, and that nothing is left of it.
 
 use crate::lab::{Lab, wait};
+use std::io::Write;
+use std::process::Stdio;
 use std::time::Duration;
 
 fn up(lab: &Lab, sites: &str) {
@@ -46,6 +48,27 @@ fn up_list_exec_pause_and_down() {
     lab.chorus(&["--name", "x", "down"]).with(0);
     let left = std::fs::read_dir(lab.folder().join("chorus")).unwrap();
     assert_eq!(left.count(), 0, "a runtime folder is left");
+}
+
+#[test]
+#[cfg_attr(skip_guest, ignore = "this build carries no guest")]
+fn what_people_type_reaches_an_actor() {
+    let lab = Lab::new();
+    up(&lab, "1");
+    lab.chorus(&["--name", "x", "exec", "s1", "--no-wait", "echo"])
+        .with(0);
+    let mut command = lab.command(&["--name", "x", "console", "s1"]);
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let mut typed = child.stdin.take().unwrap();
+    for text in ["one two\n", "bye\n", "\u{1}d"] {
+        std::thread::sleep(Duration::from_secs(1));
+        typed.write_all(text.as_bytes()).unwrap();
+    }
+    let said = wait(child);
+    assert!(said.out.contains("echo: one two"), "{said:#?}");
+    let listed = lab.chorus(&["--name", "x", "ps", "-a"]).with(0);
+    assert!(!listed.out.contains("echo"), "it said bye: {listed:#?}");
+    lab.chorus(&["--name", "x", "down"]).with(0);
 }
 
 #[test]

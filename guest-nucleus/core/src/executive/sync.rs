@@ -69,7 +69,7 @@ impl<M: Machine> Nucleus<M> {
     /// Physical place of a structure that can be written; its page is there after this.
     fn place(&mut self, caller: Caller, address: u64, size: u64) -> Result<u64, KError> {
         // Across a page boundary it would have two physical places.
-        if !address.is_multiple_of(size) {
+        if !address.is_multiple_of(4) || address % PAGE_SIZE > PAGE_SIZE - size {
             return Err(KError::Inval);
         }
         self.check_writable(caller, address, size)?;
