@@ -148,12 +148,6 @@ impl Processor {
         self.root.store(cpu::cr3(), Ordering::Relaxed);
     }
 
-    /// Where the current thread's kernel stack begins.
-    #[inline]
-    pub fn kernel_stack(&self) -> u64 {
-        self.kernel_stack.get()
-    }
-
     /// Stack that entries from user mode start on.
     #[inline]
     pub fn set_kernel_stack(&self, top: u64) {
