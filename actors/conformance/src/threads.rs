@@ -56,8 +56,8 @@ fn states(actor: In<KnCap>) -> Vec<KnThreadStat> {
     list
 }
 
-/// Checks them; `bare`: nothing but the Nucleus is on the machine.
-pub fn check(verdict: &mut Verdict, bare: bool) {
+/// Checks them.
+pub fn check(verdict: &mut Verdict) {
     let own = Arc::new(AtomicI32::new(0));
     let told = own.clone();
     let li =
@@ -109,15 +109,9 @@ pub fn check(verdict: &mut Verdict, bare: bool) {
     waits(verdict);
     verdict.check("NC-077", stored());
     verdict.check("NC-080", excluded());
-    // Supervisor actors may not use the FPU. On the emulated host threads find each other's registers, with the very image that keeps them on a bare machine
-    // (docs/plan.md, "Known defects"): there it is told and not judged.
+    // Supervisor actors may not use the FPU.
     if start_info().kind != K_SUPACTOR {
-        let kept = vectors_kept();
-        if bare {
-            verdict.check("FPU state", kept);
-        } else {
-            chorus_runtime::println!("FPU state kept: {kept}");
-        }
+        verdict.check("FPU state", vectors_kept());
     }
 }
 

@@ -126,9 +126,6 @@ pub fn protect() {
             control |= 1 << flag;
         }
     }
-    if cpuid(1, 0)[2] >> 26 & 1 == 1 {
-        control |= 1 << 18; // OSXSAVE
-    }
     // SAFETY: the mappings in force are of supervisor memory only, so none of the protections forbids what runs.
     unsafe {
         set_cr4(control);

@@ -2,7 +2,7 @@
 
 use crate::entry::{AP_ROOT, AP_STACKS, TRAMPOLINE};
 use crate::paging::{DIRECT, KBASE};
-use crate::{apic, clock, cpu, fpu, processor, traps};
+use crate::{apic, clock, cpu, processor, traps};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// Looks at a processor before it gets INIT.
@@ -15,7 +15,6 @@ pub fn set_up_own(index: usize) {
     if let Some(own) = processor::get(index) {
         own.load();
         traps::load();
-        fpu::enable();
         own.apic.set(apic::enable());
     }
 }
