@@ -77,7 +77,7 @@ impl Site {
         id
     }
 
-    /// Has every processor choose until nobody is kicked any more, and checks that the most urgent threads run.
+    /// Has every processor choose until nobody is kicked any more.
     pub fn settle(&mut self) {
         let cpus = self.nucleus.machine.kicked.len();
         (0..cpus).for_each(|cpu| self.choose(cpu));
