@@ -158,9 +158,6 @@ impl<M: Machine> Nucleus<M> {
         match self.hand_in(thread, actor, wait, port, message, source) {
             Err((true, error)) => Err(error),
             Err((false, error)) => {
-                // The receiver's own buffers are gone since it called: its call fails, and the message waits for the next.
-                self.leave_wait(thread);
-                self.wake(thread, error.code());
                 if let Source::Sender(place) = source {
                     let size = self
                         .ipc
@@ -172,6 +169,9 @@ impl<M: Machine> Nucleus<M> {
                         message.body = body;
                     }
                 }
+                // The receiver's own buffers are gone since it called: its call fails, and the message waits for the next.
+                self.leave_wait(thread);
+                self.wake(thread, error.code());
                 self.enqueue(port, message);
                 Ok(())
             }
@@ -218,32 +218,16 @@ impl<M: Machine> Nucleus<M> {
                 self.body_give(&kept, to, desc.body_size).map_err(here)?;
             }
         }
-        if desc.annex_addr != 0
-            && let Some(annex) = message.annex
-        {
-            self.write_bytes(actor, space, desc.annex_addr, &annex)
-                .map_err(here)?;
-        }
         let sequence = self
             .ipc
             .ports
             .get(port)
             .map_or(0, |port| port.sequence.wrapping_add(1));
-        self.write_bytes(
-            actor,
-            space,
-            wait.desc_addr + SEQ_NUM,
-            &sequence.to_le_bytes(),
-        )
-        .map_err(here)?;
-        if wait.port.is_none() {
-            self.write_bytes(
-                actor,
-                space,
-                wait.port_li_addr,
-                &local_identifier(port).to_le_bytes(),
-            )
-            .map_err(here)?;
+        if let Err(error) = self.write_particulars(actor, wait, port, sequence, message.annex) {
+            if matches!(source, Source::Sender(_)) {
+                self.body_free(&mut kept);
+            }
+            return Err(here(error));
         }
         // From here on nothing fails.
         if !unfetched {
@@ -264,6 +248,30 @@ impl<M: Machine> Nucleus<M> {
         }
         self.counters.messages += 1;
         Ok(size)
+    }
+
+    /// What a receiver gets beside the body: annex, sequence number, and which port it was. Errors: `K_EFAULT`.
+    fn write_particulars(
+        &mut self,
+        actor: Id<Actor>,
+        wait: ReceiveWait,
+        port: Id<Port>,
+        sequence: u32,
+        annex: Option<[u8; 64]>,
+    ) -> Result<(), KError> {
+        let space = wait.space;
+        if let (Some(annex), at) = (annex, wait.desc.annex_addr)
+            && at != 0
+        {
+            self.write_bytes(actor, space, at, &annex)?;
+        }
+        let at = wait.desc_addr + SEQ_NUM;
+        self.write_bytes(actor, space, at, &sequence.to_le_bytes())?;
+        if wait.port.is_none() {
+            let li = local_identifier(port).to_le_bytes();
+            self.write_bytes(actor, space, wait.port_li_addr, &li)?;
+        }
+        Ok(())
     }
 
     /// `ipcReceive` (NC-195…205).

@@ -2,6 +2,7 @@
 //!
 //! `machine` stands for the hardware, `site` drives the core as the kernel does: calls, page faults, timer, schedule, switched. The other files are tests.
 
+mod buffers;
 mod calls;
 mod fuzz;
 mod machine;

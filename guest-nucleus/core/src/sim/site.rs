@@ -5,7 +5,7 @@ use crate::arena::Id;
 use crate::executive::actor::{Actor, End};
 use crate::executive::scheduler::Next;
 use crate::executive::thread::{Thread, Wait};
-use crate::machine::Start;
+use crate::machine::{Frame, Machine, Start};
 use crate::nucleus::{Configuration, Limits, Nucleus, Outcome};
 use alloc::vec::Vec;
 use chorus_abi::*;
@@ -190,6 +190,22 @@ impl Site {
             .read_bytes(actor, space, address, bytes)
             .unwrap();
         value
+    }
+
+    /// Takes all frames but so many, as if the site's memory were used up.
+    pub fn hoard(&mut self, leave: u64) -> Vec<Frame> {
+        let mut taken = Vec::new();
+        while self.nucleus.machine.frames().0 > leave {
+            taken.extend(self.nucleus.machine.frame_allocate());
+        }
+        taken
+    }
+
+    /// Gives back what [`Site::hoard`] took.
+    pub fn give_back(&mut self, frames: Vec<Frame>) {
+        for frame in frames {
+            self.nucleus.machine.frame_free(frame);
+        }
     }
 
     /// Ends all actors; then nothing is left of them.
