@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use chorus_abi::error::*;
 use chorus_abi::*;
 use chorus_runtime::sync::{Mutex, Semaphore};
-use chorus_runtime::{at, at_mut, start_info, thread};
+use chorus_runtime::{at, at_mut, site, start_info, thread, time};
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use core::time::Duration;
 
@@ -111,7 +111,15 @@ pub fn check(verdict: &mut Verdict) {
     verdict.check("NC-080", excluded());
     // Supervisor actors may not use the FPU.
     if start_info().kind != K_SUPACTOR {
-        verdict.check("FPU state", vectors_kept());
+        verdict.check(
+            "FPU state",
+            vectors_kept(4, || (0..200).for_each(|_| thread::yield_now())),
+        );
+        // One thread more than processors, none of which gives way.
+        let (from, end) = (switches(), time::now() + Duration::from_millis(250));
+        let busy = move || while time::now() < end {};
+        let kept = vectors_kept(u64::from(site::cpus()) + 1, busy);
+        verdict.check("FPU state preempted", kept && switches() - from >= 4);
     }
 }
 
@@ -196,28 +204,33 @@ fn stored() -> bool {
     own == 0x1234_5678_9abc && other.load(Ordering::Acquire) == 0
 }
 
-/// Whether every thread keeps a vector register of its own while others use it too.
-fn vectors_kept() -> bool {
+/// Switches of threads on this site since boot.
+fn switches() -> u64 {
+    let mut stat = KnSiteStat::default();
+    call!(site_stat, Out::new(at_mut(&mut stat)));
+    stat.switches
+}
+
+/// Whether each of so many threads keeps a vector register of its own over `busy`, while the others use it too.
+fn vectors_kept(threads: u64, busy: impl Fn() + Copy + Send + 'static) -> bool {
     let table = Arc::new((AtomicBool::new(true), Semaphore::new(0)));
-    for number in 1..=4u64 {
+    for number in 1..=threads {
         let table = table.clone();
         let _ = thread::spawn(0, move || {
             let mark = number * 0x1111_1111_1111_1111;
             // SAFETY: this code is compiled without vector registers, so nobody else in this thread uses one.
             unsafe { core::arch::asm!("movq xmm7, {}", in(reg) mark) };
-            for _ in 0..200 {
-                thread::yield_now();
-                let now: u64;
-                // SAFETY: as above.
-                unsafe { core::arch::asm!("movq {}, xmm7", out(reg) now) };
-                if now != mark {
-                    table.0.store(false, Ordering::Release);
-                }
+            busy();
+            let now: u64;
+            // SAFETY: as above.
+            unsafe { core::arch::asm!("movq {}, xmm7", out(reg) now) };
+            if now != mark {
+                table.0.store(false, Ordering::Release);
             }
             let _ = table.1.release();
         });
     }
-    let ended = (0..4).all(|_| table.1.acquire(Some(Duration::from_secs(30))).is_ok());
+    let ended = (0..threads).all(|_| table.1.acquire(Some(Duration::from_secs(30))).is_ok());
     ended && table.0.load(Ordering::Acquire)
 }
 

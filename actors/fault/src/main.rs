@@ -1,10 +1,12 @@
-//! Ends by an exception of your choice: `fault read|write|execute|code|divide|illegal|privileged|stack|panic`.
+//! Ends by an exception of your choice: `fault read|write|execute|code|divide|illegal|privileged|stack|panic|patch|nucleus`.
 //!
-//! It shows that an exception in a user actor ends that actor with a report and nothing else of its site.
+//! It shows that an exception in a user actor ends that actor with a report and nothing else of its site. `patch` writes into the Nucleus' code as a supervisor
+//! actor. `stack` and `nucleus` as supervisor actors end the site: the first runs over the end of its stack, the second has the Nucleus do so in a call.
 #![no_std]
 #![no_main]
 
-use chorus_runtime::{args, eprintln};
+use chorus_abi::K_SUPACTOR;
+use chorus_runtime::{args, eprintln, start_info};
 use core::arch::asm;
 use core::hint::black_box;
 
@@ -12,6 +14,21 @@ chorus_runtime::entry!(main);
 
 /// An address that no region covers.
 const NOWHERE: u64 = 0x10;
+
+/// Where the Nucleus is linked; code begins a page behind at the latest.
+const NUCLEUS_CODE: u64 = 0xffff_ffff_8010_1000;
+/// Addresses kept for one stack of the Nucleus, and bytes of a supervisor thread's stack below their end.
+const STACK_SLOT: u64 = 64 << 10;
+const STACK: u64 = 48 << 10;
+/// Bytes of stack with which a call comes as far as the Nucleus' own code and no further.
+const SCANT: u64 = 160;
+
+extern "C" fn calls() -> ! {
+    loop {
+        // SAFETY: no pointers are passed.
+        unsafe { chorus_runtime::raw::sys_null() };
+    }
+}
 
 fn deeper(depth: u64) -> u64 {
     let room = black_box([depth; 64]);
@@ -40,9 +57,17 @@ fn main() -> i32 {
             "privileged" => asm!("hlt"),
             "stack" => return deeper(0) as i32,
             "panic" => panic!("as you wish"),
+            "patch" if start_info().kind == K_SUPACTOR => {
+                asm!("mov byte ptr [{0}], 0", in(reg) NUCLEUS_CODE);
+            }
+            "nucleus" if start_info().kind == K_SUPACTOR => {
+                let here = black_box(0u64);
+                let end = (&raw const here as u64 | (STACK_SLOT - 1)) + 1 - STACK;
+                asm!("mov rsp, {0}", "call {1}", in(reg) end + SCANT, in(reg) calls as *const (), options(noreturn));
+            }
             _ => {
                 eprintln!(
-                    "usage: fault read|write|execute|code|divide|illegal|privileged|stack|panic"
+                    "usage: fault read|write|execute|code|divide|illegal|privileged|stack|panic, or patch|nucleus as a supervisor actor"
                 );
                 return 2;
             }

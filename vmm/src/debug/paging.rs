@@ -21,35 +21,40 @@ pub fn translate(
     if registers.cr0 & PAGING == 0 {
         return Ok(Some((address, 4096 - (address & 4095) as usize)));
     }
+    let entry = |at| {
+        let mut entry = [0; 8];
+        site.read_physical(at, &mut entry).ok()?;
+        Some(u64::from_le_bytes(entry))
+    };
+    Ok(walk(registers.cr3, address, entry))
+}
+
+/// The same by page tables alone: `entry` reads eight bytes of physical memory.
+pub fn walk(
+    cr3: u64,
+    address: u64,
+    mut entry: impl FnMut(u64) -> Option<u64>,
+) -> Option<(u64, usize)> {
     let canonical = (address as i64) << 16 >> 16;
     if canonical as u64 != address {
-        return Ok(None);
+        return None;
     }
-    let mut table = registers.cr3 & ADDRESS;
+    let mut table = cr3 & ADDRESS;
     for level in (0..4).rev() {
         let shift = 12 + 9 * level;
-        let mut entry = [0; 8];
-        if site
-            .read_physical(table + (address >> shift & 511) * 8, &mut entry)
-            .is_err()
-        {
-            return Ok(None);
-        }
-        let entry = u64::from_le_bytes(entry);
+        let entry = entry(table + (address >> shift & 511) * 8)?;
         if entry & PRESENT == 0 {
-            return Ok(None);
+            return None;
         }
         if level == 0 || (level < 3 && entry & LARGE != 0) {
             let size = 1u64 << shift;
             let offset = address & (size - 1);
-            return Ok(Some((
-                (entry & ADDRESS & !(size - 1)) + offset,
-                (size - offset).min(1 << 30) as usize,
-            )));
+            let physical = (entry & ADDRESS & !(size - 1)) + offset;
+            return Some((physical, (size - offset).min(1 << 30) as usize));
         }
         table = entry & ADDRESS;
     }
-    Ok(None)
+    None
 }
 
 /// Reads virtual memory; returns how many bytes could be read from the start.

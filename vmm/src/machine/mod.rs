@@ -12,6 +12,7 @@ pub mod marks;
 pub mod memory;
 pub mod report;
 pub mod site;
+pub mod symbols;
 pub mod vcpu;
 mod wiring;
 

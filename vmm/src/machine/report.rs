@@ -1,11 +1,11 @@
-//! Readable reports of a site's end: what happened, registers, and a backtrace with names.
+//! Readable reports of a site's end: what happened, registers, and a backtrace with functions, files and lines.
 //!
 //! The backtrace follows frame pointers through guest memory; every step is checked, since a guest in that state may hold anything.
 
+use super::symbols::Symbols;
 use crate::debug::inferior::Registers;
-use chorus_abi::machine::{IMAGES_CHANGED_SYMBOL, IMAGES_SYMBOL, KnPanicReport, PANIC_MAGIC};
-use object::{Object, ObjectSymbol, SymbolKind};
-use std::collections::BTreeMap;
+use crate::debug::paging;
+use chorus_abi::machine::{KnPanicReport, PANIC_MAGIC};
 use std::fmt::Write;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
@@ -16,48 +16,6 @@ const NUCLEUS_BASE: u64 = 0xffff_ffff_8000_0000;
 /// Where the Nucleus maps all memory.
 const DIRECT_MAP: u64 = 0xffff_8000_0000_0000;
 
-/// Names of the Nucleus' functions by address, and addresses of what debuggers look for.
-#[derive(Default)]
-pub struct Symbols(BTreeMap<u64, (u64, String)>, BTreeMap<&'static str, u64>);
-
-impl Symbols {
-    /// The functions in an ELF file; none when it was stripped or cannot be read.
-    pub fn of(elf: &[u8]) -> Self {
-        let Ok(file) = object::File::parse(elf) else {
-            return Symbols::default();
-        };
-        let functions = file
-            .symbols()
-            .filter(|symbol| symbol.kind() == SymbolKind::Text);
-        let named = functions.filter_map(|symbol| {
-            let name = format!("{:#}", rustc_demangle::demangle(symbol.name().ok()?));
-            Some((symbol.address(), (symbol.size(), name)))
-        });
-        let sought = file.symbols().filter_map(|symbol| {
-            let name = symbol.name().ok()?;
-            let sought = [IMAGES_SYMBOL, IMAGES_CHANGED_SYMBOL];
-            let known = sought.into_iter().find(|known| *known == name)?;
-            Some((known, symbol.address()))
-        });
-        Symbols(named.collect(), sought.collect())
-    }
-
-    /// Address of a function or variable by its plain name.
-    pub fn address(&self, name: &str) -> Option<u64> {
-        self.1.get(name).copied()
-    }
-
-    /// `function+0x1f`, or the bare address.
-    pub fn name(&self, address: u64) -> String {
-        match self.0.range(..=address).next_back() {
-            Some((start, (size, name))) if address - start < (*size).max(1) => {
-                format!("{address:#018x} {name}+{:#x}", address - start)
-            }
-            _ => format!("{address:#018x}"),
-        }
-    }
-}
-
 /// The physical address behind a Nucleus address, by the two maps that never change.
 pub(super) fn physical(address: u64) -> Option<u64> {
     address
@@ -65,12 +23,20 @@ pub(super) fn physical(address: u64) -> Option<u64> {
         .or_else(|| address.checked_sub(DIRECT_MAP).filter(|&at| at < 1 << 40))
 }
 
-/// A backtrace from `rip` and `rbp`.
-pub fn backtrace(memory: &GuestMemoryMmap, symbols: &Symbols, rip: u64, mut rbp: u64) -> String {
-    let mut text = format!("  at {}\n", symbols.name(rip));
+/// A backtrace from `rip` and `rbp` in the address space of `cr3`.
+pub fn backtrace(
+    memory: &GuestMemoryMmap,
+    symbols: &Symbols,
+    cr3: u64,
+    rip: u64,
+    mut rbp: u64,
+) -> String {
+    let mut text = format!("  at {}\n", symbols.place(rip));
+    let physically = |at: u64| memory.read_obj::<u64>(GuestAddress(at)).ok();
     for _ in 0..FRAMES {
-        let word = |address: u64| -> Option<u64> {
-            memory.read_obj(GuestAddress(physical(address)?)).ok()
+        let word = |address: u64| match paging::walk(cr3, address, physically) {
+            Some((at, room)) if room >= 8 => physically(at),
+            _ => None,
         };
         let (Some(next), Some(back)) = (word(rbp), rbp.checked_add(8).and_then(word)) else {
             break;
@@ -79,7 +45,7 @@ pub fn backtrace(memory: &GuestMemoryMmap, symbols: &Symbols, rip: u64, mut rbp:
             break;
         }
         // The call lies before the return address.
-        let _ = writeln!(text, "  by {}", symbols.name(back.wrapping_sub(1)));
+        let _ = writeln!(text, "  by {}", symbols.place(back.wrapping_sub(1)));
         if next <= rbp {
             break;
         }
@@ -167,7 +133,13 @@ pub fn panic(memory: &GuestMemoryMmap, symbols: &Symbols, at: u64) -> Option<Str
         field!(word rsp),
         field!(word cr3)
     );
-    report += &backtrace(memory, symbols, field!(word rip), field!(word rbp));
+    report += &backtrace(
+        memory,
+        symbols,
+        field!(word cr3),
+        field!(word rip),
+        field!(word rbp),
+    );
     Some(report)
 }
 
@@ -180,15 +152,22 @@ mod tests {
     fn a_backtrace_follows_frames_and_ends_on_nonsense() {
         let memory = memory::create(8 << 20).unwrap();
         let put = |at: u64, value: u64| memory.write_obj(value, GuestAddress(at)).unwrap();
-        put(0x10_0000, NUCLEUS_BASE + 0x10_0100);
+        // Four tables, one after the other, map two pages at STACK.
+        const STACK: u64 = 0xffff_d000_0006_4000;
+        for (level, table) in [(3, 0x1000), (2, 0x2000), (1, 0x3000)] {
+            put(
+                table + (STACK >> (12 + 9 * level) & 511) * 8,
+                (table + 0x1000) | 1,
+            );
+        }
+        put(0x4000 + (STACK >> 12 & 511) * 8, 0x10_0000 | 1);
+        put(0x4000 + ((STACK >> 12 & 511) + 1) * 8, 0x20_0000 | 1);
+        put(0x10_0000, STACK + 0x1100);
         put(0x10_0008, 0xaaaa_0001);
-        put(0x10_0100, 0x1234);
-        put(0x10_0108, 0xbbbb_0001);
-        let symbols = Symbols(
-            BTreeMap::from([(0xaaaa_0000, (16, "alpha".to_owned()))]),
-            BTreeMap::new(),
-        );
-        let text = backtrace(&memory, &symbols, 0xaaaa_0004, NUCLEUS_BASE + 0x10_0000);
+        put(0x20_0100, 0x1234);
+        put(0x20_0108, 0xbbbb_0001);
+        let symbols = Symbols::named([(0xaaaa_0000, 16, "alpha")]);
+        let text = backtrace(&memory, &symbols, 0x1000, 0xaaaa_0004, STACK);
         assert_eq!(text.lines().count(), 3, "{text}");
         assert!(
             text.contains("alpha+0x4")
@@ -196,8 +175,10 @@ mod tests {
                 && text.contains("bbbb0000"),
             "{text}"
         );
-        for rbp in [0, 8, u64::MAX, u64::MAX - 7, NUCLEUS_BASE, DIRECT_MAP - 8] {
-            assert!(backtrace(&memory, &symbols, 1, rbp).contains("at 0x"));
+        for rbp in [0, 8, u64::MAX, u64::MAX - 7, NUCLEUS_BASE, STACK + 0x1ffc] {
+            for cr3 in [0x1000, 0, u64::MAX] {
+                assert!(backtrace(&memory, &symbols, cr3, 1, rbp).contains("at 0x"));
+            }
         }
     }
 

@@ -3,7 +3,8 @@
 use super::boot::{self, Parameters};
 use super::image::Image;
 use super::marks::{Marks, Stamp};
-use super::report::{self, Symbols};
+use super::report;
+use super::symbols::Symbols;
 use super::vcpu::{self, Control, Exit, Holder, Next, Reason, State};
 use super::wiring::{prepare_vcpu, route, set_memory};
 use super::{Error, debugging, kick, memory};
@@ -395,7 +396,8 @@ impl Shared {
     /// Registers and backtrace.
     fn place(&self, registers: &Registers) -> String {
         let (rip, rbp) = (registers.rip, registers.general[6]);
-        report::registers(registers) + &report::backtrace(&self.memory, self.symbols(), rip, rbp)
+        report::registers(registers)
+            + &report::backtrace(&self.memory, self.symbols(), registers.cr3, rip, rbp)
     }
 
     fn handle(&self, index: usize, vcpu: &mut VcpuFd, exit: Exit) -> Next {

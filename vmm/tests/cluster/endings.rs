@@ -35,3 +35,55 @@ fn an_exception_ends_its_actor_with_a_report_and_not_the_site() {
     lab.chorus(&["--name", "x", "exec", "s1", "hello"]).with(0);
     lab.chorus(&["--name", "x", "down"]).with(0);
 }
+
+#[test]
+#[cfg_attr(skip_guest, ignore = "this build carries no guest")]
+fn a_stack_that_is_run_over_ends_its_site_with_a_backtrace_and_no_other() {
+    let lab = Lab::new();
+    lab.chorus(&[
+        "--name", "y", "up", "-n", "3", "--vcpus", "2", "-d", "--wait",
+    ])
+    .with(0);
+    for (site, how) in [("s1", "stack"), ("s2", "nucleus")] {
+        let exec = [
+            "--name",
+            "y",
+            "exec",
+            "--kind",
+            "supervisor",
+            site,
+            "fault",
+            how,
+        ];
+        lab.chorus(&exec).with(6);
+        let report = lab.chorus(&["--name", "y", "logs", site]).with(0).out;
+        for word in [
+            "double fault (kernel stack overrun?)",
+            "running thread ",
+            "  at 0x",
+            "  by 0x",
+        ] {
+            assert!(report.contains(word), "no {word} in {report}");
+        }
+        // In the Nucleus there are names, files and lines.
+        let inside =
+            report.contains("nucleus_call+0x") && report.contains("(guest-nucleus/kernel/src/");
+        assert_eq!(inside, how == "nucleus", "{report}");
+    }
+    // The Nucleus' code cannot be written, not even in its own ring.
+    let patch = [
+        "--name",
+        "y",
+        "exec",
+        "--kind",
+        "supervisor",
+        "s3",
+        "fault",
+        "patch",
+    ];
+    lab.chorus(&patch)
+        .with(6)
+        .complaining("no region at address");
+    lab.chorus(&["--name", "y", "exec", "s3", "hello"]).with(0);
+    lab.chorus(&["--name", "y", "down"]).with(0);
+}

@@ -2,8 +2,8 @@
 
 use super::site::Site;
 use crate::machine::Machine;
-use chorus_abi::error::*;
 use alloc::vec::Vec;
+use chorus_abi::error::*;
 use chorus_abi::*;
 
 const FOREVER: u64 = u64::MAX;
