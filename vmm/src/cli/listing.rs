@@ -6,6 +6,7 @@ use super::{actors, output};
 use crate::cluster::client::Client;
 use crate::cluster::control::{ActorInfo, Answer, Request, SiteInfo};
 use crate::cluster::failure::Outcome;
+use crate::cluster::footprint::Footprint;
 use crate::cluster::runtime::{Runtime, State};
 use crate::cluster::topology::format_size;
 use serde::Serialize;
@@ -17,6 +18,7 @@ struct Listing {
     cluster: String,
     pid: i32,
     uptime_ns: u64,
+    memory: Footprint,
     sites: Vec<SiteInfo>,
     #[serde(skip_serializing_if = "Option::is_none")]
     actors: Option<Vec<ActorInfo>>,
@@ -39,13 +41,14 @@ pub fn ps(context: &Context, args: &PsArgs) -> Outcome<()> {
     let runtime = context.runtime()?;
     let mut client = Client::connect(&runtime)?;
     client.limit(Some(Duration::from_secs(90)))?;
-    let (cluster, pid, uptime_ns, mut sites) = match client.ask(&Request::Status)? {
+    let (cluster, pid, uptime_ns, memory, mut sites) = match client.ask(&Request::Status)? {
         Answer::Cluster {
             name,
             pid,
             uptime_ns,
+            memory,
             sites,
-        } => (name, pid, uptime_ns, sites),
+        } => (name, pid, uptime_ns, memory, sites),
         other => return Err(client.unexpected(&other)),
     };
     let mut site = None;
@@ -63,6 +66,7 @@ pub fn ps(context: &Context, args: &PsArgs) -> Outcome<()> {
         cluster,
         pid,
         uptime_ns,
+        memory,
         sites,
         actors: None,
     };
@@ -94,6 +98,7 @@ fn site_table(sites: &[SiteInfo]) -> String {
             state,
             site.vcpus.to_string(),
             format_size(site.mem),
+            format!("{:.1}M", site.touched as f64 / f64::from(1 << 20)),
             site.vm_exits.to_string(),
             site.frames_in.to_string(),
             site.frames_out.to_string(),
@@ -107,6 +112,7 @@ fn site_table(sites: &[SiteInfo]) -> String {
             "STATE",
             ">VCPUS",
             ">MEM",
+            ">TOUCHED",
             ">EXITS",
             ">FRAMES-IN",
             ">FRAMES-OUT",

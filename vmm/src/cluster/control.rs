@@ -7,6 +7,7 @@
 //! nothing in them can do harm but fail.
 
 use super::failure::{Failure, Outcome};
+use super::footprint::Footprint;
 use super::topology::Kind;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io::{BufRead, Read, Write};
@@ -155,6 +156,9 @@ pub struct SiteInfo {
     pub vcpus: u32,
     /// Memory in bytes.
     pub mem: u64,
+    /// How many of them the host has given, since the site touched their pages.
+    #[serde(default)]
+    pub touched: u64,
     /// Exit code, when it has ended by itself.
     #[serde(default)]
     pub exit: Option<u8>,
@@ -267,6 +271,9 @@ pub enum Answer {
         pid: i32,
         /// Nanoseconds since its start.
         uptime_ns: u64,
+        /// What it takes of its host's memory.
+        #[serde(default)]
+        memory: Footprint,
         /// Sites.
         sites: Vec<SiteInfo>,
     },

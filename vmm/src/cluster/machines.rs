@@ -199,6 +199,7 @@ impl SiteMachine for OnFabric {
             vm_exits: self.site.all_exits(),
             frames_in: traffic.received,
             frames_out: traffic.sent,
+            touched: self.site.touched(),
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod client;
 pub mod control;
 pub mod execute;
 pub mod failure;
+pub mod footprint;
 pub mod gateway;
 pub mod images;
 pub mod interrupt;

@@ -164,6 +164,7 @@ impl Cluster {
             info.vm_exits = counters.vm_exits;
             info.frames_in = counters.frames_in;
             info.frames_out = counters.frames_out;
+            info.touched = counters.touched;
             info
         });
         counted.collect()
@@ -176,6 +177,7 @@ impl Cluster {
             state: slot.state,
             vcpus: slot.spec.vcpus,
             mem: slot.spec.mem,
+            touched: 0,
             exit: slot.exit,
             vm_exits: 0,
             frames_in: 0,

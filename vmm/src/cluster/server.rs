@@ -6,6 +6,7 @@
 use super::control::{self, Answer, Exec, Hello, LineError, Request};
 use super::execute::{self, Work};
 use super::failure::{Failure, Outcome};
+use super::footprint::Footprint;
 use super::gateway::requests;
 use super::images;
 use super::process::{Cluster, Phase};
@@ -121,6 +122,7 @@ fn obey(cluster: &Cluster, request: &Request) -> Outcome<Answer> {
             name: cluster.runtime.name().to_owned(),
             pid: rustix::process::getpid().as_raw_nonzero().get(),
             uptime_ns: cluster.uptime_ns(),
+            memory: Footprint::now(),
             sites: cluster.sites(),
         }),
         Request::Actors { site } => {

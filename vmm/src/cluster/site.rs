@@ -60,6 +60,8 @@ pub struct Counters {
     pub frames_in: u64,
     /// Frames out of the site.
     pub frames_out: u64,
+    /// Bytes of its memory that the host has given.
+    pub touched: u64,
 }
 
 /// A running site. Dropping it ends it.

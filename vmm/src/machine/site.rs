@@ -278,6 +278,11 @@ impl Site {
             .collect()
     }
 
+    /// Bytes of the guest's memory that the host has given.
+    pub fn touched(&self) -> u64 {
+        super::memory::touched(&self.shared.memory)
+    }
+
     /// Exits of all vCPUs.
     pub fn all_exits(&self) -> u64 {
         self.shared.vcpus.iter().map(Control::all_exits).sum()

@@ -1,6 +1,8 @@
 //! `chorus bench`: runs the benchmark actor, prints and compares.
 
+use super::cluster;
 use super::compare;
+use super::density;
 use super::microvm::{self, Microvm};
 use super::record::{Facts, Record, host_cpu};
 use super::remote;
@@ -17,6 +19,10 @@ const PARTNERS: [(&str, &str, &[&str]); 3] = [
     ("supervisor", "server-sup", &["server", "supervisor"]),
     ("supervisor", "measure-sup", &["supervisor"]),
 ];
+
+/// Suites of the benchmark actor on one site, and all of them.
+const LOCAL: [&str; 5] = ["boot", "call", "fault", "ipc", "switch"];
+const SUITES: [&str; 7] = ["boot", "call", "density", "fault", "ipc", "rpc", "switch"];
 
 /// Name of the benchmark actor's image.
 const BENCH: &str = "bench";
@@ -169,9 +175,18 @@ fn timed(args: &BenchArgs) -> Outcome<(Facts, Vec<Record>)> {
     if let Some(path) = &args.nucleus {
         command.arg("--nucleus").arg(path);
     }
-    let output = remote::feed(command, &local_topology(count))?;
-    let mut records: Vec<Record> = output.lines().filter_map(Record::in_line).collect();
-    records.extend(remote::measure(host, args.nucleus.as_deref(), count)?);
+    let nucleus = args.nucleus.as_deref();
+    let mut records = Vec::new();
+    if args.wants(&LOCAL) {
+        let output = cluster::feed(command, &local_topology(count))?;
+        records.extend(output.lines().filter_map(Record::in_line));
+    }
+    if args.wants(&["rpc"]) {
+        records.extend(remote::measure(host, nucleus, count)?);
+    }
+    if args.wants(&["density"]) {
+        records.extend(density::measure(host, nucleus)?);
+    }
     let facts = Facts {
         chorus: env!("CARGO_PKG_VERSION").to_owned(),
         method: host.to_owned(),
@@ -179,6 +194,17 @@ fn timed(args: &BenchArgs) -> Outcome<(Facts, Vec<Record>)> {
         host_cpu: host_cpu(),
     };
     Ok((facts, records))
+}
+
+impl BenchArgs {
+    /// Whether one of these suites may hold what is asked for; a bare operation may be in any.
+    fn wants(&self, suites: &[&str]) -> bool {
+        let in_suite = |word: &String| {
+            let (suite, _) = word.split_once('/').unwrap_or((word, ""));
+            suites.contains(&suite) || !SUITES.contains(&suite)
+        };
+        self.suites.is_empty() || self.suites.iter().any(in_suite)
+    }
 }
 
 fn print(args: &BenchArgs, facts: &Facts, records: &[Record]) -> Outcome<()> {

@@ -5,7 +5,9 @@
 //! runs and one tick is one instruction: exact, and the same everywhere. Otherwise it is a cluster, and the figures are ticks of this machine's clock.
 
 mod bench;
+mod cluster;
 mod compare;
+mod density;
 pub mod microvm;
 mod record;
 mod remote;

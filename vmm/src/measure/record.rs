@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 /// A line of the benchmark: one operation, all its repetitions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// Suite: `call`, `switch`, `ipc`, `rpc`, `boot`.
+    /// Suite: `call`, `switch`, `ipc`, `rpc`, `boot`, `density`.
     pub suite: String,
     /// Operation in the suite.
     pub op: String,
-    /// What is counted: `instructions`, `ticks`, `exits`, `frames`.
+    /// What is counted: `instructions`, `ticks`, `exits`, `frames`, `bytes`.
     pub unit: String,
     /// Repetitions.
     pub count: u64,
@@ -29,6 +29,20 @@ impl Record {
         let start = line.find("{\"suite\"")?;
         let end = line.rfind('}')?;
         serde_json::from_str(line.get(start..=end)?).ok()
+    }
+
+    /// A figure that was counted once: least, median and most are the same.
+    pub fn counted(suite: &str, op: &str, unit: &str, count: u64, value: f64) -> Record {
+        Record {
+            suite: suite.to_owned(),
+            op: op.to_owned(),
+            unit: unit.to_owned(),
+            count,
+            min: value,
+            median: value,
+            p99: value,
+            max: value,
+        }
     }
 
     /// Whether the record belongs to what was asked for: suites, operations, or `suite/op`; nothing asked is everything.

@@ -44,6 +44,7 @@ impl SiteMachine for FakeSite {
             vm_exits: 3,
             frames_in: 2,
             frames_out: 1,
+            touched: 4096,
         }
     }
 }
