@@ -90,6 +90,26 @@ fn entries_are_whole() {
 }
 
 #[test]
+fn the_symbols_that_entries_name_are_those_of_the_header() {
+    let header = text(|out| chorus_abi::header::write(out));
+    let is_symbol = |sign: char| sign.is_ascii_uppercase() || sign == '_';
+    for entry in entries() {
+        let arguments = entry.arguments.iter().map(|(_, meaning)| *meaning);
+        let errors = entry.errors.iter().map(|(_, why)| *why);
+        let texts = [entry.contract, entry.privilege, entry.waits, entry.missing];
+        for text in texts.into_iter().chain(arguments).chain(errors) {
+            for symbol in text.split(|sign| !is_symbol(sign)) {
+                assert!(
+                    !symbol.starts_with("K_") || header.contains(&format!(" {symbol} ")),
+                    "{} names {symbol}",
+                    entry.name
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn entries_name_assertions_that_exist_and_those_of_their_rows() {
     let known: BTreeSet<_> = manual::assertions().map(|each| each.number).collect();
     let mut spoken_of = BTreeSet::new();

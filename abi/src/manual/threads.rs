@@ -239,7 +239,7 @@ see ["sysTime", "semP", "threadAbort"]
 
 "threadPriority": "Reads and sets the relative priority of a thread."
 contract "The absolute priority of a thread is its actor's priority plus this, cut to 0…255; 0 is most urgent. From 128 on threads of one level share the processor in slices \
-of 100 ms; a more urgent one gives it to its equals only when it waits or yields. The old value is written to `old_priority`, then `new_priority` is set; a null pointer leaves that half \
+of 100 ms; below 128 a thread gives it to its equals only when it waits or yields. The old value is written to `old_priority`, then `new_priority` is set; a null pointer leaves that half \
 out. The processors are given anew before the call returns."
 privilege "For a supervisor thread, and to make a thread more urgent than 100, system privilege."
 arguments {
