@@ -6,7 +6,7 @@
 use crate::constants::*;
 use crate::error::KError;
 use crate::services;
-use crate::table::{Argument, CALLS};
+use crate::table::{Argument, CALLS, Call};
 use crate::types::{STRUCTURES, Structure};
 use core::fmt::{Result, Write};
 
@@ -81,6 +81,18 @@ fn parameter(out: &mut dyn Write, argument: &Argument) -> Result {
     }
 }
 
+/// The parameters of a call, as they stand between the parentheses of its declaration.
+pub(crate) fn parameters(out: &mut dyn Write, call: &Call) -> Result {
+    if call.arguments.is_empty() {
+        out.write_str("void")?;
+    }
+    for (index, argument) in call.arguments.iter().enumerate() {
+        out.write_str(if index > 0 { ", " } else { "" })?;
+        parameter(out, argument)?;
+    }
+    Ok(())
+}
+
 /// Writes the whole header. Errors: those of `out`.
 pub fn write(out: &mut dyn Write) -> Result {
     out.write_str(include_str!("header_prologue.h"))?;
@@ -106,13 +118,7 @@ pub fn write(out: &mut dyn Write) -> Result {
             writeln!(out, "/*{line} */")?;
         }
         write!(out, "static inline int {}(", call.name)?;
-        if call.arguments.is_empty() {
-            out.write_str("void")?;
-        }
-        for (index, argument) in call.arguments.iter().enumerate() {
-            out.write_str(if index > 0 { ", " } else { "" })?;
-            parameter(out, argument)?;
-        }
+        parameters(out, call)?;
         write!(out, ") {{ CHORUS_CALL(\"{}\"", call.name)?;
         for argument in call.arguments {
             write!(out, ", (unsigned long){}", argument.name)?;

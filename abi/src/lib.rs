@@ -13,6 +13,7 @@ pub mod error;
 pub mod header;
 pub mod image;
 pub mod machine;
+pub mod manual;
 pub mod net;
 pub mod services;
 pub mod table;

@@ -88,19 +88,19 @@ macro_rules! chorus_calls {
 /// LI of the caller in its actor.
 22 "threadSelf" thread_self User returns () [];
 /// Makes a thread created inactive eligible to run. NC-058.
-23 "threadActivate" thread_activate User returns (actor_cap: In<KnCap>, thread_li: i32) [Inval, Unknown, Priv, Fault];
+23 "threadActivate" thread_activate User returns (actor_cap: In<KnCap>, thread_li: i32) [Inval, Unknown, Priv, Fault, Busy];
 /// Adds one to the suspend counter; the thread executes no further user instruction. NC-064…068.
-24 "threadSuspend" thread_suspend User blocks (actor_cap: In<KnCap>, thread_li: i32) [Inval, Unknown, Priv, Fault];
+24 "threadSuspend" thread_suspend User blocks (actor_cap: In<KnCap>, thread_li: i32) [Inval, Unknown, Priv, Fault, Busy];
 /// Lowers the suspend counter, not below 0. NC-064…068.
-25 "threadResume" thread_resume User returns (actor_cap: In<KnCap>, thread_li: i32) [Inval, Unknown, Priv, Fault];
+25 "threadResume" thread_resume User returns (actor_cap: In<KnCap>, thread_li: i32) [Inval, Unknown, Priv, Fault, Busy];
 /// Ends the abortable wait of a thread with K_EABORT, or marks it ABORTED. NC-069…073.
-26 "threadAbort" thread_abort User returns (actor_cap: In<KnCap>, thread_li: i32) [Inval, Unknown, Priv, Fault];
+26 "threadAbort" thread_abort User returns (actor_cap: In<KnCap>, thread_li: i32) [Inval, Unknown, Priv, Fault, Busy];
 /// 1 and clears the mark if the caller is ABORTED, else 0. NC-071.
 27 "threadAborted" thread_aborted User returns () [];
 /// Sleeps: null without limit, zero only yields. The normal end of a sleep is K_ETIMEOUT. NC-074…076.
 28 "threadDelay" thread_delay User blocks (wait_limit: In<KnTimeVal>) [Timeout, Abort, Inval, Fault];
 /// Reads and sets a thread's priority relative to its actor; a null pointer skips that half. NC-041…047.
-29 "threadPriority" thread_priority User returns (actor_cap: In<KnCap>, thread_li: i32, old_priority: Out<i32>, new_priority: In<i32>) [Inval, Unknown, Priv, Fault];
+29 "threadPriority" thread_priority User returns (actor_cap: In<KnCap>, thread_li: i32, old_priority: Out<i32>, new_priority: In<i32>) [Inval, Unknown, Priv, Fault, Busy];
 /// Describes the threads of an actor: returns how many there are, fills at most `room` entries.
 30 "threadStat" thread_stat User returns (actor_cap: In<KnCap>, list: Out<KnThreadStat>, room: i32) [Inval, Unknown, Fault];
 /// Writes the caller's context pointer (software register). NC-077.
@@ -111,7 +111,7 @@ macro_rules! chorus_calls {
 /// Makes the mutex free.
 50 "mutexInit" mutex_init User returns (mutex: Out<KnMutex>) [Fault];
 /// Locks, waiting while another has it; first come first served, not abortable. NC-080…083.
-51 "mutexGet" mutex_get User blocks (mutex: InOut<KnMutex>) [Inval, Fault, NoMem];
+51 "mutexGet" mutex_get User blocks (mutex: InOut<KnMutex>) [Inval, Fault];
 /// Unlocks; the oldest waiter gets it directly. NC-080…083.
 52 "mutexRel" mutex_rel User returns (mutex: InOut<KnMutex>) [Inval, Fault];
 /// Locks only if that needs no waiting: 0 acquired, 1 busy. NC-082.
@@ -119,7 +119,7 @@ macro_rules! chorus_calls {
 /// Sets the counter of a semaphore.
 54 "semInit" sem_init User returns (sem: Out<KnSem>, count: u32) [Fault, Inval];
 /// Takes a unit, waiting for it: null limit without end, zero not at all. NC-086…090.
-55 "semP" sem_p User blocks (sem: InOut<KnSem>, wait_limit: In<KnTimeVal>) [Timeout, Abort, Fault, Inval, NoMem];
+55 "semP" sem_p User blocks (sem: InOut<KnSem>, wait_limit: In<KnTimeVal>) [Timeout, Abort, Fault, Inval];
 /// Gives a unit; the longest waiting thread wakes. NC-086…090.
 56 "semV" sem_v User returns (sem: InOut<KnSem>) [Inval, Fault, Full];
 
@@ -198,7 +198,7 @@ macro_rules! chorus_calls {
 /// Maps registers of a device into the caller's space, uncached; returns 0. Own addition.
 181 "devMap" dev_map System returns (base: u64, size: u64, address: Out<u64>) [Inval, Priv, Fault, Space, NoMem];
 /// Allocates physically contiguous, zeroed memory for a device to access; writes its address and physical address. Own addition.
-182 "devMemory" dev_memory System returns (size: u64, address: Out<u64>, physical: Out<u64>) [Inval, Priv, Fault, Space, NoMem, Size];
+182 "devMemory" dev_memory System returns (size: u64, address: Out<u64>, physical: Out<u64>) [Priv, Fault, Space, NoMem, Size];
 
 /// Makes the caller's actor the Network Manager of the site; `irq` is the device interrupt that `nmWait` reports too, or -1. Own addition.
 190 "nmAttach" nm_attach System returns (irq: i32) [Inval, Busy, Priv];

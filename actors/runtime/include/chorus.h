@@ -6,7 +6,7 @@
  *   gcc -O2 -ffreestanding -fPIE -mno-red-zone -mgeneral-regs-only -fno-stack-protector -fcf-protection=none \
  *       -nostdlib -static-pie -Wl,-z,norelro,-z,noexecstack,--build-id=none -Iactors/runtime/include -o hello-c hello.c
  *
- * The calls are documented by their rows in abi/src/table.rs, which stand before each here too.
+ * The calls are documented by their rows in abi/src/table.rs, which stand before each here too, and at length by a page each in docs/calls.
  */
 #ifndef CHORUS_H
 #define CHORUS_H

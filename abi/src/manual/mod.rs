@@ -1,0 +1,184 @@
+//! What the manual says of each call beyond its row in the table.
+//!
+//! The row ([`crate::table`]) has what programs are made from: number, names, arguments, least privilege, errors. Here stands what people need: what
+//! a call promises, what each argument is for, why each error comes, what is not there yet, an example. [`page`] makes a page of `docs/calls` from
+//! both. An entry without a row, a row without an entry, an argument or error that only one of them has: a test says so. Nothing here gets into an
+//! actor or the Nucleus, since neither reads it.
+
+mod actors;
+mod devices;
+mod groups;
+mod memory;
+mod messages;
+mod names;
+mod network;
+pub mod page;
+mod ports;
+mod site;
+mod synchronisation;
+mod threads;
+
+use crate::error::KError;
+use core::ops::RangeInclusive;
+
+/// What the manual says of one call.
+pub struct Entry {
+    /// Chorus name.
+    pub name: &'static str,
+    /// One line: what it does.
+    pub purpose: &'static str,
+    /// What it promises, in Markdown.
+    pub contract: &'static str,
+    /// What needs more privilege than the call itself; empty: nothing.
+    pub privilege: &'static str,
+    /// What goes on behind "The caller waits"; empty for a call that does not block, or does not return.
+    pub waits: &'static str,
+    /// What each argument is for, in the order of the row.
+    pub arguments: &'static [(&'static str, &'static str)],
+    /// What it returns when it succeeds.
+    pub result: &'static str,
+    /// Why it returns each error, in the order of the row.
+    pub errors: &'static [(KError, &'static str)],
+    /// What the specification asks for and this Nucleus does not do yet; empty: nothing.
+    pub missing: &'static str,
+    /// Numbers of the assertions (NC-…) that speak of it.
+    pub assertions: &'static [RangeInclusive<u16>],
+    /// A piece of C that compiles behind `#include "chorus.h"`.
+    pub example: &'static str,
+    /// Names of calls that belong to it.
+    pub see: &'static [&'static str],
+}
+
+/// Calls about one thing.
+pub struct Section {
+    /// Room of `guest-nucleus/core/src` that has them.
+    pub room: &'static str,
+    /// What they are about.
+    pub title: &'static str,
+    /// The calls, in the order of the manual.
+    pub entries: &'static [Entry],
+}
+
+/// The rooms, and what each is for.
+pub const ROOMS: &[(&str, &str)] = &[
+    (
+        "executive",
+        "Actors, threads, scheduling, synchronisation, time.",
+    ),
+    (
+        "ipc",
+        "Ports, groups, messages, and the seat of the Network Manager.",
+    ),
+    ("names", "Unique identifiers."),
+    ("memory", "Regions of an actor's address space."),
+    ("supervisor", "Devices, and the site as a whole."),
+];
+
+const fn about(room: &'static str, title: &'static str, entries: &'static [Entry]) -> Section {
+    Section {
+        room,
+        title,
+        entries,
+    }
+}
+
+/// The whole manual, room by room.
+pub const SECTIONS: &[Section] = &[
+    about("executive", "Actors", actors::ENTRIES),
+    about("executive", "Threads", threads::ENTRIES),
+    about(
+        "executive",
+        "Synchronisation and time",
+        synchronisation::ENTRIES,
+    ),
+    about("ipc", "Ports", ports::ENTRIES),
+    about("ipc", "Port groups", groups::ENTRIES),
+    about("ipc", "Messages", messages::ENTRIES),
+    about("ipc", "The Network Manager's seat", network::ENTRIES),
+    about("names", "Unique identifiers", names::ENTRIES),
+    about("memory", "Regions", memory::ENTRIES),
+    about("supervisor", "Devices", devices::ENTRIES),
+    about("supervisor", "The site", site::ENTRIES),
+];
+
+/// Every entry, with its section.
+pub fn entries() -> impl Iterator<Item = (&'static Section, &'static Entry)> {
+    SECTIONS
+        .iter()
+        .flat_map(|section| section.entries.iter().map(move |entry| (section, entry)))
+}
+
+/// The assertions that entries name, a line each: `NC-014`, how many sites it takes to see it, the text of the specification.
+const ASSERTIONS: &str = include_str!("assertions.txt");
+
+/// An assertion of the specification.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Assertion {
+    /// Its number.
+    pub number: u16,
+    /// How many sites it takes to see it.
+    pub sites: u16,
+    /// Its text.
+    pub text: &'static str,
+}
+
+/// The assertions that entries may name, in the order of their numbers.
+pub fn assertions() -> impl Iterator<Item = Assertion> {
+    ASSERTIONS.lines().filter_map(|line| {
+        let (number, rest) = line.strip_prefix("NC-")?.split_once(' ')?;
+        let (sites, text) = rest.split_once(' ')?;
+        Some(Assertion {
+            number: number.parse().ok()?,
+            sites: sites.parse().ok()?,
+            text,
+        })
+    })
+}
+
+// Errors that mean the same in every call that has them.
+const BAD_CAP: &str = "The capability is ill-formed, its key is wrong, or its actor is gone.";
+const BAD_LI: &str = "The capability is ill-formed, its key is wrong or its actor is gone; or the LI names nothing of that actor.";
+const OTHER_SITE: &str = "The capability names an actor of another site.";
+const BAD_POINTER: &str =
+    "A pointer leads outside the caller's memory, or to memory that does not allow the access.";
+const NOT_TRUSTED: &str =
+    "The caller is neither a thread of a system actor nor a supervisor thread.";
+const FOREIGN: &str =
+    "The caller has user privilege, and the actor is another system or supervisor actor.";
+const SUPERVISOR_THREAD: &str =
+    "The caller has user privilege, and the thread is a supervisor thread.";
+const DYING_THREAD: &str = "The thread is being deleted.";
+const NO_MANAGER: &str = "The caller's actor is not the Network Manager.";
+
+/// The entries of a section. What is left out is empty.
+macro_rules! section {
+    ($(
+        $name:literal: $purpose:literal
+        contract $contract:literal
+        $(privilege $privilege:literal)?
+        $(waits $waits:literal)?
+        arguments { $($arg:ident $meaning:expr;)* }
+        result $result:literal
+        errors { $($error:ident $why:expr;)* }
+        $(missing $missing:literal)?
+        assertions [$($range:expr),*]
+        example $example:literal
+        see [$($see:literal),*]
+    )*) => {
+        pub(super) const ENTRIES: &[$crate::manual::Entry] = &[$($crate::manual::Entry {
+            name: $name,
+            purpose: $purpose,
+            contract: $contract,
+            privilege: concat!($($privilege)?),
+            waits: concat!($($waits)?),
+            arguments: &[$((stringify!($arg), $meaning)),*],
+            result: $result,
+            errors: &[$(($crate::error::KError::$error, $why)),*],
+            missing: concat!($($missing)?),
+            assertions: &[$($range),*],
+            example: $example,
+            see: &[$($see),*],
+        }),*];
+    };
+}
+use section;

@@ -1,0 +1,152 @@
+//! The Network Manager's seat.
+
+use super::*;
+
+section! {
+"nmAttach": "Makes the caller's actor the Network Manager of the site."
+contract "There is one at most. From now on messages to names that are not here go into the outbound queue, in place of failing with `K_EUNKNOWN`. With `irq` the interrupt of that device \
+wakes `nmWait`, too. When the actor ends, the site has no Network Manager: clients of calls that are under way to other sites leave with `K_ELINKFAILURE`, and what is in the queue is lost."
+arguments {
+    irq "Interrupt of the network device, 0…63; -1: none.";
+}
+result "0."
+errors {
+    Inval "`irq` is not in -1…63.";
+    Busy "The site has a Network Manager.";
+    Priv NOT_TRUSTED;
+}
+assertions []
+example r"int take_seat(const KnDevDesc *network)
+{
+    return nmAttach((int)network->irq);
+}
+"
+see ["nmWait", "nmTake", "nmDeliver", "nmComplete", "nmQuery", "devGet"]
+
+"nmWait": "Waits for work for the Network Manager."
+contract "Returns when there is an outbound item (bit 0) or the device interrupt fired since it was last reported (bit 1): the bits that hold. Reporting the interrupt clears it; the other bit stays until the queue is \
+empty. One thread waits at a time: of two, only the last is woken."
+waits "for an item or an interrupt, at most as long as `wait_limit` says. The wait is abortable."
+arguments {
+    wait_limit "How long to wait at most; null: without limit; zero: not at all.";
+}
+result "Bit 0: there are outbound items. Bit 1: the device interrupt fired."
+errors {
+    Inval "The caller's actor is not the Network Manager; or the nanoseconds of the interval are not in 0…999999999.";
+    Timeout "There was neither in time.";
+    Abort "The thread was aborted, now or before.";
+    Fault BAD_POINTER;
+    Priv NOT_TRUSTED;
+}
+assertions []
+example r"/* Both handlers run until there is nothing for them. */
+int manage(void (*outbound)(void), void (*device)(void))
+{
+    int bits;
+    while ((bits = nmWait(0)) >= 0) {
+        if (bits & 1)
+            outbound();
+        if (bits & 2)
+            device();
+    }
+    return bits;
+}
+"
+see ["nmAttach", "nmTake", "threadAbort"]
+
+"nmTake": "Takes the next outbound item."
+contract "Items are taken in the order in which they came: a message for another site, a request whose client waits (`handle` names it), the end of a request that `nmDeliver` handed in (`handle` is the token \
+that came with it), or that the client of a request has left. The body is copied beside the item. If the room is too small the item stays."
+arguments {
+    item "Where the item goes.";
+    body "Where its body goes.";
+    room "Bytes of room for the body; 65536 is always enough.";
+}
+result "Bytes of the body."
+errors {
+    Inval NO_MANAGER;
+    Timeout "There is no item.";
+    TooMuch "The body is larger than the room.";
+    Fault BAD_POINTER;
+    Priv NOT_TRUSTED;
+}
+assertions []
+example r"static char body[K_CMSGSIZEMAX];
+
+void drain(KnNetItem *item, void (*carry)(const KnNetItem *, const char *, int))
+{
+    int size;
+    while ((size = nmTake(item, body, sizeof body)) >= 0)
+        carry(item, body, size);
+}
+"
+see ["nmWait", "nmComplete", "nmDeliver"]
+
+"nmDeliver": "Hands in a message from the network."
+contract "An asynchronous message is delivered as if it had been sent here. For a request that is accepted exactly one end comes out of `nmTake`, with the token of the item: the reply, or the error with which it \
+ended; unless it is cancelled. A cancellation withdraws the request of that token if it is still queued, and marks the thread that serves it ABORTED if not. What came from the network is not sent out again."
+arguments {
+    item "The message, request or cancellation.";
+    body "Its body, of `body_size` bytes.";
+}
+result "0."
+errors {
+    Inval "The caller's actor is not the Network Manager; or the item is of another kind; or a request goes to all members of a group.";
+    Unknown "The port is not here, or the group has no member here that fits.";
+    Full "The queue of the port is full, or the site's table of messages.";
+    TooMuch "The body has more than 65536 bytes.";
+    Fault BAD_POINTER;
+    Priv NOT_TRUSTED;
+    NoMem "There is no memory to keep the body in.";
+}
+assertions []
+example r"/* 0, or the error that the other site is to be told. */
+int hand_in(const KnNetItem *item, const void *body)
+{
+    return nmDeliver(item, body);
+}
+"
+see ["nmTake", "nmComplete", "nmQuery"]
+
+"nmComplete": "Ends the call of a local client."
+contract "The client whose request `nmTake` gave out leaves `ipcCall` with the reply, or with the error in `result` of the item. One that has left is `K_EUNKNOWN`, which a Network Manager need not mind."
+arguments {
+    item "`handle` of the request, `result`, and the reply's annex and size.";
+    body "Body of the reply, of `body_size` bytes.";
+}
+result "0."
+errors {
+    Inval NO_MANAGER;
+    Unknown "No client waits under this handle.";
+    TooMuch "The body has more than 65536 bytes.";
+    Fault BAD_POINTER;
+    Priv NOT_TRUSTED;
+}
+assertions []
+example r"/* Whether the client still waited. */
+int complete(const KnNetItem *reply, const void *body)
+{
+    return nmComplete(reply, body) >= 0;
+}
+"
+see ["nmTake", "nmDeliver", "ipcCall"]
+
+"nmQuery": "Whether messages to a UI can be delivered here."
+contract "What a Network Manager asks when another site looks for a name: a port here, a group that has a member here, or the site itself."
+arguments {
+    ui "UI of a port, a group or a site.";
+}
+result "1 if they can, else 0."
+errors {
+    Inval NO_MANAGER;
+    Fault BAD_POINTER;
+    Priv NOT_TRUSTED;
+}
+assertions []
+example r"int answer_locate(const KnUniqueId *wanted)
+{
+    return nmQuery(wanted) == 1;
+}
+"
+see ["uiIsLocal", "nmDeliver"]
+}
