@@ -63,32 +63,26 @@ struct Slot<T> {
     value: Option<T>,
 }
 
-/// A fixed number of slots for objects of one type.
+/// A limited number of slots for objects of one type.
 ///
-/// Free slots are reused oldest first, so that an identifier of 31 bits made from index and generation comes back as late as possible
-/// (spec 1.3: not before 2^16 further allocations).
+/// The slot that was freed last is used first: it is warm, and memory that was never needed is never touched. The generation of a slot keeps an
+/// identifier from coming back: with its 18 low bits in a local identifier not before the slot was used 2^18 times (spec 1.3: 2^16 allocations).
 pub struct Arena<T> {
+    /// The slots that were ever used; the room for all of them is allocated.
     slots: Vec<Slot<T>>,
+    limit: usize,
     first_free: Option<u16>,
-    last_free: Option<u16>,
     used: usize,
 }
 
 impl<T> Arena<T> {
-    /// An arena with `capacity` slots (at most 65535).
-    pub fn new(capacity: usize) -> Self {
-        let capacity = capacity.min(u16::MAX as usize);
-        let slots = (0..capacity)
-            .map(|index| Slot {
-                generation: 1,
-                next_free: (index + 1 < capacity).then_some(index as u16 + 1),
-                value: None,
-            })
-            .collect();
+    /// An arena with at most `limit` slots (at most 65535).
+    pub fn new(limit: usize) -> Self {
+        let limit = limit.min(u16::MAX as usize);
         Arena {
-            slots,
-            first_free: (capacity > 0).then_some(0),
-            last_free: capacity.checked_sub(1).map(|index| index as u16),
+            slots: Vec::with_capacity(limit),
+            limit,
+            first_free: None,
             used: 0,
         }
     }
@@ -103,24 +97,32 @@ impl<T> Arena<T> {
         self.used == 0
     }
 
-    /// Slots in all.
-    pub fn capacity(&self) -> usize {
+    /// One past the highest slot that was ever used: where a search over all may end.
+    pub fn extent(&self) -> usize {
         self.slots.len()
     }
 
     /// Whether another object fits: the check before a commit that inserts.
     pub fn has_room(&self) -> bool {
-        self.first_free.is_some()
+        self.used < self.limit
     }
 
     /// Puts an object in; `None` (the object is dropped) when the arena is full.
     pub fn insert(&mut self, value: T) -> Option<Id<T>> {
-        let index = self.first_free?;
+        let index = match self.first_free {
+            Some(index) => index,
+            None if self.slots.len() < self.limit => {
+                self.slots.push(Slot {
+                    generation: 1,
+                    next_free: None,
+                    value: None,
+                });
+                (self.slots.len() - 1) as u16
+            }
+            None => return None,
+        };
         let slot = self.slots.get_mut(index as usize)?;
         self.first_free = slot.next_free.take();
-        if self.first_free.is_none() {
-            self.last_free = None;
-        }
         slot.value = Some(value);
         self.used += 1;
         Some(Id {
@@ -139,15 +141,7 @@ impl<T> Arena<T> {
         let value = slot.value.take()?;
         slot.generation = slot.generation.wrapping_add(1).max(1);
         self.used -= 1;
-        match self.last_free {
-            Some(last) => {
-                if let Some(last) = self.slots.get_mut(last as usize) {
-                    last.next_free = Some(id.index);
-                }
-            }
-            None => self.first_free = Some(id.index),
-        }
-        self.last_free = Some(id.index);
+        slot.next_free = self.first_free.replace(id.index);
         Some(value)
     }
 
@@ -203,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stale_identifiers_find_nothing_and_slots_come_back_oldest_first() {
+    fn stale_identifiers_find_nothing_and_the_slot_freed_last_comes_back_first() {
         let mut arena = Arena::new(3);
         let a = arena.insert('a').unwrap();
         let b = arena.insert('b').unwrap();
@@ -211,9 +205,10 @@ mod tests {
         assert_eq!(arena.get(a), None);
         assert_eq!(arena.remove(a), None);
         let c = arena.insert('c').unwrap();
-        assert_eq!(c.index(), 2);
+        assert_eq!((c.index(), arena.get(a)), (0, None));
+        assert_eq!(arena.extent(), 2);
         let d = arena.insert('d').unwrap();
-        assert_eq!((d.index(), arena.get(d)), (0, Some(&'d')));
+        assert_eq!((d.index(), arena.get(d)), (2, Some(&'d')));
         assert!(!arena.has_room());
         assert_eq!(arena.insert('e'), None);
         assert_eq!(arena.get(Id::from_word(b.word())), Some(&'b'));

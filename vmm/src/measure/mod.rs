@@ -13,3 +13,4 @@ mod record;
 mod remote;
 
 pub use bench::bench;
+pub use record::Record;

@@ -8,4 +8,5 @@ mod examples;
 mod images;
 mod lab;
 mod life;
+mod measures;
 mod shapes;

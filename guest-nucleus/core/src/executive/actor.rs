@@ -236,7 +236,7 @@ impl<M: Machine> Nucleus<M> {
             actor.stopped = true;
         }
         let mut elsewhere = false;
-        for slot in 0..self.threads.capacity() {
+        for slot in 0..self.threads.extent() {
             let Some(thread) = self.threads.at(slot) else {
                 continue;
             };
@@ -275,7 +275,7 @@ impl<M: Machine> Nucleus<M> {
     }
 
     fn ready_threads_of(&mut self, id: Id<Actor>) {
-        for slot in 0..self.threads.capacity() {
+        for slot in 0..self.threads.extent() {
             if let Some(thread) = self.threads.at(slot)
                 && self
                     .threads
@@ -356,7 +356,7 @@ impl<M: Machine> Nucleus<M> {
     ) -> Result<Outcome, KError> {
         let room = usize::try_from(room).map_err(|_| KError::Inval)?;
         let mut count = 0;
-        for slot in 0..self.actors.capacity() {
+        for slot in 0..self.actors.extent() {
             let Some(actor) = self.actors.at(slot).and_then(|id| self.actors.get(id)) else {
                 continue;
             };

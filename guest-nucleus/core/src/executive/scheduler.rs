@@ -371,7 +371,7 @@ impl<M: Machine> Nucleus<M> {
 
     /// Wakes every thread that waits for something, with success.
     pub(crate) fn wake_all(&mut self, what: impl Fn(Wait) -> bool) {
-        for slot in 0..self.threads.capacity() {
+        for slot in 0..self.threads.extent() {
             if let Some(id) = self.threads.at(slot)
                 && self.threads.get(id).is_some_and(|thread| what(thread.wait))
             {

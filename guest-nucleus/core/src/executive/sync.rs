@@ -88,7 +88,7 @@ impl<M: Machine> Nucleus<M> {
     /// A frame is given away: whoever waits for a structure in it can never be woken by it, and must not write to it.
     pub(crate) fn structures_end(&mut self, frame: crate::machine::Frame) {
         let lost = |wait| matches!(wait, Wait::Mutex(place) | Wait::Semaphore(place, _) if place >> 12 == u64::from(frame.0));
-        for slot in 0..self.threads.capacity() {
+        for slot in 0..self.threads.extent() {
             if let Some(id) = self.threads.at(slot)
                 && self.threads.get(id).is_some_and(|thread| lost(thread.wait))
             {

@@ -452,7 +452,7 @@ impl<M: Machine> Nucleus<M> {
         let room = usize::try_from(room).map_err(|_| KError::Inval)?;
         let stopped = self.actors.get(actor).is_some_and(|actor| actor.stopped);
         let mut count = 0;
-        for slot in 0..self.threads.capacity() {
+        for slot in 0..self.threads.extent() {
             let Some(id) = self.threads.at(slot) else {
                 continue;
             };

@@ -194,7 +194,7 @@ impl<M: Machine> Nucleus<M> {
         if self.ipc.ports.get(port).is_none_or(|port| port.groups == 0) {
             return;
         }
-        for slot in 0..self.ipc.groups.members.capacity() {
+        for slot in 0..self.ipc.groups.members.extent() {
             if let Some(id) = self.ipc.groups.members.at(slot)
                 && let Some(member) = self.ipc.groups.members.get(id)
                 && member.port == port

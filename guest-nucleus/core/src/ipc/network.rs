@@ -158,7 +158,7 @@ impl<M: Machine> Nucleus<M> {
         while let Some((_, mut body)) = self.ipc.network.outbound.pop_front() {
             self.body_free(&mut body);
         }
-        for slot in 0..self.ipc.messages.capacity() {
+        for slot in 0..self.ipc.messages.extent() {
             if let Some(message) = self
                 .ipc
                 .messages
@@ -169,7 +169,7 @@ impl<M: Machine> Nucleus<M> {
                 message.client = Client::None;
             }
         }
-        for slot in 0..self.threads.capacity() {
+        for slot in 0..self.threads.extent() {
             let Some(id) = self.threads.at(slot) else {
                 continue;
             };

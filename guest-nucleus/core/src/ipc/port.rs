@@ -286,7 +286,7 @@ impl<M: Machine> Nucleus<M> {
         let ui = self.ipc.ports.get(id).map(|port| port.ui);
         self.port_remove(id);
         // Clients that named it as their source leave too.
-        for slot in 0..self.threads.capacity() {
+        for slot in 0..self.threads.extent() {
             let Some(thread) = self.threads.at(slot) else {
                 continue;
             };

@@ -105,7 +105,7 @@ impl<M: Machine> Nucleus<M> {
         while let Some(port) = self.actors.get(id).and_then(|actor| actor.first_port) {
             self.port_remove(port);
         }
-        for slot in 0..self.ipc.messages.capacity() {
+        for slot in 0..self.ipc.messages.extent() {
             if let Some(message) = self.ipc.messages.at(slot)
                 && self
                     .ipc
