@@ -15,7 +15,7 @@ pub type Cpu = usize;
 pub struct Frame(pub u32);
 
 /// An address space. [`Space::SUPERVISOR`] is the upper half that all supervisor actors and the Nucleus share.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Space(pub u16);
 
 impl Space {

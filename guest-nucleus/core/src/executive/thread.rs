@@ -19,10 +19,10 @@ pub enum Wait {
     Mutex(u64),
     /// A semaphore: physical place, and address in the thread's space for undoing.
     Semaphore(u64, u64),
-    /// A message.
-    Receive(ReceiveWait),
-    /// A reply.
-    Call(CallWait),
+    /// A message, as `Thread::receive` says.
+    Receive,
+    /// A reply, as `Thread::call` says.
+    Call,
     /// Work for the Network Manager.
     NetworkManager,
     /// That a thread is on no processor, or gone.
@@ -57,6 +57,10 @@ pub struct Thread {
     pub relative: i32,
     /// What it waits for.
     pub wait: Wait,
+    /// What it said when it last waited for a message.
+    pub receive: ReceiveWait,
+    /// What it said when it last waited for a reply.
+    pub call: CallWait,
     /// Result of the call that it waited in.
     pub result: i32,
     /// Processor that it is on.
@@ -166,6 +170,8 @@ impl<M: Machine> Nucleus<M> {
             watched: false,
             relative,
             wait: Wait::None,
+            receive: ReceiveWait::default(),
+            call: CallWait::default(),
             result: 0,
             cpu: None,
             last_cpu: 0,
@@ -382,8 +388,8 @@ impl<M: Machine> Nucleus<M> {
         };
         let abortable = match thread.wait {
             Wait::Delay | Wait::Semaphore(..) | Wait::NetworkManager => true,
-            Wait::Receive(wait) => wait.abortable(),
-            Wait::Call(wait) => wait.abortable(),
+            Wait::Receive => thread.receive.abortable(),
+            Wait::Call => thread.call.abortable(),
             _ => false,
         };
         if abortable {

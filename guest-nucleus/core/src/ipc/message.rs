@@ -26,6 +26,15 @@ impl Body {
     };
 }
 
+/// What a message carries, kept while it is queued or its body is to be fetched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Kept {
+    /// The annex.
+    pub annex: Option<[u8; 64]>,
+    /// The body.
+    pub body: Body,
+}
+
 /// Who waits for the reply.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Client {
@@ -50,12 +59,12 @@ pub struct Message {
     pub actor_pi: KnProtId,
     /// The same of the source port.
     pub port_pi: KnProtId,
-    /// The annex.
-    pub annex: Option<[u8; 64]>,
-    /// The body; empty once it was fetched.
-    pub body: Body,
+    /// Annex and body, as long as the Nucleus holds them for it.
+    pub kept: Option<Id<Kept>>,
     /// Bytes of the body as sent.
     pub body_size: u32,
+    /// It has an annex.
+    pub has_annex: bool,
     /// The body can be fetched with `ipcGetData`.
     pub unfetched: bool,
     /// Who waits.
@@ -122,17 +131,41 @@ impl<M: Machine> Nucleus<M> {
         body.size = 0;
     }
 
-    /// Frees a message.
-    pub(crate) fn message_free(&mut self, id: Id<Message>) -> Option<Message> {
-        let mut message = self.ipc.messages.remove(id)?;
-        self.body_free(&mut message.body);
-        Some(message)
+    /// Keeps annex and body of a message for later. Errors: as [`Nucleus::body_keep`].
+    pub(crate) fn keep(
+        &mut self,
+        annex: Option<[u8; 64]>,
+        from: Place,
+        size: u32,
+    ) -> Result<Id<Kept>, KError> {
+        let mut body = self.body_keep(from, size)?;
+        // There are as many as messages, of which each has at most one.
+        self.ipc.kept.insert(Kept { annex, body }).ok_or_else(|| {
+            self.body_free(&mut body);
+            KError::Full
+        })
+    }
+
+    /// Lets go of what was kept.
+    pub(crate) fn let_go(&mut self, kept: Option<Id<Kept>>) {
+        if let Some(mut kept) = kept.and_then(|kept| self.ipc.kept.remove(kept)) {
+            self.body_free(&mut kept.body);
+        }
+    }
+
+    /// Frees a message; who waited for its reply.
+    pub(crate) fn message_free(&mut self, id: Id<Message>) -> Option<Client> {
+        let message = self.ipc.messages.remove(id)?;
+        if message.kept.is_some() {
+            self.let_go(message.kept);
+        }
+        Some(message.client)
     }
 
     /// Ends a request without a reply: its client gets an error. The message is freed.
     pub(crate) fn message_fail(&mut self, id: Id<Message>, error: KError) {
-        if let Some(message) = self.message_free(id) {
-            self.client_fails(message.client, error);
+        if let Some(client) = self.message_free(id) {
+            self.client_fails(client, error);
         }
     }
 

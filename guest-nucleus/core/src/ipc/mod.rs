@@ -20,14 +20,15 @@ use crate::names::table::NameTable;
 use crate::nucleus::Limits;
 use chorus_abi::*;
 use groups::Groups;
+use message::Kept;
 use network::Network;
 
 /// The current message of a thread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Current(pub(crate) Option<Id<Message>>);
 
-/// What a thread that waits for a message said.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What a thread that waits for a message said; it stays until the thread says it anew.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ReceiveWait {
     pub(crate) space: Space,
     /// The port; none: any enabled one.
@@ -44,8 +45,8 @@ impl ReceiveWait {
     }
 }
 
-/// What a thread that waits for a reply said.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What a thread that waits for a reply said; it stays until the thread says it anew.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct CallWait {
     pub(crate) space: Space,
     pub(crate) reply: KnMsgDesc,
@@ -75,6 +76,8 @@ pub enum IpcEnd {
 pub struct Ipc {
     pub(crate) ports: Arena<Port>,
     pub(crate) messages: Arena<Message>,
+    /// What messages carry while the Nucleus holds it for them; as many as messages.
+    pub(crate) kept: Arena<Kept>,
     pub(crate) groups: Groups,
     pub(crate) names: NameTable,
     /// Threads that wait for messages, in lists of ports and actors.
@@ -92,6 +95,7 @@ impl Ipc {
         Ipc {
             ports: Arena::new(limits.ports),
             messages: Arena::new(limits.messages),
+            kept: Arena::new(limits.messages),
             groups: Groups::new(limits.memberships),
             names: NameTable::new(limits.ports),
             links: Links::new(limits.threads),

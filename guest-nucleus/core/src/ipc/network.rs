@@ -173,8 +173,8 @@ impl<M: Machine> Nucleus<M> {
             let Some(id) = self.threads.at(slot) else {
                 continue;
             };
-            if matches!(self.threads.get(id).map(|thread| thread.wait), Some(Wait::Call(wait)) if wait.request.is_none())
-            {
+            let calls = self.threads.get(id).filter(|at| at.wait == Wait::Call);
+            if calls.is_some_and(|thread| thread.call.request.is_none()) {
                 self.wake(id, KError::LinkFailure.code());
             }
         }

@@ -290,10 +290,11 @@ impl<M: Machine> Nucleus<M> {
             let Some(thread) = self.threads.at(slot) else {
                 continue;
             };
-            let Some(Wait::Call(wait)) = self.threads.get(thread).map(|thread| thread.wait) else {
+            let Some(calls) = self.threads.get(thread).filter(|at| at.wait == Wait::Call) else {
                 continue;
             };
-            let source = wait
+            let source = calls
+                .call
                 .request
                 .and_then(|message| self.ipc.messages.get(message))
                 .map(|message| message.src_port);

@@ -1,7 +1,8 @@
 //! Receiving: waits, delivery into a receiver's buffers, the current message (spec 3.6).
 
-use super::message::{Body, Client, Message, Place};
+use super::message::{Client, Message};
 use super::port::Port;
+use super::send::Parcel;
 use super::{CallWait, Current, IpcEnd, ReceiveWait};
 use crate::arena::Id;
 use crate::executive::actor::Actor;
@@ -13,22 +14,21 @@ use chorus_abi::*;
 /// Offset of `seq_num` in `KnMsgDesc`.
 const SEQ_NUM: u64 = core::mem::offset_of!(KnMsgDesc, seq_num) as u64;
 
-/// Where the body of a message is at its delivery.
+/// Where annex and body of a message are at its delivery.
 #[derive(Clone, Copy)]
-pub(crate) enum Source {
-    /// In the message itself.
+pub(crate) enum Source<'a> {
+    /// Kept for the message.
     Kept,
     /// Still with its sender.
-    Sender(Place),
+    Sender(&'a Parcel),
 }
 
 impl<M: Machine> Nucleus<M> {
     /// The wait of a thread for a reply in this transaction; `None` when it waits for something else by now.
     pub(crate) fn awaits(&self, thread: Id<Thread>, transaction: u64) -> Option<CallWait> {
-        match self.threads.get(thread)?.wait {
-            Wait::Call(wait) if wait.transaction == transaction => Some(wait),
-            _ => None,
-        }
+        let thread = self.threads.get(thread)?;
+        let call = thread.call;
+        (thread.wait == Wait::Call && call.transaction == transaction).then_some(call)
     }
 
     /// Takes a thread out of the lists that its wait put it in, and withdraws or orphans its request.
@@ -38,7 +38,7 @@ impl<M: Machine> Nucleus<M> {
         };
         let actor = thread.actor;
         match thread.wait {
-            Wait::Receive(wait) => match wait.port {
+            Wait::Receive => match thread.receive.port {
                 Some(port) => {
                     if let Some(port) = self.ipc.ports.get_mut(port) {
                         self.ipc.links.remove(&mut port.waiters, id.index());
@@ -50,7 +50,10 @@ impl<M: Machine> Nucleus<M> {
                     }
                 }
             },
-            Wait::Call(wait) => self.withdraw(wait),
+            Wait::Call => {
+                let call = thread.call;
+                self.withdraw(call)
+            }
             _ => {}
         }
     }
@@ -75,8 +78,9 @@ impl<M: Machine> Nucleus<M> {
 
     /// A wait for a message or a reply ends without it; the result of the call.
     pub(crate) fn ipc_wait_ended(&mut self, id: Id<Thread>, end: IpcEnd) -> i32 {
-        if let Some(Wait::Call(wait)) = self.threads.get(id).map(|thread| thread.wait) {
-            let holder = wait
+        if let Some(thread) = self.threads.get(id).filter(|at| at.wait == Wait::Call) {
+            let holder = thread
+                .call
                 .request
                 .and_then(|message| self.ipc.messages.get(message))
                 .and_then(|message| message.holder);
@@ -147,26 +151,22 @@ impl<M: Machine> Nucleus<M> {
         thread: Id<Thread>,
         port: Id<Port>,
         message: Id<Message>,
-        source: Source,
+        source: Source<'_>,
     ) -> Result<(), KError> {
         let Some(found) = self.threads.get(thread) else {
             return Ok(());
         };
-        let (actor, Wait::Receive(wait)) = (found.actor, found.wait) else {
+        if found.wait != Wait::Receive {
             return Ok(());
-        };
-        match self.hand_in(thread, actor, wait, port, message, source) {
+        }
+        let (actor, wait) = (found.actor, found.receive);
+        match self.hand_in(thread, actor, &wait, port, message, source) {
             Err((true, error)) => Err(error),
             Err((false, error)) => {
-                if let Source::Sender(place) = source {
-                    let size = self
-                        .ipc
-                        .messages
-                        .get(message)
-                        .map_or(0, |message| message.body_size);
-                    let body = self.body_keep(place, size)?;
+                if let Source::Sender(parcel) = source {
+                    let kept = self.keep(parcel.annex, parcel.body, parcel.size)?;
                     if let Some(message) = self.ipc.messages.get_mut(message) {
-                        message.body = body;
+                        message.kept = Some(kept);
                     }
                 }
                 // The receiver's own buffers are gone since it called: its call fails, and the message waits for the next.
@@ -194,28 +194,41 @@ impl<M: Machine> Nucleus<M> {
         &mut self,
         thread: Id<Thread>,
         actor: Id<Actor>,
-        wait: ReceiveWait,
+        wait: &ReceiveWait,
         port: Id<Port>,
         id: Id<Message>,
-        source: Source,
+        source: Source<'_>,
     ) -> Result<u32, (bool, KError)> {
-        let Some(message) = self.ipc.messages.get(id).copied() else {
+        let Some(message) = self.ipc.messages.get(id) else {
             return Err((true, KError::Inval));
         };
         let here = |error| (false, error);
-        let (space, desc) = (wait.space, wait.desc);
-        let size = message.body_size;
-        let to = (actor, space, desc.body_addr);
+        let (desc, size) = (&wait.desc, message.body_size);
+        let to = (actor, wait.space, desc.body_addr);
         let unfetched = desc.body_addr == 0 && size > 0;
-        let mut kept = message.body;
+        let before = message.kept;
+        // What is kept after the delivery.
+        let mut after = None;
+        let annex;
         match source {
-            Source::Sender(from) if unfetched => {
-                kept = self.body_keep(from, size).map_err(|error| (true, error))?
+            Source::Sender(parcel) => {
+                annex = parcel.annex;
+                if unfetched {
+                    let kept = self.keep(None, parcel.body, size);
+                    after = Some(kept.map_err(|error| (true, error))?);
+                } else if size > 0 {
+                    self.copy(parcel.body, to, size.min(desc.body_size) as usize)?;
+                }
             }
-            Source::Sender(from) => self.copy(from, to, size.min(desc.body_size) as usize)?,
-            Source::Kept if unfetched => {}
             Source::Kept => {
-                self.body_give(&kept, to, desc.body_size).map_err(here)?;
+                let kept = before.and_then(|kept| self.ipc.kept.get(kept)).copied();
+                annex = kept.and_then(|kept| kept.annex);
+                if unfetched {
+                    after = before;
+                } else if let Some(kept) = kept {
+                    self.body_give(&kept.body, to, desc.body_size)
+                        .map_err(here)?;
+                }
             }
         }
         let sequence = self
@@ -223,21 +236,21 @@ impl<M: Machine> Nucleus<M> {
             .ports
             .get(port)
             .map_or(0, |port| port.sequence.wrapping_add(1));
-        if let Err(error) = self.write_particulars(actor, wait, port, sequence, message.annex) {
-            if matches!(source, Source::Sender(_)) {
-                self.body_free(&mut kept);
+        if let Err(error) = self.write_particulars(actor, wait, port, sequence, annex) {
+            if after != before {
+                self.let_go(after);
             }
             return Err(here(error));
         }
         // From here on nothing fails.
-        if !unfetched {
-            self.body_free(&mut kept);
+        if after != before {
+            self.let_go(before);
         }
         if let Some(port) = self.ipc.ports.get_mut(port) {
             port.sequence = sequence;
         }
         if let Some(entry) = self.ipc.messages.get_mut(id) {
-            entry.body = kept;
+            entry.kept = after;
             entry.unfetched = unfetched;
             entry.holder = Some(thread);
             entry.port = None;
@@ -254,7 +267,7 @@ impl<M: Machine> Nucleus<M> {
     fn write_particulars(
         &mut self,
         actor: Id<Actor>,
-        wait: ReceiveWait,
+        wait: &ReceiveWait,
         port: Id<Port>,
         sequence: u32,
         annex: Option<[u8; 64]>,
@@ -319,7 +332,7 @@ impl<M: Machine> Nucleus<M> {
             return match self.hand_in(
                 caller.thread,
                 caller.actor,
-                wait,
+                &wait,
                 source,
                 message,
                 Source::Kept,
@@ -352,7 +365,10 @@ impl<M: Machine> Nucleus<M> {
             }
         }
         let deadline = self.deadline_ms(delay);
-        self.block(caller.thread, Wait::Receive(wait), deadline);
+        if let Some(thread) = self.threads.get_mut(caller.thread) {
+            thread.receive = wait;
+        }
+        self.block(caller.thread, Wait::Receive, deadline);
         Ok(Outcome::Blocked)
     }
 
@@ -381,21 +397,19 @@ impl<M: Machine> Nucleus<M> {
     pub fn ipc_get_data(&mut self, caller: Caller, msg: In<KnMsgDesc>) -> Result<Outcome, KError> {
         let desc = self.read(caller, msg)?;
         let id = self.current_message(caller)?;
-        let message = *self
+        let kept = self
             .ipc
             .messages
             .get(id)
             .filter(|message| message.unfetched)
+            .and_then(|message| message.kept)
             .ok_or(KError::Inval)?;
-        let size = self.body_give(
-            &message.body,
-            (caller.actor, caller.space, desc.body_addr),
-            desc.body_size,
-        )?;
-        let mut body = message.body;
-        self.body_free(&mut body);
+        let body = self.ipc.kept.get(kept).ok_or(KError::Inval)?.body;
+        let to = (caller.actor, caller.space, desc.body_addr);
+        let size = self.body_give(&body, to, desc.body_size)?;
+        self.let_go(Some(kept));
         if let Some(message) = self.ipc.messages.get_mut(id) {
-            message.body = Body::EMPTY;
+            message.kept = None;
             message.unfetched = false;
         }
         Ok(Outcome::Done(size as i32))
@@ -459,7 +473,7 @@ impl<M: Machine> Nucleus<M> {
             body_size: message.body_size,
             flags: [
                 awaited.into(),
-                message.annex.is_some().into(),
+                message.has_annex.into(),
                 message.remote.into(),
                 0,
             ],

@@ -1,6 +1,6 @@
 //! Sending, calling, replying (spec 3.6).
 
-use super::message::{Body, Client, Message, Place};
+use super::message::{Client, Message, Place};
 use super::port::Port;
 use super::receive::Source;
 use super::{CallWait, Current};
@@ -147,10 +147,10 @@ impl<M: Machine> Nucleus<M> {
         if receiver.is_none() && queued >= K_CPORTQUEUE || !self.ipc.messages.has_room() {
             return Err(KError::Full);
         }
-        let body = if receiver.is_none() {
-            self.body_keep(parcel.body, parcel.size)?
+        let kept = if receiver.is_none() && (parcel.size > 0 || parcel.annex.is_some()) {
+            Some(self.keep(parcel.annex, parcel.body, parcel.size)?)
         } else {
-            Body::EMPTY
+            None
         };
         let message = Message {
             src_port: letter.src_port,
@@ -158,8 +158,8 @@ impl<M: Machine> Nucleus<M> {
             co_target: letter.dest.co_target,
             actor_pi: letter.actor_pi,
             port_pi: letter.port_pi,
-            annex: parcel.annex,
-            body,
+            kept,
+            has_annex: parcel.annex.is_some(),
             body_size: parcel.size,
             unfetched: false,
             client: letter.client,
@@ -173,7 +173,7 @@ impl<M: Machine> Nucleus<M> {
         match receiver {
             None => self.enqueue(port, id),
             Some(thread) => {
-                if let Err(error) = self.give(thread, port, id, Source::Sender(parcel.body)) {
+                if let Err(error) = self.give(thread, port, id, Source::Sender(parcel)) {
                     self.message_free(id);
                     return Err(error);
                 }
@@ -283,7 +283,10 @@ impl<M: Machine> Nucleus<M> {
             }
         }
         let deadline = self.deadline_ms(delay);
-        self.block(caller.thread, Wait::Call(wait), deadline);
+        if let Some(thread) = self.threads.get_mut(caller.thread) {
+            thread.call = wait;
+        }
+        self.block(caller.thread, Wait::Call, deadline);
         Ok(Outcome::Blocked)
     }
 
