@@ -22,11 +22,17 @@ pub fn null_call(op: &str, count: usize) -> Result<(), KError> {
     Ok(())
 }
 
-/// `ipcCall` to a server that answers with `ipcReplyReceive`, empty and with an annex there and back.
-pub fn round_trips(op: &str, to: Destination, count: usize) -> Result<(), KError> {
-    report("ipc", op, "ticks", &mut round_trip(to, count, false)?);
-    let name = alloc::format!("{op}-annex");
-    report("ipc", &name, "ticks", &mut round_trip(to, count, true)?);
+/// `ipcCall` to a server that answers with `ipcReplyReceive`: to its port, empty and with an annex there and back, and to its group.
+pub fn round_trips(op: &str, group: Destination, count: usize) -> Result<(), KError> {
+    let port = partners::port_of(group)?;
+    for (how, to, annex) in [
+        ("", port, false),
+        ("-annex", port, true),
+        ("-group", group, false),
+    ] {
+        let name = alloc::format!("{op}{how}");
+        report("ipc", &name, "ticks", &mut round_trip(to, count, annex)?);
+    }
     Ok(())
 }
 

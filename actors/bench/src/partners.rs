@@ -1,7 +1,7 @@
 //! The other ends: servers of both kinds, and the supervisor actor that measures on request.
 
 use crate::operations;
-use chorus_abi::KError;
+use chorus_abi::{KError, KnUniqueId};
 use chorus_runtime::message::{Annex, Destination, Message, call_annex};
 use chorus_runtime::port::{Port, well_known_group};
 use chorus_runtime::server::{Next, serve as serve_port};
@@ -26,15 +26,31 @@ fn stamp(kind: &str) -> u32 {
     }
 }
 
+/// First byte of an annex: the server answers with the name of its port, in bytes 8 to 15.
+pub const NAME: u8 = 0xfd;
+
 fn group(stamp: u32) -> Result<Destination, KError> {
     Destination::one_of(well_known_group(stamp)?.ui)
 }
 
-/// The server of a kind.
+/// The server of a kind: any member of its group.
 pub fn server(kind: &str) -> Result<Destination, KError> {
     let to = group(stamp(kind))?;
     ask(to, &[0; 64])?;
     Ok(to)
+}
+
+/// The same server by its port.
+pub fn port_of(server: Destination) -> Result<Destination, KError> {
+    let (mut annex, mut word) = ([0; 64], [0; 8]);
+    annex[0] = NAME;
+    let message = Message {
+        annex: Some(&annex.clone()),
+        body: &[],
+    };
+    call_annex(server, message, &mut annex, None)?;
+    word.copy_from_slice(&annex[8..16]);
+    Ok(KnUniqueId::from_word(u64::from_le_bytes(word)).into())
 }
 
 /// The supervisor actor that measures.

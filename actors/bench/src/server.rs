@@ -24,6 +24,10 @@ pub fn run(port: &Port, stop: u8) -> Result<(), KError> {
     loop {
         // SAFETY: `annex` is written by the Nucleus only while this thread is in a call.
         let first = unsafe { (place as *const u8).read_volatile() };
+        if first == crate::partners::NAME {
+            annex = [first; 64];
+            annex[8..16].copy_from_slice(&port.ui().word().to_le_bytes());
+        }
         let reply = KnMsgDesc {
             annex_addr: if first == 0 { 0 } else { place },
             ..KnMsgDesc::default()

@@ -50,10 +50,12 @@ impl Links {
         }
     }
 
+    #[inline(always)]
     fn get(table: &[u16], slot: u16) -> u16 {
         table.get(slot as usize).copied().unwrap_or(NONE)
     }
 
+    #[inline(always)]
     fn set(table: &mut [u16], slot: u16, value: u16) {
         if let Some(entry) = table.get_mut(slot as usize) {
             *entry = value;
@@ -61,6 +63,7 @@ impl Links {
     }
 
     /// Joins at the end. The slot is in no list of this table.
+    #[inline]
     pub fn push_back(&mut self, list: &mut List, slot: usize) {
         let slot = slot as u16;
         Self::set(&mut self.previous, slot, list.tail);
@@ -91,6 +94,7 @@ impl Links {
     }
 
     /// Leaves the list that it is in.
+    #[inline]
     pub fn remove(&mut self, list: &mut List, slot: usize) {
         let slot = slot as u16;
         let (previous, next) = (Self::get(&self.previous, slot), Self::get(&self.next, slot));

@@ -6,6 +6,7 @@
 //! that record. All memory of actors is reached through here, page by page, so that the Nucleus itself needs no unsafe code.
 
 use chorus_abi::KnDevDesc;
+use zerocopy::FromBytes;
 
 /// Index of a processor of the site.
 pub type Cpu = usize;
@@ -67,6 +68,23 @@ pub struct Start {
     pub stack: u64,
     /// Content of the first argument register.
     pub argument: u64,
+}
+
+/// What a receiver gets on the fast path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Delivery {
+    /// Space of the sender.
+    pub from: Space,
+    /// Space of the receiver.
+    pub to: Space,
+    /// Where the sequence number goes, and the number.
+    pub sequence: Option<(u64, u32)>,
+    /// Where the LI of the port goes, and the LI.
+    pub port: Option<(u64, i32)>,
+    /// Where the annex is, and where it goes.
+    pub annex: Option<(u64, u64)>,
+    /// Where the body is, where it goes, and how many bytes of it; more than none.
+    pub body: Option<(u64, u64, usize)>,
 }
 
 /// What the Nucleus asks of the hardware. `thread` arguments are thread slots (`Id::index`).
@@ -162,6 +180,15 @@ pub trait Machine {
         destination: (Space, u64),
         size: usize,
     ) -> Result<(), AccessFault>;
+
+    /// A value in the memory of a space, if it lies in one page that is there.
+    fn load<T: FromBytes>(&mut self, space: Space, address: u64) -> Option<T>;
+    /// Whether a range of at most a page lies in one page that is there.
+    fn readable(&mut self, space: Space, address: u64, size: usize) -> bool;
+    /// Whether a range of at most a page lies in one page that is there and may be written.
+    fn writable(&mut self, space: Space, address: u64, size: usize) -> bool;
+    /// Stores all of a delivery; `false`: not all of it can be, since something does not lie in one page that is there, and nothing was stored.
+    fn deliver(&mut self, delivery: &Delivery) -> bool;
 
     /// Prepares stack and registers of a new thread. It first runs when `schedule` picks it.
     fn context_create(&mut self, thread: usize, start: Start) -> Result<(), NoMemory>;

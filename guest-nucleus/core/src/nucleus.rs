@@ -67,6 +67,8 @@ pub struct Configuration {
 pub enum Outcome {
     /// With this value in the result register.
     Done(i32),
+    /// The caller waits, and the thread in this slot has its processor already: it is to be switched to without `schedule`.
+    HandedOver(u32),
     /// The caller waits (or is gone): schedule another thread. When the caller runs again its result is [`Nucleus::result`].
     Blocked,
 }
@@ -106,6 +108,9 @@ pub struct Nucleus<M: Machine> {
     pub(crate) counters: chorus_abi::KnSiteStat,
     /// The processor that is in the Nucleus now: it needs no kick.
     pub(crate) entered: Option<Cpu>,
+    /// Every call goes the way that does everything: what the fast path is compared with.
+    #[cfg(test)]
+    pub(crate) without_fast_path: bool,
 }
 
 impl<M: Machine> Nucleus<M> {
@@ -126,6 +131,8 @@ impl<M: Machine> Nucleus<M> {
             ui_epoch: configuration.epoch,
             counters: chorus_abi::KnSiteStat::default(),
             entered: None,
+            #[cfg(test)]
+            without_fast_path: false,
         }
     }
 

@@ -177,14 +177,22 @@ pub fn stub_page() -> [u8; 4096] {
 pub extern "C" fn nucleus_call(number: u32, arguments: &[u64; 6]) -> i32 {
     let nucleus = site::enter();
     let own = processor::this();
-    if let Outcome::Done(result) = nucleus.call(own.index, number as usize, arguments) {
-        if !nucleus.caller_goes_on() {
-            site::settle(nucleus, own);
+    match nucleus.call(own.index, number as usize, arguments) {
+        Outcome::Done(result) => {
+            if !nucleus.caller_goes_on() {
+                site::settle(nucleus, own);
+            }
+            site::leave();
+            result
         }
-        site::leave();
-        return result;
+        Outcome::HandedOver(thread) => {
+            site::run(nucleus, own, thread as usize);
+            let result = nucleus.result(processor::this().index);
+            site::leave();
+            result
+        }
+        Outcome::Blocked => wait(nucleus, own),
     }
-    wait(nucleus, own)
 }
 
 /// The rest of a call whose caller has to wait: others run, then it has a result.

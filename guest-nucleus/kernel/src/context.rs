@@ -13,8 +13,8 @@ use core::sync::atomic::Ordering::Relaxed;
 pub struct Context {
     /// Stack pointer of `switch_stacks`.
     pub pointer: u64,
-    /// Space that it runs in.
-    pub space: Space,
+    /// Top-level table of the space that it runs in; 0: any will do.
+    pub root: u64,
     /// Its kernel stack.
     pub stack: Stack,
     /// Where entries from user mode begin.
@@ -56,8 +56,8 @@ fn push(pointer: &mut u64, values: &[u64]) {
     }
 }
 
-/// Makes the first frame of a thread on its stack.
-pub fn prepare(stack: Stack, start: Start) -> Context {
+/// Makes the first frame of a thread on its stack. `root` is the top-level table of its space.
+pub fn prepare(stack: Stack, start: Start, root: u64) -> Context {
     let top = if start.supervisor {
         stack.top()
     } else {
@@ -113,7 +113,11 @@ pub fn prepare(stack: Stack, start: Start) -> Context {
     );
     Context {
         pointer,
-        space: start.space,
+        root: if start.space == Space::SUPERVISOR {
+            0
+        } else {
+            root
+        },
         stack,
         top,
     }
@@ -137,6 +141,7 @@ impl Context {
 }
 
 /// Leaves the current thread (or the idle context) and runs `next`; returns when this one is picked again, perhaps on another processor.
+#[inline]
 pub fn switch(machine: &mut X86, next: usize) {
     let own = processor::this();
     let current = own.current.get();
@@ -157,30 +162,25 @@ pub fn switch(machine: &mut X86, next: usize) {
     };
     let load = match machine.contexts.get(next) {
         Some(Some(context)) => {
+            own.current.set(next);
             own.set_kernel_stack(context.top);
             if context.is_user() {
                 // SAFETY: the area of that thread, made with its context.
-                unsafe { fpu::load(context.top) };
+                unsafe { fpu::load(context.top, own) };
             }
             // A supervisor thread runs in any space: the upper half is the same in all.
-            if context.space != Space::SUPERVISOR {
-                let root = machine.root(context.space);
-                if root != own.root.load(Relaxed) {
-                    own.root.store(root, Relaxed);
-                    // SAFETY: the tables of a live space; the Nucleus is mapped in all alike.
-                    unsafe { cpu::set_cr3(root) };
-                }
+            if context.root != 0 && context.root != own.root.load(Relaxed) {
+                own.root.store(context.root, Relaxed);
+                // SAFETY: the tables of a live space; the Nucleus is mapped in all alike.
+                unsafe { cpu::set_cr3(context.root) };
             }
             context.pointer
         }
-        _ => own.idle_stack.get(),
+        _ => {
+            own.current.set(IDLE);
+            own.idle_stack.get()
+        }
     };
-    own.current
-        .set(if machine.contexts.get(next).is_some_and(Option::is_some) {
-            next
-        } else {
-            IDLE
-        });
     debug_assert!((STACKS..REGISTERS).contains(&load));
     // SAFETY: `load` was made by `prepare`, `prepare_idle` or an earlier switch, and its owner runs nowhere: the lock is held.
     unsafe { switch_stacks(save, load) };

@@ -5,7 +5,7 @@
 //! the thread's kernel stack, so it costs nothing that is allocated. It is x87 and SSE, by FXSAVE; AVX is not switched on (CPUID says so to actors): under an emulated
 //! SVM, XSAVE writes no SSE state.
 
-use crate::processor;
+use crate::processor::Processor;
 use core::arch::asm;
 
 /// Bytes kept above a user thread's kernel stack: 512 of FXSAVE, and a word at the end.
@@ -39,8 +39,7 @@ pub unsafe fn save(area: u64) {
 /// # Safety
 /// `area` is that of the thread, made by [`clear`], and holds what `save` left there.
 #[inline]
-pub unsafe fn load(area: u64) {
-    let own = processor::this();
+pub unsafe fn load(area: u64, own: &Processor) {
     // The area's last word names the processor that loaded it last: registers of an earlier visit here may be old.
     let place = (area + AREA - 8) as *mut u64;
     let here = own.index as u64 + 1;

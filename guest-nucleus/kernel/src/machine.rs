@@ -15,11 +15,12 @@ use crate::serial::say;
 use crate::stacks::{SUPERVISOR_PAGES, Stacks, USER_PAGES};
 use crate::{apic, calls, clock, images, processor, shootdown};
 use alloc::vec::Vec;
-use chorus_abi::KnDevDesc;
 use chorus_abi::machine::KnImage;
+use chorus_abi::{K_CMSGANNEXSIZE, KnDevDesc};
 use chorus_nucleus_core::machine::*;
 use core::cell::UnsafeCell;
 use core::sync::atomic::Ordering::Relaxed;
+use zerocopy::FromBytes;
 
 const PAGE: u64 = 4096;
 
@@ -122,13 +123,27 @@ impl X86 {
             .ok_or(NoMemory)
     }
 
-    /// Where an actor's byte is, if it may be accessed so: physical address in the direct map.
-    #[inline]
+    /// Where an actor's byte is in the direct map, if it may be accessed so.
+    #[inline(always)]
     fn reach(&self, space: Space, address: u64, write: bool) -> Option<u64> {
+        let known = self.lately.find(space, address, write);
+        known.or_else(|| self.reach_by_tables(space, address, write))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn reach_by_tables(&self, space: Space, address: u64, write: bool) -> Option<u64> {
         let tables = self.tables(space).filter(|_| accessible(space, address))?;
-        let (physical, flags) = self.lately.translate(tables, space, address)?;
-        (flags & UNCACHED == 0 && (!write || flags & WRITE != 0))
-            .then_some(DIRECT + physical + address % PAGE)
+        self.lately.look_up(tables, space, address, write)
+    }
+
+    /// The same for a range that lies in one page.
+    #[inline(always)]
+    fn within(&self, space: Space, address: u64, size: usize, write: bool) -> Option<u64> {
+        if size as u64 > PAGE - address % PAGE {
+            return None;
+        }
+        self.reach(space, address, write)
     }
 
     fn each_page<E>(
@@ -333,7 +348,7 @@ impl Machine for X86 {
 
     fn translate(&mut self, space: Space, address: u64) -> Option<(Frame, Protection)> {
         let tables = self.tables(space).filter(|_| accessible(space, address))?;
-        let (physical, flags) = self.lately.translate(tables, space, address)?;
+        let (physical, flags) = tables.translate(address)?;
         let protection = Protection {
             write: flags & WRITE != 0,
             execute: flags & NO_EXECUTE == 0,
@@ -445,6 +460,72 @@ impl Machine for X86 {
         )
     }
 
+    #[inline(always)]
+    fn load<T: FromBytes>(&mut self, space: Space, address: u64) -> Option<T> {
+        let direct = self.within(space, address, size_of::<T>(), false)?;
+        // SAFETY: `within` gave RAM for so many bytes; any bytes are a value of the type.
+        Some(unsafe { (direct as *const T).read_unaligned() })
+    }
+
+    #[inline(always)]
+    fn readable(&mut self, space: Space, address: u64, size: usize) -> bool {
+        self.within(space, address, size, false).is_some()
+    }
+
+    #[inline(always)]
+    fn writable(&mut self, space: Space, address: u64, size: usize) -> bool {
+        self.within(space, address, size, true).is_some()
+    }
+
+    #[inline(always)]
+    fn deliver(&mut self, delivery: &Delivery) -> bool {
+        type Annex = [u64; K_CMSGANNEXSIZE / 8];
+        let (from, to) = (delivery.from, delivery.to);
+        // Places of what is there; of what is not, some address that is never used.
+        let (mut sequence_to, mut port_to) = (0, 0);
+        let (mut annex_from, mut annex_to, mut body_from, mut body_to) = (0, 0, 0, 0);
+        macro_rules! place {
+            ($place:ident = $space:ident $address:expr, $size:expr, $write:expr) => {
+                match self.within($space, $address, $size, $write) {
+                    Some(direct) => $place = direct,
+                    None => return false,
+                }
+            };
+        }
+        if let Some((at, _)) = delivery.sequence {
+            place!(sequence_to = to at, 4, true);
+        }
+        if let Some((at, _)) = delivery.port {
+            place!(port_to = to at, 4, true);
+        }
+        if let Some((source, target)) = delivery.annex {
+            place!(annex_from = from source, K_CMSGANNEXSIZE, false);
+            place!(annex_to = to target, K_CMSGANNEXSIZE, true);
+        }
+        if let Some((source, target, size)) = delivery.body {
+            place!(body_from = from source, size, false);
+            place!(body_to = to target, size, true);
+        }
+        // SAFETY: `within` gave RAM for so many bytes each, and nothing was unmapped since. Pieces may overlap: each is read whole, or as `copy` does, before
+        // it is written.
+        unsafe {
+            if delivery.annex.is_some() {
+                let annex = (annex_from as *const Annex).read_unaligned();
+                (annex_to as *mut Annex).write_unaligned(annex);
+            }
+            if let Some((_, _, size)) = delivery.body {
+                (body_from as *const u8).copy_to(body_to as *mut u8, size);
+            }
+            if let Some((_, sequence)) = delivery.sequence {
+                (sequence_to as *mut u32).write_unaligned(sequence);
+            }
+            if let Some((_, li)) = delivery.port {
+                (port_to as *mut i32).write_unaligned(li);
+            }
+        }
+        true
+    }
+
     fn context_create(&mut self, thread: usize, start: Start) -> Result<(), NoMemory> {
         let pages = if start.supervisor {
             SUPERVISOR_PAGES
@@ -459,7 +540,8 @@ impl Machine for X86 {
             .stacks
             .take(self.kernel, pages, || Self::table(frames))
             .ok_or(NoMemory)?;
-        self.contexts[thread] = Some(context::prepare(stack, start));
+        let root = self.root(start.space);
+        self.contexts[thread] = Some(context::prepare(stack, start, root));
         Ok(())
     }
 

@@ -58,10 +58,9 @@ pub fn settle(nucleus: &mut Nucleus<X86>, own: &Processor) {
     }
 }
 
-/// The way that is not taken by calls that neither wait nor wake.
-#[cold]
-#[inline(never)]
-fn run(nucleus: &mut Nucleus<X86>, own: &Processor, next: usize) {
+/// Switches to a thread that has this processor already, or to nobody.
+#[inline]
+pub fn run(nucleus: &mut Nucleus<X86>, own: &Processor, next: usize) {
     if next != own.current.get() {
         context::switch(&mut nucleus.machine, next);
         nucleus.switched(processor::this().index);

@@ -29,7 +29,7 @@ const BENCH: &str = "bench";
 
 /// Boot list of the benchmark on a bare site: the measuring actor comes first, and ends the site.
 fn boot_conf(count: u32) -> String {
-    let mut conf = format!("{BENCH} system 60 {BENCH} {count} halt\n");
+    let mut conf = format!("{BENCH} system 140 {BENCH} {count} halt\n");
     for (kind, name, args) in PARTNERS {
         conf.push_str(&format!("{BENCH} {kind} 140 {name} {}\n", args.join(" ")));
     }

@@ -6,6 +6,9 @@ use chorus_abi::net::KnNetItem;
 use chorus_abi::table::Privilege;
 use chorus_abi::*;
 
+const IPC_CALL: usize = table::number::ipc_call as usize;
+const IPC_REPLY_RECEIVE: usize = table::number::ipc_reply_receive as usize;
+
 macro_rules! dispatcher {
     ($($(#[$doc:meta])* $number:literal $name:literal $rust:ident $privilege:ident $blocks:ident
         ($($arg:ident : $type:ty),*) [$($error:ident),*];)*) => {
@@ -31,9 +34,25 @@ chorus_calls!(dispatcher);
 
 impl<M: Machine> Nucleus<M> {
     /// A call of the thread on a processor: number and argument registers. `schedule` follows unless the call is done and [`Nucleus::caller_goes_on`].
+    #[inline(always)]
     pub fn call(&mut self, cpu: Cpu, number: usize, registers: &[u64; 6]) -> Outcome {
         self.entered = Some(cpu);
         self.counters.calls += 1;
+        let taken = match number {
+            #[cfg(test)]
+            _ if self.without_fast_path => None,
+            IPC_CALL => self.call_fast(cpu, registers),
+            IPC_REPLY_RECEIVE => self.reply_receive_fast(cpu, registers),
+            _ => None,
+        };
+        if let Some(slot) = taken {
+            return Outcome::HandedOver(slot as u32);
+        }
+        self.call_in_full(cpu, number, registers)
+    }
+
+    #[inline(never)]
+    fn call_in_full(&mut self, cpu: Cpu, number: usize, registers: &[u64; 6]) -> Outcome {
         let Some(caller) = self.caller(cpu) else {
             return Outcome::Done(KError::Inval.code());
         };

@@ -13,6 +13,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 use chorus_abi::*;
 
+/// A level behind all.
+const NOBODY: i32 = 256;
+
 /// What a processor does next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Next {
@@ -43,6 +46,8 @@ pub struct Processor {
 pub struct Scheduler {
     levels: Vec<List>,
     bitmap: [u64; 4],
+    /// Most urgent level with a queued thread; [`NOBODY`]: none.
+    top: i32,
     links: Links,
     /// Level that a slot is queued at.
     queued: Vec<Option<u8>>,
@@ -58,6 +63,7 @@ impl Scheduler {
         Scheduler {
             levels: vec![List::default(); 256],
             bitmap: [0; 4],
+            top: NOBODY,
             links: Links::new(threads),
             queued: vec![None; threads],
             processors: vec![Processor::default(); cpus],
@@ -76,6 +82,7 @@ impl Scheduler {
             self.links.push_back(list, slot)
         }
         self.bitmap[level as usize / 64] |= 1 << (level % 64);
+        self.top = self.top.min(i32::from(level));
         if let Some(entry) = self.queued.get_mut(slot) {
             *entry = Some(level);
         }
@@ -92,15 +99,26 @@ impl Scheduler {
         self.links.remove(list, slot);
         if list.is_empty() {
             self.bitmap[level as usize / 64] &= !(1 << (level % 64));
+            if self.top == i32::from(level) {
+                self.top = self.best_level();
+            }
         }
     }
 
     /// Most urgent level with a queued thread, and its first thread.
     fn best(&self) -> Option<(u8, usize)> {
-        let word = self.bitmap.iter().position(|&word| word != 0)?;
-        let level = word * 64 + self.bitmap[word].trailing_zeros() as usize;
-        let slot = self.levels.get(level)?.first()?;
-        Some((level as u8, slot))
+        let level = u8::try_from(self.top).ok()?;
+        let slot = self.levels.get(level as usize)?.first()?;
+        Some((level, slot))
+    }
+
+    /// The same as `top`, by looking.
+    fn best_level(&self) -> i32 {
+        let words = self.bitmap.iter().zip((0..).step_by(64));
+        let mut found = words.filter(|&(&word, _)| word != 0);
+        found
+            .next()
+            .map_or(NOBODY, |(word, first)| first + word.trailing_zeros() as i32)
     }
 
     fn is_queued(&self, slot: usize) -> bool {
@@ -284,6 +302,61 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
+    /// Whether a thread that waits without a time limit may have the processor of one that begins to wait: it can run, and of those that could it is
+    /// the most urgent, so that it is what `schedule` would choose. Its level.
+    #[inline(always)]
+    pub(crate) fn may_take_over(&self, id: Id<Thread>, thread: &Thread) -> Option<i32> {
+        let actor = self.actors.get(thread.actor)?;
+        let level = (actor.priority + thread.relative).clamp(0, 255);
+        (thread.active
+            && thread.suspended == 0
+            && !thread.dying
+            && thread.cpu.is_none()
+            && !actor.stopped
+            && !self.timeouts.is_set(id.index())
+            && self.scheduler.top > level)
+            .then_some(level)
+    }
+
+    /// Gives the processor of a thread that waits now to one of this level that waited until now, with its result. A time slice goes on: what a
+    /// server does for its client is done in the client's time.
+    #[inline(always)]
+    pub(crate) fn hand_over(
+        &mut self,
+        cpu: Cpu,
+        from: Id<Thread>,
+        to: Id<Thread>,
+        level: i32,
+        result: i32,
+    ) {
+        let now = self.machine.now();
+        let Some(processor) = self.scheduler.processors.get_mut(cpu) else {
+            return;
+        };
+        processor.current = Some(to);
+        let ran = now.saturating_sub(core::mem::replace(&mut processor.since, now));
+        if let Some(from) = self.threads.get_mut(from) {
+            from.cpu = None;
+            from.cpu_time += ran;
+        }
+        if let Some(to) = self.threads.get_mut(to) {
+            to.wait = Wait::None;
+            to.result = result;
+            to.cpu = Some(cpu);
+            to.last_cpu = cpu;
+        }
+        match (processor.slice_end, level >= K_SLICED_FIRST) {
+            (None, true) => {
+                processor.slice_end = Some(now.saturating_add(K_RR_QUANTUM_NS));
+                self.set_timer(cpu);
+            }
+            // The timer that is set already passes unheeded.
+            (Some(_), false) => processor.slice_end = None,
+            _ => {}
+        }
+        self.counters.switches += 1;
+    }
+
     /// The thread that just left is the best again: nothing is to be switched.
     fn came_back(&mut self, cpu: Cpu) -> Next {
         if let Some(processor) = self.scheduler.processors.get_mut(cpu) {
@@ -337,16 +410,17 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// The other side of a switch: the thread that left is on no processor any more.
+    #[inline(always)]
     pub fn switched(&mut self, cpu: Cpu) {
         self.entered = Some(cpu);
-        let previous = self
-            .scheduler
-            .processors
-            .get_mut(cpu)
-            .and_then(|processor| processor.previous.take());
-        let Some((id, thread)) =
-            previous.and_then(|id| self.threads.get_mut(id).map(|thread| (id, thread)))
-        else {
+        let processor = self.scheduler.processors.get_mut(cpu);
+        if let Some(previous) = processor.and_then(|processor| processor.previous.take()) {
+            self.left(cpu, previous);
+        }
+    }
+
+    fn left(&mut self, cpu: Cpu, id: Id<Thread>) {
+        let Some(thread) = self.threads.get_mut(id) else {
             return;
         };
         let (dying, watched) = (thread.dying, core::mem::take(&mut thread.watched));

@@ -50,6 +50,11 @@ impl Timeouts {
         }
     }
 
+    /// Whether a thread has a deadline.
+    pub fn is_set(&self, slot: usize) -> bool {
+        self.place.get(slot).is_some_and(|&place| place != ABSENT)
+    }
+
     /// Forgets a thread's deadline, if it has one.
     pub fn clear(&mut self, slot: usize) {
         let Some(&place) = self.place.get(slot) else {

@@ -62,6 +62,12 @@ impl Groups {
         })
     }
 
+    /// The member of a group that has no other.
+    pub(crate) fn only(&self, group: KnUniqueId) -> Option<Id<Port>> {
+        let mut members = self.of(group).map(|(_, port)| port);
+        members.next().filter(|_| members.next().is_none())
+    }
+
     fn insert(&mut self, group: KnUniqueId, port: Id<Port>) -> Option<()> {
         let list = self.lists.get_mut(Self::bucket(group))?;
         let next = *list;

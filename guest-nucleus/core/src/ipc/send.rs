@@ -5,7 +5,7 @@ use super::port::Port;
 use super::receive::Source;
 use super::{CallWait, Current};
 use crate::arena::Id;
-use crate::executive::thread::Wait;
+use crate::executive::thread::{Thread, Wait};
 use crate::machine::Machine;
 use crate::nucleus::{Caller, Nucleus, Outcome};
 use chorus_abi::net::{KnNetItem, NET_CALL, NET_SEND};
@@ -47,6 +47,12 @@ impl<M: Machine> Nucleus<M> {
     /// Slot of the client of a transaction.
     pub(crate) fn client_slot(transaction: u64) -> usize {
         (transaction & ((1 << CLIENT_BITS) - 1)) as usize
+    }
+
+    /// Number of a client's next call.
+    pub(crate) fn next_transaction(&mut self, client: Id<Thread>) -> u64 {
+        self.ipc.transactions += 1;
+        self.ipc.transactions << CLIENT_BITS | client.index() as u64
     }
 
     /// Reads what a descriptor gives. Errors: `K_EFAULT`, `K_ETOOMUCH`.
@@ -266,8 +272,7 @@ impl<M: Machine> Nucleus<M> {
         if delay == 0 {
             return Err(KError::Timeout);
         }
-        self.ipc.transactions += 1;
-        let transaction = self.ipc.transactions << CLIENT_BITS | caller.thread.index() as u64;
+        let transaction = self.next_transaction(caller.thread);
         letter.client = Client::Thread(caller.thread, transaction);
         let mut wait = CallWait {
             space: caller.space,
@@ -313,7 +318,7 @@ impl<M: Machine> Nucleus<M> {
     /// A reply to a client of this site: straight into its buffers. One that has left gets nothing, and that is no error.
     pub(crate) fn reply_here(
         &mut self,
-        client: Id<crate::executive::thread::Thread>,
+        client: Id<Thread>,
         transaction: u64,
         parcel: &Parcel,
     ) -> Result<(), KError> {

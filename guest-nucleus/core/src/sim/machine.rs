@@ -5,6 +5,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use chorus_abi::{KnDevDesc, PAGE_SIZE};
+use zerocopy::FromBytes;
 
 const PAGE: usize = PAGE_SIZE as usize;
 /// Addresses of user spaces, and of the supervisor space.
@@ -223,6 +224,44 @@ impl Machine for Sim {
         let mut bytes = alloc::vec![0; size];
         self.frame_read(frame, offset, &mut bytes);
         self.write(destination.0, destination.1, &bytes)
+    }
+    fn load<T: FromBytes>(&mut self, space: Space, address: u64) -> Option<T> {
+        let mut bytes = alloc::vec![0; size_of::<T>()];
+        if !self.readable(space, address, bytes.len()) {
+            return None;
+        }
+        self.read(space, address, &mut bytes).ok()?;
+        T::read_from_bytes(&bytes).ok()
+    }
+    fn readable(&mut self, space: Space, address: u64, size: usize) -> bool {
+        let pieces = self.pieces(space, address, size, false);
+        pieces.is_ok_and(|pieces| pieces.len() <= 1)
+    }
+    fn writable(&mut self, space: Space, address: u64, size: usize) -> bool {
+        let pieces = self.pieces(space, address, size, true);
+        pieces.is_ok_and(|pieces| pieces.len() <= 1)
+    }
+    fn deliver(&mut self, delivery: &Delivery) -> bool {
+        let (from, to) = (delivery.from, delivery.to);
+        let annex = delivery.annex.map(|(at, to)| (at, to, 64));
+        let copies = [annex, delivery.body];
+        let mut words = alloc::vec::Vec::new();
+        words.extend(delivery.sequence);
+        words.extend(delivery.port.map(|(at, li)| (at, li.cast_unsigned())));
+        let there = copies.into_iter().flatten().all(|(source, target, size)| {
+            self.readable(from, source, size) && self.writable(to, target, size)
+        });
+        if !there || !words.iter().all(|&(at, _)| self.writable(to, at, 4)) {
+            return false;
+        }
+        for (source, target, size) in copies.into_iter().flatten() {
+            self.copy((from, source), (to, target), size)
+                .expect("checked");
+        }
+        for (at, word) in words {
+            self.write(to, at, &word.to_le_bytes()).expect("checked");
+        }
+        true
     }
     fn context_create(&mut self, thread: usize, _: Start) -> Result<(), NoMemory> {
         assert!(!self.contexts[thread], "thread {thread} has a context");

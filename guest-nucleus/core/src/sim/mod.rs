@@ -4,6 +4,7 @@
 
 mod buffers;
 mod calls;
+mod fast;
 mod fuzz;
 mod machine;
 mod schedule;

@@ -124,6 +124,11 @@ impl Site {
             Outcome::Done(result) if self.nucleus.caller_goes_on() => return Some(result),
             Outcome::Done(result) => Some(result),
             Outcome::Blocked => None,
+            Outcome::HandedOver(_) => {
+                self.nucleus.switched(cpu);
+                self.settle();
+                return None;
+            }
         };
         self.choose(cpu);
         self.settle();

@@ -1,0 +1,271 @@
+//! The fast path: a request to a server that waits, and a reply whose server waits again; each perhaps with an annex and a body in a page.
+//!
+//! One straight function each: loads and checks, one delivery that is the last thing to fail, then stores that cannot fail, and the partner has the
+//! processor, with what is left of the time slice. Whatever is not plain (a longer body, a time limit, a queue, a name elsewhere, a choice among members
+//! of a group, somebody more urgent, an abort, a thread that is stopped or watched) returns `None` with nothing changed, and the way that does everything takes over: it is the reference
+//! that this one is tested against (`sim/fast.rs`).
+
+use super::message::{Client, Message};
+use super::port::Port;
+use super::{CallWait, Current, ReceiveWait};
+use crate::arena::Id;
+use crate::executive::thread::{Thread, Wait, local_identifier};
+use crate::machine::{Cpu, Delivery, Machine, Space};
+use crate::nucleus::Nucleus;
+use chorus_abi::*;
+
+/// Offset of `seq_num` in `KnMsgDesc`.
+const SEQ_NUM: u64 = core::mem::offset_of!(KnMsgDesc, seq_num) as u64;
+const DESC: usize = size_of::<KnMsgDesc>();
+
+impl<M: Machine> Nucleus<M> {
+    /// `ipcCall`, if it is plain: the slot of the server's thread, which has the processor now.
+    #[inline(never)]
+    pub(crate) fn call_fast(&mut self, cpu: Cpu, registers: &[u64; 6]) -> Option<usize> {
+        let &[request, src_port, dest, reply, delay, _] = registers;
+        if delay as i32 >= 0 {
+            return None;
+        }
+        let (id, client) = self.leaving(cpu)?;
+        let (home, space) = (client.actor, client.space);
+        let request: KnMsgDesc = self.machine.load(space, request)?;
+        let answer: KnMsgDesc = self.machine.load(space, reply)?;
+        let dest: KnIpcDest = self.machine.load(space, dest)?;
+        if !self.room(space, &answer) || !self.ipc.messages.has_room() {
+            return None;
+        }
+        let actor = self.actors.get(home)?;
+        let source = match src_port as i32 {
+            K_DEFAULTPORT => actor.default_port?,
+            li => self.port_by_li(home, li).ok()?,
+        };
+        let actor_pi = actor.pi;
+        let source = self.ipc.ports.get(source)?;
+        let (src_port, port_pi) = (source.ui, source.pi);
+        let target = match dest.target.kind()? {
+            UiType::Port => self.port_by_ui(dest.target)?,
+            _ => self.only_member(dest.target)?,
+        };
+        let port = self.ipc.ports.get(target)?;
+        if port.queued > 0 {
+            return None;
+        }
+        let any = port.waiters.is_empty();
+        let slot = match port.waiters.first() {
+            Some(slot) => slot,
+            None => {
+                port.enabled?;
+                self.ipc.any.get(port.owner.index())?.first()?
+            }
+        };
+        let sequence = port.sequence.wrapping_add(1);
+        let server = self.threads.at(slot)?;
+        let thread = self.threads.get(server)?;
+        if thread.current.0.is_some() {
+            return None;
+        }
+        let level = self.may_take_over(server, thread)?;
+        let wait = &thread.receive;
+        let mut delivery = Self::delivery(
+            &mut self.machine,
+            (space, &request),
+            (wait.space, &wait.desc),
+        )?;
+        delivery.sequence = Some((wait.desc_addr + SEQ_NUM, sequence));
+        delivery.port = any.then(|| (wait.port_li_addr, local_identifier(target)));
+        if !self.machine.deliver(&delivery) {
+            return None;
+        }
+        let size = body_size(&request);
+        // From here on nothing fails.
+        let transaction = self.next_transaction(id);
+        let message = self.ipc.messages.insert(Message {
+            src_port,
+            target: dest.target,
+            co_target: dest.co_target,
+            actor_pi,
+            port_pi,
+            kept: None,
+            body_size: size,
+            has_annex: request.annex_addr != 0,
+            unfetched: false,
+            client: Client::Thread(id, transaction),
+            port: None,
+            holder: Some(server),
+            saver: None,
+            next: None,
+            remote: false,
+        });
+        if let Some(port) = self.ipc.ports.get_mut(target) {
+            port.sequence = sequence;
+            if any {
+                if let Some(list) = self.ipc.any.get_mut(port.owner.index()) {
+                    self.ipc.links.remove(list, slot);
+                }
+            } else {
+                self.ipc.links.remove(&mut port.waiters, slot);
+            }
+        }
+        if let Some(server) = self.threads.get_mut(server) {
+            server.current = Current(message);
+        }
+        if let Some(client) = self.threads.get_mut(id) {
+            client.wait = Wait::Call;
+            client.call = CallWait {
+                space,
+                reply: answer,
+                transaction,
+                request: message,
+            };
+        }
+        self.counters.messages += 1;
+        self.hand_over(cpu, id, server, level, size as i32);
+        Some(slot)
+    }
+
+    /// `ipcReplyReceive`, if it is plain: the slot of the client's thread, which has the processor now.
+    #[inline(never)]
+    pub(crate) fn reply_receive_fast(&mut self, cpu: Cpu, registers: &[u64; 6]) -> Option<usize> {
+        let &[reply, msg, li_addr, delay, ..] = registers;
+        if delay as i32 >= 0 {
+            return None;
+        }
+        let (id, server) = self.leaving(cpu)?;
+        let (home, space) = (server.actor, server.space);
+        let current = server.current.0?;
+        let message = self.ipc.messages.get(current)?;
+        let Client::Thread(client, transaction) = message.client else {
+            return None;
+        };
+        if message.kept.is_some() {
+            return None;
+        }
+        let answer: KnMsgDesc = self.machine.load(space, reply)?;
+        let desc: KnMsgDesc = self.machine.load(space, msg)?;
+        let li: i32 = self.machine.load(space, li_addr)?;
+        let any = li == K_ANYENABLED;
+        if !self.machine.writable(space, msg, DESC)
+            || any && !self.machine.writable(space, li_addr, 4)
+            || !self.room(space, &desc)
+        {
+            return None;
+        }
+        let port = self.empty_port(home, li)?;
+        let thread = self.threads.get(client)?;
+        if thread.wait != Wait::Call || thread.call.transaction != transaction {
+            return None;
+        }
+        let level = self.may_take_over(client, thread)?;
+        let delivery = Self::delivery(
+            &mut self.machine,
+            (space, &answer),
+            (thread.call.space, &thread.call.reply),
+        )?;
+        if !self.machine.deliver(&delivery) {
+            return None;
+        }
+        // From here on nothing fails.
+        self.ipc.messages.discard(current);
+        if let Some(server) = self.threads.get_mut(id) {
+            server.current = Current(None);
+            server.wait = Wait::Receive;
+            server.receive = ReceiveWait {
+                space,
+                port,
+                desc_addr: msg,
+                desc,
+                port_li_addr: li_addr,
+            };
+        }
+        let list = match port {
+            Some(port) => self.ipc.ports.get_mut(port).map(|port| &mut port.waiters),
+            None => self.ipc.any.get_mut(home.index()),
+        };
+        if let Some(list) = list {
+            self.ipc.links.push_back(list, id.index());
+        }
+        let size = body_size(&answer);
+        self.hand_over(cpu, id, client, level, size as i32);
+        Some(client.index())
+    }
+
+    /// The thread on a processor, if nothing keeps it from waiting at once.
+    #[inline(always)]
+    fn leaving(&self, cpu: Cpu) -> Option<(Id<Thread>, &Thread)> {
+        let id = self.running(cpu)?;
+        let thread = self.threads.get(id)?;
+        (!thread.aborted && !thread.dying && !thread.watched).then_some((id, thread))
+    }
+
+    /// What goes from a sender's descriptor to a receiver's. `None`: the body is to be fetched later, or too long.
+    #[inline(always)]
+    fn delivery(
+        machine: &mut M,
+        (from, sent): (Space, &KnMsgDesc),
+        (to, room): (Space, &KnMsgDesc),
+    ) -> Option<Delivery> {
+        let size = body_size(sent);
+        let annex = (sent.annex_addr != 0).then_some((sent.annex_addr, room.annex_addr));
+        // What nobody takes has to be there all the same.
+        if annex.is_some_and(|(at, to)| to == 0 && !machine.readable(from, at, K_CMSGANNEXSIZE))
+            || size > 0
+                && (room.body_addr == 0
+                    || size > PAGE_SIZE as u32
+                    || !machine.readable(from, sent.body_addr, size as usize))
+        {
+            return None;
+        }
+        let copied = size.min(room.body_size) as usize;
+        Some(Delivery {
+            from,
+            to,
+            sequence: None,
+            port: None,
+            annex: annex.filter(|&(_, to)| to != 0),
+            body: (copied > 0).then_some((sent.body_addr, room.body_addr, copied)),
+        })
+    }
+
+    /// The one member of a group here, for a message in functional mode.
+    #[inline(always)]
+    fn only_member(&self, target: KnUniqueId) -> Option<Id<Port>> {
+        let group = target.group().filter(|group| group.mode == K_FUNCMODE)?;
+        self.ipc.groups.only(group.identity)
+    }
+
+    /// Whether a receiver's buffers can take a message whose body has at most a page.
+    #[inline(always)]
+    fn room(&mut self, space: Space, desc: &KnMsgDesc) -> bool {
+        let size = desc.body_size.min(K_CMSGSIZEMAX) as usize;
+        (desc.body_addr == 0 || self.machine.writable(space, desc.body_addr, size))
+            && (desc.annex_addr == 0
+                || self
+                    .machine
+                    .writable(space, desc.annex_addr, K_CMSGANNEXSIZE))
+    }
+
+    /// The port that a receiver waits for (`Some(None)`: any enabled one), if no message is there for it.
+    #[inline(always)]
+    fn empty_port(
+        &self,
+        actor: Id<crate::executive::actor::Actor>,
+        li: i32,
+    ) -> Option<Option<Id<Port>>> {
+        if li == K_ANYENABLED {
+            let mut ports = self.ports_of(actor);
+            return ports.all(|(_, port)| port.queued == 0).then_some(None);
+        }
+        let port = self.port_by_li(actor, li).ok()?;
+        (self.ipc.ports.get(port)?.queued == 0).then_some(Some(port))
+    }
+}
+
+/// Bytes of the body that a descriptor sends.
+#[inline(always)]
+fn body_size(desc: &KnMsgDesc) -> u32 {
+    if desc.body_addr == 0 {
+        0
+    } else {
+        desc.body_size
+    }
+}

@@ -1,0 +1,292 @@
+//! The fast path against the way that does everything: two sites see the same calls, one without the fast path, and nobody can tell them apart.
+
+use super::site::{MEMORY, Site};
+use crate::arena::Id;
+use crate::executive::actor::Actor;
+use crate::executive::thread::{Thread, Wait};
+use crate::nucleus::Outcome;
+use alloc::vec::Vec;
+use chorus_abi::*;
+use proptest::prelude::*;
+
+/// What a thread does next.
+#[derive(Clone, Debug)]
+enum Step {
+    /// A call of a server's port: body, annex, room for a body, annex wanted, time limit.
+    Call(u32, bool, u32, bool, bool),
+    /// Receives at the server's port or any enabled one: room for a body, annex wanted.
+    Receive(bool, u32, bool),
+    /// Replies with a body and an annex, and receives.
+    ReplyReceive(u32, bool, bool, u32, bool),
+    /// Replies only.
+    Reply(u32, bool),
+    /// Suspends or resumes a thread of the other kind of actor.
+    Suspend(usize, bool),
+    /// The priority of an actor.
+    Priority(usize, i32),
+    /// Aborts a thread.
+    Abort(usize),
+    /// Time passes.
+    Pass(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let size = || prop_oneof![4 => Just(0u32), 2 => 1u32..200, 1 => 3000u32..9000];
+    let yes = any::<bool>;
+    let call = (size(), yes(), size(), yes(), proptest::bool::weighted(0.1));
+    let replies = (size(), yes(), yes(), size(), yes());
+    prop_oneof![
+        10 => call.prop_map(|(a, b, c, d, e)| Step::Call(a, b, c, d, e)),
+        6 => (yes(), size(), yes()).prop_map(|(a, b, c)| Step::Receive(a, b, c)),
+        10 => replies.prop_map(|(a, b, c, d, e)| Step::ReplyReceive(a, b, c, d, e)),
+        2 => (size(), yes()).prop_map(|(a, b)| Step::Reply(a, b)),
+        1 => (0usize..6, yes()).prop_map(|(a, b)| Step::Suspend(a, b)),
+        1 => (0usize..3, 100i32..200).prop_map(|(a, b)| Step::Priority(a, b)),
+        1 => (0usize..6).prop_map(Step::Abort),
+        1 => (0u64..200_000_000).prop_map(Step::Pass),
+    ]
+}
+
+/// A site with a client actor and two servers of two threads each.
+struct Scene {
+    site: Site,
+    actors: Vec<Id<Actor>>,
+    threads: Vec<Id<Thread>>,
+}
+
+/// Pages that messages come to.
+const USED: [u64; 5] = [0, 1, 8, 9, 10];
+const BUFFER: u64 = 0x4000;
+const OTHER_BUFFER: u64 = 0x8000;
+const ANNEX: u64 = 0x1000;
+
+impl Scene {
+    fn new(cpus: usize, fast: bool) -> Scene {
+        let mut site = Site::new(cpus);
+        site.nucleus.without_fast_path = !fast;
+        let actors: Vec<_> = [K_USERACTOR, K_SYSTEMACTOR, K_SUPACTOR]
+            .map(|kind| site.actor(kind, 140))
+            .into();
+        let threads = actors
+            .iter()
+            .flat_map(|&actor| [actor, actor])
+            .collect::<Vec<_>>();
+        let threads: Vec<_> = threads
+            .into_iter()
+            .map(|actor| site.thread(actor))
+            .collect();
+        for &actor in &actors {
+            for page in 0..MEMORY.1 / PAGE_SIZE {
+                site.put(actor, page * PAGE_SIZE, &(page as u32 * 77));
+            }
+        }
+        Scene {
+            site,
+            actors,
+            threads,
+        }
+    }
+
+    fn desc(&mut self, actor: Id<Actor>, at: u64, body: u32, buffer: u64, annex: bool) -> u64 {
+        let desc = KnMsgDesc {
+            body_size: body,
+            body_addr: if body > 0 {
+                self.site.at(actor, buffer)
+            } else {
+                0
+            },
+            annex_addr: if annex {
+                self.site.at(actor, ANNEX + at)
+            } else {
+                0
+            },
+            flags: K_ABORTABLE,
+            ..KnMsgDesc::default()
+        };
+        self.site.put(actor, at, &desc)
+    }
+
+    /// Lets the thread on a processor make its step; what the call gave.
+    fn step(&mut self, cpu: usize, step: &Step) -> Option<Option<i32>> {
+        if let Step::Pass(time) = step {
+            self.site.pass(*time);
+            return None;
+        }
+        let thread = self.site.nucleus.running(cpu)?;
+        let actor = self.site.nucleus.threads.get(thread)?.actor;
+        let server = self.actors[if actor == self.actors[1] { 2 } else { 1 }];
+        let cap = |scene: &mut Scene, of: Id<Actor>| {
+            let cap = scene.site.nucleus.actors.get(of).unwrap().cap;
+            scene.site.put(actor, 0x500, &cap)
+        };
+        let forever = u64::MAX;
+        Some(match *step {
+            Step::Call(body, annex, room, wants, limit) => {
+                let target = self.site.nucleus.actors.get(server)?.cap.ui;
+                let to = KnIpcDest {
+                    target,
+                    co_target: KnUniqueId::NULL,
+                };
+                let to = self.site.put(actor, 0x100, &to);
+                let request = self.desc(actor, 0x200, body, BUFFER, annex);
+                let reply = self.desc(actor, 0x240, room, OTHER_BUFFER, wants);
+                let delay = if limit { 50 } else { forever };
+                self.site
+                    .call(thread, "ipcCall", &[request, 0, to, reply, delay])
+            }
+            Step::Receive(any, room, wants) => {
+                let msg = self.desc(actor, 0x280, room, OTHER_BUFFER, wants);
+                let li = if any { K_ANYENABLED } else { K_DEFAULTPORT };
+                let li = self.site.put(actor, 0x300, &li);
+                self.site.call(thread, "ipcReceive", &[msg, li, forever])
+            }
+            Step::ReplyReceive(body, annex, any, room, wants) => {
+                let reply = self.desc(actor, 0x2c0, body, BUFFER, annex);
+                let msg = self.desc(actor, 0x280, room, OTHER_BUFFER, wants);
+                let li = if any { K_ANYENABLED } else { K_DEFAULTPORT };
+                let li = self.site.put(actor, 0x300, &li);
+                self.site
+                    .call(thread, "ipcReplyReceive", &[reply, msg, li, forever])
+            }
+            Step::Reply(body, annex) => {
+                let reply = self.desc(actor, 0x2c0, body, BUFFER, annex);
+                self.site.call(thread, "ipcReply", &[reply])
+            }
+            Step::Suspend(which, suspend) => {
+                let other = self.threads[which];
+                let home = self.site.nucleus.threads.get(other)?.actor;
+                let (cap, li) = (
+                    cap(self, home),
+                    crate::executive::thread::local_identifier(other) as u64,
+                );
+                // A thread that suspends its whole site would leave nobody to resume it.
+                if other == thread
+                    || suspend
+                        && self
+                            .threads
+                            .iter()
+                            .filter(|&&at| self.site.cpu_of(at).is_some())
+                            .count()
+                            < 2
+                {
+                    return None;
+                }
+                let name = if suspend {
+                    "threadSuspend"
+                } else {
+                    "threadResume"
+                };
+                self.site.call(thread, name, &[cap, li])
+            }
+            Step::Priority(which, priority) => {
+                let cap = cap(self, self.actors[which]);
+                let new = self.site.put(actor, 0x540, &priority);
+                self.site.call(thread, "actorPriority", &[cap, 0, new])
+            }
+            Step::Abort(which) => {
+                let other = self.threads[which];
+                let home = self.site.nucleus.threads.get(other)?.actor;
+                let li = crate::executive::thread::local_identifier(other) as u64;
+                let cap = cap(self, home);
+                self.site.call(thread, "threadAbort", &[cap, li])
+            }
+            Step::Pass(_) => return None,
+        })
+    }
+
+    /// Everything of the threads that anybody can see.
+    fn threads(&self) -> Vec<(Wait, i32, Option<usize>, bool, u32)> {
+        let threads = self.threads.iter().filter_map(|&id| {
+            let thread = self.site.nucleus.threads.get(id)?;
+            let port = self.site.nucleus.actors.get(thread.actor)?.default_port?;
+            let sequence = self.site.nucleus.ipc.ports.get(port)?.sequence;
+            let serves = thread.current.0.is_some();
+            Some((thread.wait, thread.result, thread.cpu, serves, sequence))
+        });
+        threads.collect()
+    }
+
+    /// The memory of the actors, as far as messages come to it.
+    fn memory(&mut self) -> Vec<u8> {
+        let mut memory = Vec::new();
+        for actor in self.actors.clone() {
+            for page in USED {
+                memory.extend(self.site.get::<[u8; 4096]>(actor, page * PAGE_SIZE));
+            }
+        }
+        memory
+    }
+}
+
+#[test]
+fn a_plain_round_trip_takes_the_fast_path() {
+    let mut scene = Scene::new(1, true);
+    let (server, client) = (scene.threads[2], scene.threads[0]);
+    // Only one thread of each actor goes on.
+    for &other in &[1, 3, 4, 5] {
+        let other = scene.threads[other];
+        scene.site.nucleus.entered = None;
+        scene.site.nucleus.kill_thread(other);
+    }
+    scene.site.settle();
+    let number = |name| usize::from(table::by_name(name).unwrap().number);
+    let forever = u64::MAX;
+    let actors = [scene.actors[0], scene.actors[1]];
+    let [home, serving] = actors;
+    let target = scene.site.nucleus.actors.get(serving).unwrap().cap.ui;
+    let to = scene.site.put(
+        home,
+        0x100,
+        &KnIpcDest {
+            target,
+            co_target: KnUniqueId::NULL,
+        },
+    );
+    let request = scene.desc(home, 0x200, 100, BUFFER, true);
+    let reply = scene.desc(home, 0x240, 100, OTHER_BUFFER, true);
+    let answer = scene.desc(serving, 0x2c0, 100, BUFFER, true);
+    let room = scene.desc(serving, 0x280, 100, OTHER_BUFFER, true);
+    let li = scene.site.put(serving, 0x300, &K_DEFAULTPORT);
+    while scene.site.cpu_of(server).is_none() {
+        scene
+            .site
+            .call(client, "threadDelay", &[scene.site.at(home, 0x700)]);
+    }
+    assert_eq!(
+        scene.site.call(server, "ipcReceive", &[room, li, forever]),
+        None
+    );
+    let call = [request, 0, to, reply, forever, 0];
+    let called = scene.site.nucleus.call(0, number("ipcCall"), &call);
+    assert_eq!(called, Outcome::HandedOver(server.index() as u32));
+    let replied = [answer, room, li, forever, 0, 0];
+    let replied = scene
+        .site
+        .nucleus
+        .call(0, number("ipcReplyReceive"), &replied);
+    assert_eq!(replied, Outcome::HandedOver(client.index() as u32));
+    assert_eq!(scene.site.result(client), Some(100));
+    scene.site.end();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn nobody_can_tell_the_fast_path_from_the_other(
+        cpus in 1usize..4,
+        steps in proptest::collection::vec((0usize..3, step()), 0..120),
+    ) {
+        let mut scenes = [true, false].map(|fast| Scene::new(cpus, fast));
+        for (number, (cpu, step)) in steps.iter().enumerate() {
+            let [one, other] = &mut scenes;
+            prop_assert_eq!(one.step(cpu % cpus, step), other.step(cpu % cpus, step), "{:?}", step);
+            prop_assert_eq!(one.threads(), other.threads(), "{:?}", step);
+            if number % 8 == 0 || number + 1 == steps.len() {
+                prop_assert!(one.memory() == other.memory(), "the memory differs after {:?}", step);
+            }
+        }
+        let fast = scenes[0].site.nucleus.counters.messages;
+        prop_assert_eq!(fast, scenes[1].site.nucleus.counters.messages);
+        scenes.iter_mut().for_each(|scene| scene.site.end());
+    }
+}
