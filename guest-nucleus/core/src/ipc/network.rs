@@ -21,7 +21,7 @@ pub struct Network {
     interrupted: bool,
     /// The thread that waits in `nmWait`, if it still does.
     waiting: Option<Id<Thread>>,
-    outbound: VecDeque<(KnNetItem, Body)>,
+    pub(crate) outbound: VecDeque<(KnNetItem, Body)>,
     limit: usize,
     /// Room that replies have beyond the limit: they must not be lost.
     replies: usize,

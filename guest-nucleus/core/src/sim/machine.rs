@@ -11,6 +11,14 @@ const PAGE: usize = PAGE_SIZE as usize;
 const USER: (u64, u64) = (0x1_0000, 0x1_0000_0000);
 const SUPERVISOR: (u64, u64) = (0xffff_c000_0000_0000, 0xffff_c000_4000_0000);
 
+/// The one device of the machine. Its registers lie behind the memory, and no call reads them.
+pub const DEVICE: KnDevDesc = KnDevDesc {
+    base: 0xd000_0e00,
+    size: 0x200,
+    irq: 5,
+    device_id: 1,
+};
+
 /// The machine.
 pub struct Sim {
     /// The clock, in nanoseconds.
@@ -25,6 +33,8 @@ pub struct Sim {
     pub halted: Option<u8>,
     /// Threads that have a context.
     pub contexts: Vec<bool>,
+    /// How they began.
+    pub starts: Vec<Option<Start>>,
     memory: Vec<Option<[u8; PAGE]>>,
     spaces: Vec<Option<BTreeMap<u64, (Frame, Protection)>>>,
     random: u64,
@@ -40,10 +50,35 @@ impl Sim {
             log: Vec::new(),
             halted: None,
             contexts: alloc::vec![false; threads],
+            starts: alloc::vec![None; threads],
             memory: alloc::vec![None; frames],
             spaces: alloc::vec![Some(BTreeMap::new())],
             random: 1,
         }
+    }
+
+    /// Spaces of actors that there are.
+    pub fn spaces(&self) -> usize {
+        self.spaces.iter().skip(1).flatten().count()
+    }
+
+    /// What is in the memory: pages of zeros count for nothing.
+    pub fn digest(&self) -> u64 {
+        let word = |hash: u64, (at, bytes): (usize, &[u8])| {
+            let word = bytes
+                .iter()
+                .fold(0u64, |word, &byte| word << 8 | u64::from(byte));
+            let mixed = (word ^ at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            hash.wrapping_add(if word == 0 { 0 } else { mixed ^ mixed >> 31 })
+        };
+        let frames = self.memory.iter().enumerate();
+        frames
+            .filter_map(|(at, frame)| Some((at, frame.as_ref()?)))
+            .flat_map(|(at, frame)| {
+                let words = frame.chunks(8).enumerate();
+                words.map(move |(index, bytes)| (at * PAGE + index, bytes))
+            })
+            .fold(0, word)
     }
 
     fn table(&mut self, space: Space) -> Option<&mut BTreeMap<u64, (Frame, Protection)>> {
@@ -66,7 +101,9 @@ impl Sim {
             let count = (PAGE - offset).min(size - done);
             let found = self.translate(space, at - offset as u64);
             match found {
-                Some((frame, protection)) if protection.write || !write => {
+                Some((frame, protection))
+                    if (protection.write || !write) && (frame.0 as usize) < self.memory.len() =>
+                {
                     pieces.push((frame, offset, count))
                 }
                 _ => return Err(AccessFault { address: at, write }),
@@ -224,8 +261,9 @@ impl Machine for Sim {
         self.frame_read(frame, offset, &mut bytes);
         self.write(destination.0, destination.1, &bytes)
     }
-    fn context_create(&mut self, thread: usize, _: Start) -> Result<(), NoMemory> {
+    fn context_create(&mut self, thread: usize, start: Start) -> Result<(), NoMemory> {
         assert!(!self.contexts[thread], "thread {thread} has a context");
+        self.starts[thread] = Some(start);
         self.contexts[thread] = true;
         Ok(())
     }
@@ -239,11 +277,16 @@ impl Machine for Sim {
     fn log(&mut self, line: &str) {
         self.log.push(line.into());
     }
-    fn device(&self, _: usize) -> Option<KnDevDesc> {
-        None
+    fn device(&self, index: usize) -> Option<KnDevDesc> {
+        (index == 0).then_some(DEVICE)
     }
-    fn map_device(&mut self, _: Space, _: u64, _: u64) -> Result<(), NoMemory> {
-        Err(NoMemory)
+    fn map_device(&mut self, space: Space, address: u64, physical: u64) -> Result<(), NoMemory> {
+        let frame = Frame((physical / PAGE_SIZE) as u32);
+        let protection = Protection {
+            write: true,
+            execute: false,
+        };
+        self.map(space, address, frame, protection)
     }
     fn frames_contiguous(&mut self, count: usize) -> Option<Frame> {
         let start = self

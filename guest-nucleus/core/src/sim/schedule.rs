@@ -55,6 +55,7 @@ fn equals_of_the_sliced_band_take_turns() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn nc_044_the_most_urgent_threads_run(
         cpus in 1usize..4,
