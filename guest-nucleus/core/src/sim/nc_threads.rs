@@ -536,7 +536,7 @@ fn nc_076_a_sleep_without_limit_ends_by_an_abort() {
     let user = site.party(K_USERACTOR);
     let fellow = site.fellow(user);
     site.waits(fellow, "threadDelay", &[0]);
-    site.pass(1 << 50);
+    site.pass(1_000_000_000_000);
     assert_eq!(site.result(fellow.thread), None);
     let li = site.li(fellow.thread);
     site.grants(user, "threadAbort", &[0, li]);
