@@ -240,8 +240,8 @@ impl Site {
 
     /// Room for a message, as an argument. It is abortable.
     pub fn room(&mut self, by: Party, size: usize) -> Room {
-        let body = self.arg(by.actor, &[0xee; 512][..size.clamp(16, 512)]);
-        let annex = self.arg(by.actor, &[0xee; K_CMSGANNEXSIZE]);
+        let body = self.arg(by.actor, &[0xeeu8; 512][..size.clamp(16, 512)]);
+        let annex = self.arg(by.actor, &[0xeeu8; K_CMSGANNEXSIZE]);
         let desc = KnMsgDesc {
             flags: K_ABORTABLE,
             body_size: size as u32,
@@ -289,6 +289,32 @@ impl Site {
             Some(K_ETIMEOUT) => None,
             Some(size) if size >= 0 => Some(self.bytes(by.actor, room.body, size as usize)),
             other => panic!("ipcReceive gave {other:?}"),
+        }
+    }
+
+    /// Sends empty messages until a send is refused; its result.
+    pub fn fill(&mut self, by: Party, to: KnUniqueId) -> Option<i32> {
+        let (letter, dest) = (self.letter(by, b""), self.dest(by, to));
+        loop {
+            let result = self.call(by.thread, "ipcSend", &[letter, 0, dest]);
+            if result != Some(K_OK) {
+                return result;
+            }
+        }
+    }
+
+    /// Receives all messages that a port has; how many they were.
+    #[track_caller]
+    pub fn drain(&mut self, by: Party, port: i32) -> usize {
+        let (room, li) = (self.room(by, 256), self.arg(by.actor, &port));
+        let arguments = [room.desc, li, 0];
+        let mut count = 0;
+        loop {
+            match self.call(by.thread, "ipcReceive", &arguments) {
+                Some(K_ETIMEOUT) => return count,
+                Some(size) if size >= 0 => count += 1,
+                other => panic!("ipcReceive gave {other:?}"),
+            }
         }
     }
 
