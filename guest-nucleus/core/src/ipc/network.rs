@@ -244,6 +244,8 @@ impl<M: Machine> Nucleus<M> {
         if kept.size > room {
             return Err(KError::TooMuch);
         }
+        self.check_writable(caller, item.address(), size_of::<KnNetItem>() as u64)?;
+        self.check_writable(caller, body.address(), kept.size.into())?;
         self.body_give(&kept, (caller.actor, caller.space, body.address()), room)?;
         self.write(caller, item, &next)?;
         if let Some((_, mut body)) = self.ipc.network.outbound.pop_front() {
