@@ -1,11 +1,10 @@
-//! Threads against the reference: life, suspending, aborting, sleeping, priorities (NC-041…047, NC-053…077).
+//! Threads against the reference: making, deleting, suspending, listing them (NC-053…068).
 
-use super::scene::{FOREVER, NOWHERE, Party};
+use super::scene::{NOWHERE, Party};
 use super::site::Site;
 use crate::arena::Id;
 use crate::executive::thread::{Thread, local_identifier};
 use crate::nucleus::Outcome;
-use alloc::vec::Vec;
 use chorus_abi::error::*;
 use chorus_abi::*;
 
@@ -26,113 +25,6 @@ fn find(site: &Site, li: i32) -> Id<Thread> {
     threads
         .find(|&id| local_identifier(id) == li)
         .expect("no thread has this LI")
-}
-
-fn runs(site: &Site, of: Party) -> bool {
-    site.cpu_of(of.thread).is_some()
-}
-
-#[test]
-fn nc_041_and_045_the_sum_is_cut_and_the_parts_are_kept() {
-    let mut site = Site::new(2);
-    let (system, other) = (site.party(K_SYSTEMACTOR), site.party(K_USERACTOR));
-    let (cap, li) = (site.cap_for(system, other.actor), site.li(other.thread));
-    for (actor, relative, sum) in [
-        (250, 100, 255),
-        (100, 100, 200),
-        (10, -20, 0),
-        (140, 7, 147),
-    ] {
-        let new = site.arg(system.actor, &actor);
-        site.grants(system, "actorPriority", &[cap, 0, new]);
-        let new = site.arg(system.actor, &relative);
-        site.grants(system, "threadPriority", &[cap, li, 0, new]);
-        let stat = site.state_of(system, other);
-        assert_eq!((stat.relative, stat.absolute), (relative, sum));
-    }
-    site.end();
-}
-
-#[test]
-fn nc_042_a_more_urgent_actor_preempts_before_the_call_returns() {
-    let mut site = Site::new(2);
-    let (system, slow) = (site.actor(K_SYSTEMACTOR, 50), site.actor(K_USERACTOR, 180));
-    let system = Party {
-        thread: site.thread(system),
-        actor: system,
-    };
-    let busy = site.party(K_USERACTOR);
-    let slow = Party {
-        thread: site.thread(slow),
-        actor: slow,
-    };
-    assert!(runs(&site, busy) && !runs(&site, slow));
-    let (cap, new) = (
-        site.cap_for(system, slow.actor),
-        site.arg(system.actor, &120i32),
-    );
-    site.grants(system, "actorPriority", &[cap, 0, new]);
-    assert!(!runs(&site, busy) && runs(&site, slow));
-    let (li, new) = (site.li(slow.thread), site.arg(system.actor, &60i32));
-    site.grants(system, "threadPriority", &[cap, li, 0, new]);
-    assert!(runs(&site, busy) && !runs(&site, slow));
-    site.end();
-}
-
-#[test]
-fn nc_046_a_null_pointer_skips_its_half() {
-    let mut site = Site::new(1);
-    let user = site.party(K_USERACTOR);
-    let old = site.arg(user.actor, &-1i32);
-    let new = site.arg(user.actor, &150i32);
-    assert_eq!(site.grants(user, "actorPriority", &[0, old, 0]), K_OK);
-    assert_eq!(site.peek::<i32>(user.actor, old), 140);
-    assert_eq!(site.grants(user, "actorPriority", &[0, old, new]), K_OK);
-    assert_eq!(site.peek::<i32>(user.actor, old), 140);
-    assert_eq!(site.grants(user, "actorPriority", &[0, old, 0]), K_OK);
-    assert_eq!(site.peek::<i32>(user.actor, old), 150);
-    let new = site.arg(user.actor, &9i32);
-    assert_eq!(site.grants(user, "threadPriority", &[0, 0, 0, new]), K_OK);
-    assert_eq!(site.grants(user, "threadPriority", &[0, 0, old, 0]), K_OK);
-    assert_eq!(site.peek::<i32>(user.actor, old), 9);
-    site.end();
-}
-
-#[test]
-fn nc_047_priorities_have_bounds_and_a_ceiling_for_users() {
-    let mut site = Site::new(3);
-    let (user, system) = (site.party(K_USERACTOR), site.party(K_SYSTEMACTOR));
-    for (party, value, error) in [
-        (user, 10, K_EPRIV),
-        (user, 99, K_EPRIV),
-        (user, -1, K_EINVAL),
-        (system, 256, K_EINVAL),
-    ] {
-        let new = site.arg(party.actor, &value);
-        let old = site.arg(party.actor, &-1i32);
-        site.refuses(party, "actorPriority", &[0, old, new], error);
-        site.refuses(party, "actorPriority", &[0, NOWHERE, new], error);
-    }
-    for (party, value, error) in [
-        (user, -41, K_EPRIV),
-        (user, -256, K_EINVAL),
-        (system, 256, K_EINVAL),
-    ] {
-        let new = site.arg(party.actor, &value);
-        let old = site.arg(party.actor, &-1i32);
-        site.refuses(party, "threadPriority", &[0, 0, old, new], error);
-    }
-    for (party, value) in [(user, 100), (system, 10)] {
-        let new = site.arg(party.actor, &value);
-        site.refuses(party, "actorPriority", &[0, NOWHERE, new], K_EFAULT);
-        site.refuses(party, "actorPriority", &[0, 0, NOWHERE], K_EFAULT);
-        site.refuses(party, "threadPriority", &[0, 0, NOWHERE, 0], K_EFAULT);
-        site.refuses(party, "threadPriority", &[0, 0, 0, NOWHERE], K_EFAULT);
-        assert_eq!(site.grants(party, "actorPriority", &[0, 0, new]), K_OK);
-        let found = site.nucleus.actors.get(party.actor).unwrap().priority;
-        assert_eq!(found, value);
-    }
-    site.end();
 }
 
 #[test]
@@ -227,11 +119,11 @@ fn nc_058_an_inactive_thread_runs_when_it_is_activated() {
     let user = site.party(K_USERACTOR);
     let made = make(&mut site, user, K_INACTIVE);
     assert_eq!(site.state_of(user, made).state, 0);
-    assert!(!runs(&site, made));
+    assert!(!site.runs(made));
     let li = site.li(made.thread);
     for _ in 0..2 {
         assert_eq!(site.grants(user, "threadActivate", &[0, li]), K_OK);
-        assert!(runs(&site, made));
+        assert!(site.runs(made));
         assert_eq!(site.state_of(user, made).state, THREAD_ACTIVE);
     }
     site.refuses(user, "threadActivate", &[0, li + 1], K_EINVAL);
@@ -368,13 +260,13 @@ fn nc_064_065_and_066_suspending_counts_and_resuming_stops_at_zero() {
     assert_eq!(site.grants(user, "threadResume", &[0, li]), K_OK);
     for count in 1..=2 {
         assert_eq!(site.grants(user, "threadSuspend", &[0, li]), K_OK);
-        assert!(!runs(&site, fellow));
+        assert!(!site.runs(fellow));
         assert_eq!(site.state_of(user, fellow).suspended, count);
     }
     assert_eq!(site.grants(user, "threadResume", &[0, li]), K_OK);
-    assert!(!runs(&site, fellow));
+    assert!(!site.runs(fellow));
     assert_eq!(site.grants(user, "threadResume", &[0, li]), K_OK);
-    assert!(runs(&site, fellow));
+    assert!(site.runs(fellow));
     assert_eq!(site.state_of(user, fellow).suspended, 0);
     site.end();
 }
@@ -406,158 +298,11 @@ fn nc_068_a_thread_that_suspended_itself_is_resumed_by_another() {
     let user = site.party(K_USERACTOR);
     let fellow = site.fellow(user);
     assert_eq!(site.call(fellow.thread, "threadSuspend", &[0, 0]), None);
-    assert!(!runs(&site, fellow));
+    assert!(!site.runs(fellow));
     let li = site.li(fellow.thread);
     assert_eq!(site.grants(user, "threadResume", &[0, li]), K_OK);
-    assert!(runs(&site, fellow));
+    assert!(site.runs(fellow));
     assert_eq!(site.result(fellow.thread), Some(K_OK));
-    site.end();
-}
-
-#[test]
-fn nc_070_a_call_that_is_not_abortable_gets_its_reply_and_the_mark() {
-    let mut site = Site::new(3);
-    let (client, server) = (site.party(K_USERACTOR), site.party(K_SYSTEMACTOR));
-    let door = site.door(server.actor);
-    let (letter, dest) = (site.letter(client, b"ask"), site.dest(client, door));
-    let room = site.room(client, 16);
-    site.poke(client.actor, room.desc, &0u32);
-    site.waits(client, "ipcCall", &[letter, 0, dest, room.desc, FOREVER]);
-    site.take(server, K_DEFAULTPORT);
-    let (cap, li) = (site.cap_for(server, client.actor), site.li(client.thread));
-    site.grants(server, "threadAbort", &[cap, li]);
-    assert_eq!(site.result(client.thread), None);
-    let state = site.state_of(server, client).state;
-    assert_eq!(state, THREAD_ACTIVE | THREAD_WAITING | THREAD_ABORTED);
-    assert_eq!(site.answer(server, b"done"), Some(K_OK));
-    assert_eq!(site.result(client.thread), Some(4));
-    assert_eq!(site.grants(client, "threadAborted", &[]), 1);
-    assert_eq!(site.grants(client, "threadAborted", &[]), 0, "NC-071");
-    assert_eq!(site.grants(server, "threadAborted", &[]), 0);
-    site.end();
-}
-
-#[test]
-fn nc_072_a_mark_ends_the_next_abortable_wait_before_it_begins() {
-    let mut site = Site::new(2);
-    let (user, door) = (
-        site.party(K_SYSTEMACTOR),
-        KnUniqueId::well_known_port(1, 16),
-    );
-    let ui = site.arg(user.actor, &door);
-    site.grants(user, "portDeclare", &[0, ui]);
-    site.grants(user, "nmAttach", &[u64::MAX]);
-    let sem = site.arg(user.actor, &KnSem { count: 0, pad: 0 });
-    let (letter, dest) = (site.letter(user, b""), site.dest(user, door));
-    let (room, li) = (site.room(user, 8), site.arg(user.actor, &K_DEFAULTPORT));
-    let waits: [(&str, Vec<u64>); 5] = [
-        ("semP", [sem, 0].into()),
-        ("threadDelay", [0].into()),
-        ("ipcReceive", [room.desc, li, FOREVER].into()),
-        ("ipcCall", [letter, 0, dest, room.desc, FOREVER].into()),
-        ("nmWait", [0].into()),
-    ];
-    for (name, arguments) in waits {
-        // Two aborts are one.
-        site.grants(user, "threadAbort", &[0, 0]);
-        site.grants(user, "threadAbort", &[0, 0]);
-        let result = site.call(user.thread, name, &arguments);
-        assert_eq!(result, Some(K_EABORT), "{name}");
-        assert_eq!(site.grants(user, "threadAborted", &[]), 0, "{name}");
-    }
-    assert_eq!(site.peek::<KnSem>(user.actor, sem).count, 0);
-    site.end();
-}
-
-#[test]
-fn nc_073_the_abort_of_a_client_marks_its_server() {
-    let mut site = Site::new(4);
-    let (client, server) = (site.party(K_USERACTOR), site.party(K_USERACTOR));
-    let (system, door) = (site.party(K_SYSTEMACTOR), site.door(server.actor));
-    site.ask(client, door, b"ask");
-    site.take(server, K_DEFAULTPORT);
-    let (cap, li) = (site.cap_for(system, client.actor), site.li(client.thread));
-    site.grants(system, "threadAbort", &[cap, li]);
-    assert_eq!(site.result(client.thread), Some(K_EABORT));
-    assert_eq!(site.grants(client, "threadAborted", &[]), 0);
-    assert_eq!(site.grants(server, "threadAborted", &[]), 1);
-    assert_eq!(site.answer(server, b"late"), Some(K_OK), "it is dropped");
-    site.end();
-}
-
-#[test]
-fn a_user_aborts_threads_of_its_own_actor_only() {
-    let mut site = Site::new(3);
-    let (user, other) = (site.party(K_USERACTOR), site.party(K_USERACTOR));
-    let (cap, li) = (site.cap_for(user, other.actor), site.li(other.thread));
-    site.refuses(user, "threadAbort", &[cap, li], K_EPRIV);
-    let fellow = site.fellow(user);
-    let li = site.li(fellow.thread);
-    assert_eq!(site.grants(user, "threadAbort", &[0, li]), K_OK);
-    assert_eq!(site.grants(fellow, "threadAborted", &[]), 1);
-    site.end();
-}
-
-#[test]
-fn nc_074_a_sleep_is_never_too_short() {
-    let mut site = Site::new(1);
-    let user = site.party(K_USERACTOR);
-    let limit = site.arg(user.actor, &KnTimeVal::from_ns(50_000_000));
-    site.waits(user, "threadDelay", &[limit]);
-    site.pass(49_999_999);
-    assert_eq!(site.result(user.thread), None);
-    site.pass(1);
-    assert_eq!(site.result(user.thread), Some(K_ETIMEOUT));
-    let wrong = KnTimeVal {
-        tm_nsec: 1_000_000_000,
-        ..KnTimeVal::default()
-    };
-    let wrong = site.arg(user.actor, &wrong);
-    site.refuses(user, "threadDelay", &[wrong], K_EINVAL);
-    site.refuses(user, "threadDelay", &[NOWHERE], K_EFAULT);
-    site.end();
-}
-
-#[test]
-fn nc_075_a_sleep_of_nothing_lets_equals_run_first() {
-    let mut site = Site::new(1);
-    let (one, two) = (site.party(K_USERACTOR), site.party(K_USERACTOR));
-    let zero = site.arg(one.actor, &KnTimeVal::default());
-    assert!(runs(&site, one) && !runs(&site, two));
-    let result = site.call(one.thread, "threadDelay", &[zero]);
-    assert_eq!(result, Some(K_ETIMEOUT));
-    assert!(!runs(&site, one) && runs(&site, two));
-    site.end();
-}
-
-#[test]
-fn nc_076_a_sleep_without_limit_ends_by_an_abort() {
-    let mut site = Site::new(2);
-    let user = site.party(K_USERACTOR);
-    let fellow = site.fellow(user);
-    site.waits(fellow, "threadDelay", &[0]);
-    site.pass(1_000_000_000_000);
-    assert_eq!(site.result(fellow.thread), None);
-    let li = site.li(fellow.thread);
-    site.grants(user, "threadAbort", &[0, li]);
-    assert_eq!(site.result(fellow.thread), Some(K_EABORT));
-    site.end();
-}
-
-#[test]
-fn nc_077_each_thread_has_its_own_context_pointer() {
-    let mut site = Site::new(2);
-    let user = site.party(K_USERACTOR);
-    let (fellow, at) = (site.fellow(user), site.space(user.actor, 8));
-    let load = |site: &mut Site, by: Party| {
-        site.grants(by, "threadLoad", &[at]);
-        site.peek::<u64>(user.actor, at)
-    };
-    assert_eq!(load(&mut site, user), 0);
-    assert_eq!(site.grants(user, "threadStore", &[u64::MAX - 1]), K_OK);
-    assert_eq!(load(&mut site, user), u64::MAX - 1);
-    assert_eq!(load(&mut site, fellow), 0);
-    site.refuses(user, "threadLoad", &[NOWHERE], K_EFAULT);
     site.end();
 }
 

@@ -115,6 +115,11 @@ impl Site {
         self.arg(holder.actor, &cap)
     }
 
+    /// Whether a party's thread is on a processor.
+    pub fn runs(&self, party: Party) -> bool {
+        self.cpu_of(party.thread).is_some()
+    }
+
     /// LI of a thread, as an argument.
     pub fn li(&self, thread: Id<Thread>) -> u64 {
         local_identifier(thread) as u64
