@@ -29,6 +29,8 @@ pub struct Sim {
     pub timers: Vec<Option<u64>>,
     /// Lines of the log.
     pub log: Vec<String>,
+    /// Marks that were reported.
+    pub marks: Vec<u32>,
     /// Exit code, once the site was ended.
     pub halted: Option<u8>,
     /// Threads that have a context.
@@ -49,6 +51,7 @@ impl Sim {
             timers: alloc::vec![None; cpus],
             log: Vec::new(),
             halted: None,
+            marks: Vec::new(),
             contexts: alloc::vec![false; threads],
             starts: alloc::vec![None; threads],
             memory: alloc::vec![None; frames],
@@ -300,5 +303,7 @@ impl Machine for Sim {
     fn halt(&mut self, code: u8) {
         self.halted = Some(code);
     }
-    fn mark(&mut self, _: u32) {}
+    fn mark(&mut self, mark: u32) {
+        self.marks.push(mark);
+    }
 }

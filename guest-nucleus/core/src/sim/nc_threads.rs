@@ -227,6 +227,25 @@ fn nc_063_a_thread_is_deleted_once() {
 }
 
 #[test]
+fn of_two_who_delete_a_thread_at_once_the_second_is_told() {
+    let mut site = Site::new(3);
+    let user = site.party(K_USERACTOR);
+    let (second, victim) = (site.fellow(user), site.fellow(user));
+    let number = table::by_name("threadDelete").unwrap().number as usize;
+    let arguments = [0, site.li(victim.thread), 0, 0, 0, 0];
+    let cpus = [user, second].map(|party| site.cpu_of(party.thread).unwrap());
+    // The victim has not left its processor yet.
+    let first = site.nucleus.call(cpus[0], number, &arguments);
+    assert_eq!(first, Outcome::Blocked);
+    let other = site.nucleus.call(cpus[1], number, &arguments);
+    assert_eq!(other, Outcome::Done(K_EBUSY));
+    site.settle();
+    assert_eq!(site.result(user.thread), Some(K_OK));
+    assert!(site.nucleus.threads.get(victim.thread).is_none());
+    site.end();
+}
+
+#[test]
 fn a_thread_that_is_being_deleted_makes_no_call_any_more() {
     let mut site = Site::new(2);
     let user = site.party(K_USERACTOR);
