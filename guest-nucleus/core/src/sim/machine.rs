@@ -29,6 +29,8 @@ pub struct Sim {
     pub timers: Vec<Option<u64>>,
     /// Lines of the log.
     pub log: Vec<String>,
+    /// There is no memory for spaces, contexts and tables of pages.
+    pub short: bool,
     /// Marks that were reported.
     pub marks: Vec<u32>,
     /// Exit code, once the site was ended.
@@ -52,6 +54,7 @@ impl Sim {
             log: Vec::new(),
             halted: None,
             marks: Vec::new(),
+            short: false,
             contexts: alloc::vec![false; threads],
             starts: alloc::vec![None; threads],
             memory: alloc::vec![None; frames],
@@ -169,6 +172,9 @@ impl Machine for Sim {
         (free as u64, self.memory.len() as u64)
     }
     fn space_create(&mut self) -> Option<Space> {
+        if self.short {
+            return None;
+        }
         let slot = self.spaces.iter().position(Option::is_none);
         let slot = slot.unwrap_or_else(|| {
             self.spaces.push(None);
@@ -200,6 +206,9 @@ impl Machine for Sim {
             !(protection.write && protection.execute),
             "writable and executable"
         );
+        if self.short {
+            return Err(NoMemory);
+        }
         let table = self.table(space).ok_or(NoMemory)?;
         let before = table.insert(address, (frame, protection));
         assert!(before.is_none(), "{address:#x} was mapped");
@@ -266,6 +275,9 @@ impl Machine for Sim {
     }
     fn context_create(&mut self, thread: usize, start: Start) -> Result<(), NoMemory> {
         assert!(!self.contexts[thread], "thread {thread} has a context");
+        if self.short {
+            return Err(NoMemory);
+        }
         self.starts[thread] = Some(start);
         self.contexts[thread] = true;
         Ok(())

@@ -215,3 +215,36 @@ fn memory_for_a_device_is_contiguous_and_zero() {
     assert_eq!(site.held(), 0);
     site.end();
 }
+
+#[test]
+fn a_machine_that_is_short_of_memory_leaves_no_half_made_things() {
+    let mut site = Site::new(2);
+    let driver = site.party(K_SYSTEMACTOR);
+    let (cap, at) = (
+        site.arg(driver.actor, &KnCap::default()),
+        site.arg(driver.actor, &[0u64; 2]),
+    );
+    let region = |options| KnRgnDesc {
+        start_addr: 0x100_0000,
+        size: 2 * PAGE_SIZE,
+        options,
+        ..KnRgnDesc::default()
+    };
+    let (lazy, fixed) = (
+        site.arg(driver.actor, &region(K_WRITABLE)),
+        site.arg(driver.actor, &region(K_WRITABLE | K_NODEMAND)),
+    );
+    site.nucleus.machine.short = true;
+    site.refuses(driver, "actorCreate", &[0, cap, 0, 0], K_ENOMEM);
+    site.refuses(driver, "threadCreate", &[0, 0, 0, 0, 0, 0], K_ENOMEM);
+    site.refuses(driver, "rgnAllocate", &[0, fixed], K_ENOMEM);
+    site.refuses(driver, "devMap", &[DEVICE.base, 8, at], K_ENOMEM);
+    site.refuses(driver, "devMemory", &[2 * PAGE_SIZE, at, at + 8], K_ENOMEM);
+    assert_eq!(site.grants(driver, "rgnAllocate", &[0, lazy]), K_OK);
+    site.refuses(driver, "sysTime", &[0x100_0000], K_EFAULT);
+    site.nucleus.machine.short = false;
+    assert_eq!(site.grants(driver, "actorCreate", &[0, cap, 0, 0]), K_OK);
+    assert!(site.grants(driver, "threadCreate", &[0, 0, 0, 0, 0, 0]) > 0);
+    assert_eq!(site.grants(driver, "sysTime", &[0x100_0000]), K_OK);
+    site.end();
+}
