@@ -184,6 +184,8 @@ impl Site {
         }
         let messages = nucleus.ipc.messages.iter();
         lines.extend(messages.map(|(id, message)| format!("message {id:?}: {message:?}")));
+        let kept = nucleus.ipc.kept.iter();
+        lines.extend(kept.map(|(id, kept)| format!("kept {id:?}: {kept:?}")));
         let members = nucleus.ipc.groups.members.iter();
         lines.extend(members.map(|(id, member)| format!("member {id:?}: {member:?}")));
         let regions = nucleus.memory.regions.iter();

@@ -239,14 +239,15 @@ impl Site {
         assert_eq!(left, (0, 0, 0), "actors, threads, ports are left");
         let left = (
             ipc.messages.len(),
+            ipc.kept.len(),
             ipc.groups.members.len(),
             ipc.network.outbound.len(),
             nucleus.memory.regions.len(),
         );
         assert_eq!(
             left,
-            (0, 0, 0, 0),
-            "messages, memberships, outbound items, regions are left"
+            (0, 0, 0, 0, 0),
+            "messages, what is kept for them, memberships, outbound items, regions are left"
         );
         assert!(
             !nucleus.any_waits_for_a_structure(),
