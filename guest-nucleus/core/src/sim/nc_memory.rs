@@ -142,6 +142,7 @@ fn nc_228_and_the_other_errors_of_a_place_and_a_size() {
         (0, PAGE_SIZE, 0, K_EADDR),
         (u64::MAX - PAGE_SIZE + 1, 2 * PAGE_SIZE, 0, K_EADDR),
         (0xffff_c000_0000_0000, PAGE_SIZE, 0, K_EADDR),
+        (u64::MAX, PAGE_SIZE, K_RESTRICTIVE, K_EADDR),
         (BASE, PAGE_SIZE, 1 << 20, K_EINVAL),
         (BASE, PAGE_SIZE, K_SUPERVISOR, K_EINVAL),
         (BASE, PAGE_SIZE, K_WRITABLE | K_EXECUTABLE, K_EINVAL),
