@@ -155,6 +155,7 @@ impl<M: Machine> Nucleus<M> {
         }
         self.ipc.network.manager = None;
         self.ipc.network.irq = None;
+        self.ipc.network.interrupted = false;
         while let Some((_, mut body)) = self.ipc.network.outbound.pop_front() {
             self.body_free(&mut body);
         }
