@@ -31,6 +31,8 @@ pub struct Sim {
     pub log: Vec<String>,
     /// There is no memory for spaces, contexts and tables of pages.
     pub short: bool,
+    /// Interrupts that are let through.
+    pub enabled: Vec<u32>,
     /// Marks that were reported.
     pub marks: Vec<u32>,
     /// Exit code, once the site was ended.
@@ -53,6 +55,7 @@ impl Sim {
             timers: alloc::vec![None; cpus],
             log: Vec::new(),
             halted: None,
+            enabled: Vec::new(),
             marks: Vec::new(),
             short: false,
             contexts: alloc::vec![false; threads],
@@ -311,7 +314,9 @@ impl Machine for Sim {
         self.memory[start..start + count].fill(Some([0; PAGE]));
         Some(Frame(start as u32))
     }
-    fn enable_interrupt(&mut self, _: u32) {}
+    fn enable_interrupt(&mut self, irq: u32) {
+        self.enabled.push(irq);
+    }
     fn halt(&mut self, code: u8) {
         self.halted = Some(code);
     }

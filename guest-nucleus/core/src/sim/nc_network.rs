@@ -221,3 +221,18 @@ fn nm_query_tells_what_can_be_delivered_here() {
     site.refuses(manager, "nmQuery", &[NOWHERE], K_EFAULT);
     site.end();
 }
+
+#[test]
+fn an_interrupt_of_the_last_manager_is_not_the_next_one_s() {
+    let (mut site, manager, ..) = attached();
+    assert_eq!(site.nucleus.machine.enabled, [5]);
+    let next = site.party(K_SYSTEMACTOR);
+    site.nucleus.interrupt(0, 5);
+    site.call(manager.thread, "actorExit", &[0]);
+    site.nucleus.interrupt(0, 5);
+    assert_eq!(site.grants(next, "nmAttach", &[u64::MAX]), K_OK);
+    let zero = site.arg(next.actor, &KnTimeVal::default());
+    site.refuses(next, "nmWait", &[zero], K_ETIMEOUT);
+    assert_eq!(site.nucleus.machine.enabled, [5]);
+    site.end();
+}

@@ -49,6 +49,10 @@ fn nc_042_a_more_urgent_actor_preempts_before_the_call_returns() {
     let (li, new) = (site.li(slow.thread), site.arg(system.actor, &60i32));
     site.grants(system, "threadPriority", &[cap, li, 0, new]);
     assert!(site.runs(busy) && !site.runs(slow));
+    // It is queued now, and moves within the queue.
+    let new = site.arg(system.actor, &-10i32);
+    site.grants(system, "threadPriority", &[cap, li, 0, new]);
+    assert!(!site.runs(busy) && site.runs(slow));
     site.end();
 }
 

@@ -286,3 +286,17 @@ fn semaphores_have_bounds_and_intervals_a_form() {
     assert_eq!(site.grants(user, "semV", &[at]), K_OK);
     site.end();
 }
+
+#[test]
+fn the_time_limit_of_one_wait_is_not_the_next_one_s() {
+    let (mut site, [one, two, ..]) = four();
+    let at = semaphore(&mut site, one, 0);
+    let long = limit(&mut site, one, 100_000_000);
+    site.waits(one, "semP", &[at, long]);
+    assert_eq!(site.grants(two, "semV", &[at]), K_OK);
+    assert_eq!(site.result(one.thread), Some(K_OK));
+    site.waits(one, "semP", &[at, 0]);
+    site.pass(200_000_000);
+    assert_eq!(site.result(one.thread), None);
+    site.end();
+}

@@ -239,6 +239,7 @@ fn of_two_who_delete_a_thread_at_once_the_second_is_told() {
     assert_eq!(first, Outcome::Blocked);
     let other = site.nucleus.call(cpus[1], number, &arguments);
     assert_eq!(other, Outcome::Done(K_EBUSY));
+    assert_eq!(site.result(user.thread), None, "it waits");
     site.settle();
     assert_eq!(site.result(user.thread), Some(K_OK));
     assert!(site.nucleus.threads.get(victim.thread).is_none());
@@ -316,6 +317,11 @@ fn nc_068_a_thread_that_suspended_itself_is_resumed_by_another() {
     let mut site = Site::new(2);
     let user = site.party(K_USERACTOR);
     let fellow = site.fellow(user);
+    // Its last wait ended with an error, which is not the result of this one.
+    let limit = site.arg(user.actor, &KnTimeVal::from_ns(1));
+    site.waits(fellow, "threadDelay", &[limit]);
+    site.pass(1);
+    assert_eq!(site.result(fellow.thread), Some(K_ETIMEOUT));
     assert_eq!(site.call(fellow.thread, "threadSuspend", &[0, 0]), None);
     assert!(!site.runs(fellow));
     let li = site.li(fellow.thread);
@@ -343,4 +349,23 @@ fn thread_stat_counts_all_and_fills_the_room() {
     let end = site.at(user.actor, 16 * PAGE_SIZE) - size as u64;
     site.refuses(user, "threadStat", &[0, end, 2], K_EFAULT);
     site.end();
+}
+
+#[test]
+fn who_stops_a_thread_waits_until_it_has_left_its_processor() {
+    for name in ["threadSuspend", "threadDelete", "actorStop", "actorDelete"] {
+        let mut site = Site::new(2);
+        let (user, other) = (site.party(K_USERACTOR), site.party(K_USERACTOR));
+        let (cap, li) = (site.cap_for(user, other.actor), site.li(other.thread));
+        let number = table::by_name(name).unwrap().number as usize;
+        let cpu = site.cpu_of(user.thread).unwrap();
+        let outcome = site.nucleus.call(cpu, number, &[cap, li, 0, 0, 0, 0]);
+        assert_eq!(outcome, Outcome::Blocked, "{name}");
+        assert_eq!(site.result(user.thread), None, "{name}");
+        assert!(site.runs(other));
+        site.settle();
+        assert_eq!(site.result(user.thread), Some(K_OK), "{name}");
+        assert_eq!(site.cpu_of(other.thread), None, "{name}");
+        site.end();
+    }
 }
