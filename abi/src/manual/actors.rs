@@ -170,7 +170,7 @@ see ["actorCreate", "portUi", "threadSelf"]
 "actorName": "Reads and sets the name of an actor."
 contract "The name is for people: in lists, in the line that tells of an exception, in the notice of its end. It has 16 bytes, padded with zeros, of which 15 are used; \
 two actors may have the same. The old name is written to `old_name`, then `new_name` is set; a null pointer leaves that half out."
-privilege "To name another actor that is a system or supervisor actor, system privilege."
+privilege "To name another actor, system privilege. Reading needs only the capability."
 arguments {
     actor_cap "Capability of the actor; null: the caller's own.";
     old_name "Where the 16 bytes of the name before go; may be null.";
@@ -180,7 +180,7 @@ result "0."
 errors {
     Inval BAD_CAP;
     Unknown OTHER_SITE;
-    Priv FOREIGN;
+    Priv "The caller has user privilege, and names another actor.";
     Fault BAD_POINTER;
 }
 assertions []
@@ -203,7 +203,7 @@ arguments {
 result "The number of actors of the site, which may be more than `room`."
 errors {
     Inval "`room` is negative.";
-    Fault "A pointer leads outside the caller's memory. Entries before the bad place may have been written.";
+    Fault BAD_POINTER;
 }
 assertions []
 example r"int count_stopped(void)

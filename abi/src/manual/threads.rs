@@ -172,7 +172,7 @@ see ["threadSuspend", "actorStart", "threadActivate"]
 contract "A thread that waits abortably leaves its call with `K_EABORT`, and the abort is used up. Abortable are the waits of `threadDelay`, `semP` and `nmWait`, and those of \
 `ipcReceive`, `ipcReplyReceive` and `ipcCall` whose descriptor (of the message, of the reply) has the flag `K_ABORTABLE`. Any other thread is marked ABORTED, however often it is \
 aborted; its next abortable call ends with `K_EABORT` at once and uses up the mark, and so does `threadAborted` (a receive that finds a message does not). When a client leaves `ipcCall` by an abort, the thread that serves its request is marked."
-privilege "For a supervisor thread, system privilege."
+privilege "For a supervisor thread, and for a thread of another actor, system privilege."
 arguments {
     actor_cap "Capability of the actor; null: the caller's own.";
     thread_li "LI of the thread; `K_MYSELF` with the own actor: the caller.";
@@ -181,7 +181,7 @@ result "0."
 errors {
     Inval BAD_LI;
     Unknown OTHER_SITE;
-    Priv SUPERVISOR_THREAD;
+    Priv "The caller has user privilege, and the thread is a supervisor thread or one of another actor.";
     Fault BAD_POINTER;
     Busy DYING_THREAD;
 }
@@ -278,7 +278,7 @@ result "The number of threads of the actor, which may be more than `room`."
 errors {
     Inval "The capability is ill-formed, its key is wrong or its actor is gone; or `room` is negative.";
     Unknown OTHER_SITE;
-    Fault "A pointer leads outside the caller's memory. Entries before the bad place may have been written.";
+    Fault BAD_POINTER;
 }
 assertions [35..=35, 38..=38, 41..=41, 45..=45]
 example r"/* Nanoseconds of processor time of an actor's first threads. */

@@ -323,7 +323,7 @@ impl<M: Machine> Nucleus<M> {
         Ok(Outcome::Done(K_OK))
     }
 
-    /// `actorName`.
+    /// `actorName`: an untrusted caller names only its own actor.
     pub fn actor_name(
         &mut self,
         caller: Caller,
@@ -335,7 +335,9 @@ impl<M: Machine> Nucleus<M> {
         let name = self.actors.get(id).ok_or(KError::Inval)?.name;
         let mut wanted = None;
         if !new.is_null() {
-            self.may_change(caller, id)?;
+            if id != caller.actor && caller.privilege < Privilege::System {
+                return Err(KError::Priv);
+            }
             let mut bytes: [u8; 16] = self.read(caller, In::new(new.address()))?;
             bytes[NAME_MAX] = 0;
             wanted = Some(bytes);
@@ -355,6 +357,9 @@ impl<M: Machine> Nucleus<M> {
         room: i32,
     ) -> Result<Outcome, KError> {
         let room = usize::try_from(room).map_err(|_| KError::Inval)?;
+        // All or nothing: a list that cannot be written to its end is not begun.
+        let shown = room.min(self.actors.len()) * size_of::<KnActorStat>();
+        self.check_writable(caller, list.address(), shown as u64)?;
         let mut count = 0;
         for slot in 0..self.actors.extent() {
             let Some(actor) = self.actors.at(slot).and_then(|id| self.actors.get(id)) else {

@@ -56,6 +56,14 @@ impl<M: Machine> Nucleus<M> {
         let Some(caller) = self.caller(cpu) else {
             return Outcome::Done(KError::Inval.code());
         };
+        if self
+            .threads
+            .get(caller.thread)
+            .is_some_and(|thread| thread.dying)
+        {
+            // It was deleted from another processor, and came here before the kick did. What it made now would belong to nobody.
+            return Outcome::Blocked;
+        }
         match self.dispatch(caller, number, registers) {
             Ok(outcome) => outcome,
             Err(error) => Outcome::Done(error.code()),

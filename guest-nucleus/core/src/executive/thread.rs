@@ -369,7 +369,7 @@ impl<M: Machine> Nucleus<M> {
         Ok(Outcome::Done(K_OK))
     }
 
-    /// `threadAbort` (NC-069…073).
+    /// `threadAbort` (NC-069…073): an untrusted caller aborts threads of its own actor only.
     pub fn thread_abort(
         &mut self,
         caller: Caller,
@@ -377,6 +377,10 @@ impl<M: Machine> Nucleus<M> {
         li: i32,
     ) -> Result<Outcome, KError> {
         let id = self.thread_to_change(caller, cap, li)?;
+        let home = self.threads.get(id).map(|thread| thread.actor);
+        if home != Some(caller.actor) && caller.privilege < Privilege::System {
+            return Err(KError::Priv);
+        }
         self.abort(id);
         Ok(Outcome::Done(K_OK))
     }
@@ -456,7 +460,13 @@ impl<M: Machine> Nucleus<M> {
     ) -> Result<Outcome, KError> {
         let actor = self.actor_by_cap(caller, cap)?;
         let room = usize::try_from(room).map_err(|_| KError::Inval)?;
-        let stopped = self.actors.get(actor).is_some_and(|actor| actor.stopped);
+        let (stopped, threads) = self
+            .actors
+            .get(actor)
+            .map_or((false, 0), |actor| (actor.stopped, actor.threads as usize));
+        // All or nothing: a list that cannot be written to its end is not begun.
+        let shown = room.min(threads) * size_of::<KnThreadStat>();
+        self.check_writable(caller, list.address(), shown as u64)?;
         let mut count = 0;
         for slot in 0..self.threads.extent() {
             let Some(id) = self.threads.at(slot) else {

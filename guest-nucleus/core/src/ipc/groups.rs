@@ -24,7 +24,7 @@ const BUCKETS: usize = 64;
 
 /// All memberships, in lists by their group.
 pub struct Groups {
-    members: Arena<Membership>,
+    pub(crate) members: Arena<Membership>,
     lists: [Option<Id<Membership>>; BUCKETS],
 }
 

@@ -21,7 +21,7 @@ pub struct Network {
     interrupted: bool,
     /// The thread that waits in `nmWait`, if it still does.
     waiting: Option<Id<Thread>>,
-    outbound: VecDeque<(KnNetItem, Body)>,
+    pub(crate) outbound: VecDeque<(KnNetItem, Body)>,
     limit: usize,
     /// Room that replies have beyond the limit: they must not be lost.
     replies: usize,
@@ -155,6 +155,7 @@ impl<M: Machine> Nucleus<M> {
         }
         self.ipc.network.manager = None;
         self.ipc.network.irq = None;
+        self.ipc.network.interrupted = false;
         while let Some((_, mut body)) = self.ipc.network.outbound.pop_front() {
             self.body_free(&mut body);
         }
@@ -244,6 +245,8 @@ impl<M: Machine> Nucleus<M> {
         if kept.size > room {
             return Err(KError::TooMuch);
         }
+        self.check_writable(caller, item.address(), size_of::<KnNetItem>() as u64)?;
+        self.check_writable(caller, body.address(), kept.size.into())?;
         self.body_give(&kept, (caller.actor, caller.space, body.address()), room)?;
         self.write(caller, item, &next)?;
         if let Some((_, mut body)) = self.ipc.network.outbound.pop_front() {

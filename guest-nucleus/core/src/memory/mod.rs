@@ -62,7 +62,7 @@ const REGION_MAX: u64 = 1 << 30;
 
 /// The regions of the site.
 pub struct Memory {
-    regions: Arena<Region>,
+    pub(crate) regions: Arena<Region>,
 }
 
 impl Memory {

@@ -166,6 +166,7 @@ fn nc_069_and_070_an_abort_ends_an_abortable_wait_and_marks_another() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     /// Regions against a model of pages: who covers what, what is refused.
     #[test]
     fn regions_are_a_set_of_pages(steps in proptest::collection::vec((any::<bool>(), 0u64..24, 1u64..8), 0..60)) {

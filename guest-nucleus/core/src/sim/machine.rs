@@ -12,6 +12,14 @@ const PAGE: usize = PAGE_SIZE as usize;
 const USER: (u64, u64) = (0x1_0000, 0x1_0000_0000);
 const SUPERVISOR: (u64, u64) = (0xffff_c000_0000_0000, 0xffff_c000_4000_0000);
 
+/// The one device of the machine. Its registers lie behind the memory, and no call reads them.
+pub const DEVICE: KnDevDesc = KnDevDesc {
+    base: 0xd000_0e00,
+    size: 0x200,
+    irq: 5,
+    device_id: 1,
+};
+
 /// The machine.
 pub struct Sim {
     /// The clock, in nanoseconds.
@@ -22,10 +30,18 @@ pub struct Sim {
     pub timers: Vec<Option<u64>>,
     /// Lines of the log.
     pub log: Vec<String>,
+    /// There is no memory for spaces, contexts and tables of pages.
+    pub short: bool,
+    /// Interrupts that are let through.
+    pub enabled: Vec<u32>,
+    /// Marks that were reported.
+    pub marks: Vec<u32>,
     /// Exit code, once the site was ended.
     pub halted: Option<u8>,
     /// Threads that have a context.
     pub contexts: Vec<bool>,
+    /// How they began.
+    pub starts: Vec<Option<Start>>,
     memory: Vec<Option<[u8; PAGE]>>,
     spaces: Vec<Option<BTreeMap<u64, (Frame, Protection)>>>,
     random: u64,
@@ -40,11 +56,39 @@ impl Sim {
             timers: alloc::vec![None; cpus],
             log: Vec::new(),
             halted: None,
+            enabled: Vec::new(),
+            marks: Vec::new(),
+            short: false,
             contexts: alloc::vec![false; threads],
+            starts: alloc::vec![None; threads],
             memory: alloc::vec![None; frames],
             spaces: alloc::vec![Some(BTreeMap::new())],
             random: 1,
         }
+    }
+
+    /// Spaces of actors that there are.
+    pub fn spaces(&self) -> usize {
+        self.spaces.iter().skip(1).flatten().count()
+    }
+
+    /// What is in the memory: pages of zeros count for nothing.
+    pub fn digest(&self) -> u64 {
+        let word = |hash: u64, (at, bytes): (usize, &[u8])| {
+            let word = bytes
+                .iter()
+                .fold(0u64, |word, &byte| word << 8 | u64::from(byte));
+            let mixed = (word ^ at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            hash.wrapping_add(if word == 0 { 0 } else { mixed ^ mixed >> 31 })
+        };
+        let frames = self.memory.iter().enumerate();
+        frames
+            .filter_map(|(at, frame)| Some((at, frame.as_ref()?)))
+            .flat_map(|(at, frame)| {
+                let words = frame.chunks(8).enumerate();
+                words.map(move |(index, bytes)| (at * PAGE + index, bytes))
+            })
+            .fold(0, word)
     }
 
     fn table(&mut self, space: Space) -> Option<&mut BTreeMap<u64, (Frame, Protection)>> {
@@ -67,7 +111,9 @@ impl Sim {
             let count = (PAGE - offset).min(size - done);
             let found = self.translate(space, at - offset as u64);
             match found {
-                Some((frame, protection)) if protection.write || !write => {
+                Some((frame, protection))
+                    if (protection.write || !write) && (frame.0 as usize) < self.memory.len() =>
+                {
                     pieces.push((frame, offset, count))
                 }
                 _ => return Err(AccessFault { address: at, write }),
@@ -130,6 +176,9 @@ impl Machine for Sim {
         (free as u64, self.memory.len() as u64)
     }
     fn space_create(&mut self) -> Option<Space> {
+        if self.short {
+            return None;
+        }
         let slot = self.spaces.iter().position(Option::is_none);
         let slot = slot.unwrap_or_else(|| {
             self.spaces.push(None);
@@ -161,6 +210,9 @@ impl Machine for Sim {
             !(protection.write && protection.execute),
             "writable and executable"
         );
+        if self.short {
+            return Err(NoMemory);
+        }
         let table = self.table(space).ok_or(NoMemory)?;
         let before = table.insert(address, (frame, protection));
         assert!(before.is_none(), "{address:#x} was mapped");
@@ -263,8 +315,12 @@ impl Machine for Sim {
         }
         true
     }
-    fn context_create(&mut self, thread: usize, _: Start) -> Result<(), NoMemory> {
+    fn context_create(&mut self, thread: usize, start: Start) -> Result<(), NoMemory> {
         assert!(!self.contexts[thread], "thread {thread} has a context");
+        if self.short {
+            return Err(NoMemory);
+        }
+        self.starts[thread] = Some(start);
         self.contexts[thread] = true;
         Ok(())
     }
@@ -278,11 +334,16 @@ impl Machine for Sim {
     fn log(&mut self, line: &str) {
         self.log.push(line.into());
     }
-    fn device(&self, _: usize) -> Option<KnDevDesc> {
-        None
+    fn device(&self, index: usize) -> Option<KnDevDesc> {
+        (index == 0).then_some(DEVICE)
     }
-    fn map_device(&mut self, _: Space, _: u64, _: u64) -> Result<(), NoMemory> {
-        Err(NoMemory)
+    fn map_device(&mut self, space: Space, address: u64, physical: u64) -> Result<(), NoMemory> {
+        let frame = Frame((physical / PAGE_SIZE) as u32);
+        let protection = Protection {
+            write: true,
+            execute: false,
+        };
+        self.map(space, address, frame, protection)
     }
     fn frames_contiguous(&mut self, count: usize) -> Option<Frame> {
         let start = self
@@ -292,9 +353,13 @@ impl Machine for Sim {
         self.memory[start..start + count].fill(Some([0; PAGE]));
         Some(Frame(start as u32))
     }
-    fn enable_interrupt(&mut self, _: u32) {}
+    fn enable_interrupt(&mut self, irq: u32) {
+        self.enabled.push(irq);
+    }
     fn halt(&mut self, code: u8) {
         self.halted = Some(code);
     }
-    fn mark(&mut self, _: u32) {}
+    fn mark(&mut self, mark: u32) {
+        self.marks.push(mark);
+    }
 }

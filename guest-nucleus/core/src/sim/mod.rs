@@ -1,11 +1,32 @@
 //! The Nucleus on the host, for its tests: a machine made of tables, and a driver that plays processors and actors.
 //!
-//! `machine` stands for the hardware, `site` drives the core as the kernel does: calls, page faults, timer, schedule, switched. The other files are tests.
+//! `machine` stands for the hardware, `site` drives the core as the kernel does: calls, page faults, timer, schedule, switched; `scene` gives actors arguments and messages,
+//! and looks whether a refused call changed anything. The other files are tests; those of the reference's assertions, by room, begin with `nc_`.
 
 mod buffers;
 mod calls;
 mod fast;
 mod fuzz;
 mod machine;
+mod nc_aborts;
+mod nc_actor_states;
+mod nc_actors;
+mod nc_groups;
+mod nc_inbound;
+mod nc_loading;
+mod nc_memory;
+mod nc_messages;
+mod nc_names;
+mod nc_network;
+mod nc_outbound;
+mod nc_ports;
+mod nc_priorities;
+mod nc_receiving;
+mod nc_requests;
+mod nc_saved;
+mod nc_site;
+mod nc_sync;
+mod nc_threads;
+mod scene;
 mod schedule;
 mod site;

@@ -54,7 +54,55 @@ fn equals_of_the_sliced_band_take_turns() {
     site.end();
 }
 
+#[test]
+fn nc_259_equals_of_the_other_band_do_not_take_turns() {
+    let mut site = Site::new(1);
+    let actor = site.actor(K_SYSTEMACTOR, 60);
+    let (one, two) = (site.thread(actor), site.thread(actor));
+    site.pass(50 * K_RR_QUANTUM_NS);
+    assert!(site.cpu_of(one).is_some() && site.cpu_of(two).is_none());
+    // It gives way when it blocks, and comes back behind the other.
+    let zero = site.put(actor, 0, &KnTimeVal::default());
+    site.call(one, "threadDelay", &[zero]);
+    assert!(site.cpu_of(two).is_some());
+    site.end();
+}
+
+#[test]
+fn nc_260_equals_of_the_sliced_band_share_the_processor() {
+    let mut site = Site::new(1);
+    let actor = site.actor(K_SYSTEMACTOR, 200);
+    let threads = [site.thread(actor), site.thread(actor)];
+    for _ in 0..500 {
+        site.pass(10_000_000);
+    }
+    site.settle();
+    let times = threads.map(|id| site.nucleus.threads.get(id).unwrap().cpu_time);
+    let all: u64 = 5_000_000_000;
+    for time in times {
+        assert!(time.abs_diff(all / 2) <= all / 20, "{times:?}");
+    }
+    site.end();
+}
+
+#[test]
+fn nc_261_and_262_a_preempted_thread_runs_before_its_equals() {
+    let mut site = Site::new(1);
+    let (urgent, busy) = (site.actor(K_SYSTEMACTOR, 50), site.actor(K_SYSTEMACTOR, 51));
+    let sleeper = site.thread(urgent);
+    let limit = site.put(urgent, 0, &KnTimeVal::from_ns(1_000_000));
+    assert_eq!(site.call(sleeper, "threadDelay", &[limit]), None);
+    let (one, two) = (site.thread(busy), site.thread(busy));
+    assert!(site.cpu_of(one).is_some());
+    site.pass(1_000_000);
+    assert!(site.cpu_of(sleeper).is_some(), "at once");
+    site.call(sleeper, "threadDelay", &[limit]);
+    assert!(site.cpu_of(one).is_some() && site.cpu_of(two).is_none());
+    site.end();
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn nc_044_the_most_urgent_threads_run(
         cpus in 1usize..4,

@@ -18,11 +18,18 @@ pub const MEMORY: (u64, u64) = (0x10_0000, 16 * PAGE_SIZE);
 pub struct Site {
     /// The Nucleus.
     pub nucleus: Nucleus<Sim>,
+    /// Where the next argument goes (`scene`).
+    pub arguments: u64,
 }
 
 impl Site {
     /// A site with small tables.
     pub fn new(cpus: usize) -> Site {
+        Site::booted(cpus, 1)
+    }
+
+    /// The same in another incarnation.
+    pub fn booted(cpus: usize, epoch: u16) -> Site {
         let limits = Limits {
             actors: 16,
             threads: 32,
@@ -35,13 +42,14 @@ impl Site {
         let configuration = Configuration {
             site: 1,
             sites: 1,
-            epoch: 1,
+            epoch,
             cpus,
             limits,
         };
         let machine = Sim::new(cpus, 512, limits.threads);
         Site {
             nucleus: Nucleus::new(machine, configuration),
+            arguments: 0,
         }
     }
 
@@ -81,6 +89,11 @@ impl Site {
     pub fn settle(&mut self) {
         let cpus = self.nucleus.machine.kicked.len();
         (0..cpus).for_each(|cpu| self.choose(cpu));
+        self.serve_kicks();
+    }
+
+    /// Has those processors choose that were kicked.
+    fn serve_kicks(&mut self) {
         while let Some(cpu) = self
             .nucleus
             .machine
@@ -121,7 +134,10 @@ impl Site {
         registers[..arguments.len()].copy_from_slice(arguments);
         let outcome = self.nucleus.call(cpu, number as usize, &registers);
         let result = match outcome {
-            Outcome::Done(result) if self.nucleus.caller_goes_on() => return Some(result),
+            Outcome::Done(result) if self.nucleus.caller_goes_on() => {
+                self.serve_kicks();
+                return Some(result);
+            }
             Outcome::Done(result) => Some(result),
             Outcome::Blocked => None,
             Outcome::HandedOver(_) => {
@@ -222,15 +238,31 @@ impl Site {
         }
         self.settle();
         self.settle();
-        let left = (
-            self.nucleus.actors.len(),
-            self.nucleus.threads.len(),
-            self.nucleus.ipc.ports.len(),
-        );
+        let nucleus = &self.nucleus;
+        let ipc = &nucleus.ipc;
+        let left = (nucleus.actors.len(), nucleus.threads.len(), ipc.ports.len());
         assert_eq!(left, (0, 0, 0), "actors, threads, ports are left");
-        assert!(
-            !self.nucleus.machine.contexts.contains(&true),
-            "a context is left"
+        let left = (
+            ipc.messages.len(),
+            ipc.kept.len(),
+            ipc.groups.members.len(),
+            ipc.network.outbound.len(),
+            nucleus.memory.regions.len(),
         );
+        assert_eq!(
+            left,
+            (0, 0, 0, 0, 0),
+            "messages, what is kept for them, memberships, outbound items, regions are left"
+        );
+        assert!(
+            !nucleus.any_waits_for_a_structure(),
+            "a waiter of a mutex or a semaphore is left"
+        );
+        assert_eq!(nucleus.timeouts.next(), None, "a deadline is left");
+        let machine = &nucleus.machine;
+        assert!(!machine.contexts.contains(&true), "a context is left");
+        assert_eq!(machine.spaces(), 0, "spaces are left");
+        let (free, total) = machine.frames();
+        assert_eq!(free, total, "frames are lost");
     }
 }
