@@ -21,11 +21,11 @@ errors {
     Inval "`src_port` is no port of the caller's actor; the target is neither a port nor a group; or the mode needs a `co_target` and there is none.";
     TooMuch "The body has more than 65536 bytes.";
     Fault BAD_POINTER;
-    Full "The queue of the port is full, or the site's table of messages, or the queue to the Network Manager.";
+    Full "The queue of the port is full, or the site's table of messages, or what a user actor may have of it in queues (a quarter), or the queue to the Network Manager.";
     Unknown "There is no such port on this site; no member of the group can be reached in a functional mode; or the target is on another site, and there is no Network Manager.";
     NoMem "There is no memory to keep the body in.";
 }
-missing "The flag `K_MOVE` is taken and has no effect: the pages are copied and stay with the sender (NC-177). `uiDeclare` and `uiForget` are not there (NC-157, NC-158). Messages are one table for the whole site, without a share for each actor: one that fills enough queues of its own takes it all, and others get `K_EFULL` (NC-284)."
+missing "The flag `K_MOVE` is taken and has no effect: the pages are copied and stay with the sender (NC-177). `uiDeclare` and `uiForget` are not there (NC-157, NC-158)."
 assertions [6..=6, 149..=179, 284..=284]
 example r#"/* A line of text to a port, wherever it is. */
 int tell(const KnUniqueId *port)
@@ -54,7 +54,7 @@ result "Bytes of the reply's body as the server sent it, which may be more than 
 errors {
     Inval "The target is a group in the mode of all members, or neither a port nor a group; `src_port` is no port of the caller's actor; or the mode needs a `co_target` and there is none.";
     Unknown "The target cannot be found, or no member of the group can be reached. Nothing was executed.";
-    Full "The queue of the port is full, or the site's table of messages, or the queue to the Network Manager.";
+    Full "The queue of the port is full, or the site's table of messages, or what a user actor may have of it in queues (a quarter), or the queue to the Network Manager.";
     TooMuch "The body has more than 65536 bytes.";
     Fault "A pointer leads outside the caller's memory, or to memory that does not allow the access. If the room for the reply went away during the call, the request was executed.";
     Timeout "There was no reply in time.";
@@ -149,7 +149,7 @@ errors {
     Inval NO_MESSAGE;
     TooMuch "The body has more than 65536 bytes.";
     Fault BAD_POINTER;
-    Full "Answering an asynchronous message: the queue of its source port is full, or the site's table of messages, or the queue to the Network Manager.";
+    Full "Answering an asynchronous message: the queue of its source port is full, or the site's table of messages, or what a user actor may have of it in queues (a quarter), or the queue to the Network Manager.";
     Unknown "Answering an asynchronous message: its source port cannot be found.";
     NoMem "There is no memory to keep the body in.";
 }

@@ -68,7 +68,7 @@ errors {
     Unknown OTHER_SITE;
     Fault BAD_POINTER;
 }
-missing "A client that named the port as the source of a request to another site waits on."
+missing ""
 assertions [3..=3, 100..=106]
 example r"/* A port for one exchange. */
 int with_port(int (*work)(int port_li))

@@ -52,6 +52,8 @@ pub struct Actor {
     pub threads: u32,
     /// Ports.
     pub ports: u32,
+    /// Messages of its own in queues.
+    pub queued: u32,
     /// Saved messages.
     pub saved: u32,
     /// Pages that it owns.
@@ -145,6 +147,7 @@ impl<M: Machine> Nucleus<M> {
             space,
             threads: 0,
             ports: 0,
+            queued: 0,
             saved: 0,
             pages: 0,
             base: 0,

@@ -93,6 +93,8 @@ impl<M: Machine> Nucleus<M> {
             port: None,
             holder: Some(server),
             saver: None,
+            sender: Some(home),
+            arrived: 0,
             next: None,
             remote: false,
         });
@@ -115,6 +117,7 @@ impl<M: Machine> Nucleus<M> {
                 space,
                 reply: answer,
                 transaction,
+                src_port,
                 request: message,
             };
         }

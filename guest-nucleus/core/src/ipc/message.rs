@@ -40,6 +40,8 @@ pub struct Kept {
 pub enum Client {
     /// Nobody: an asynchronous message.
     None,
+    /// The client has left: whatever is replied is dropped.
+    Left,
     /// A thread of this site, in this transaction.
     Thread(Id<Thread>, u64),
     /// A client of another site, by the Network Manager's token.
@@ -69,8 +71,12 @@ pub struct Message {
     pub unfetched: bool,
     /// Who waits.
     pub client: Client,
+    /// Actor of this site that sent it.
+    pub sender: Option<Id<Actor>>,
     /// Port that it is queued at.
     pub port: Option<Id<Port>>,
+    /// When it was queued.
+    pub arrived: u64,
     /// Thread that serves it, when it is current.
     pub holder: Option<Id<Thread>>,
     /// Actor that saved it.
@@ -172,7 +178,7 @@ impl<M: Machine> Nucleus<M> {
     /// A client's call fails.
     pub(crate) fn client_fails(&mut self, client: Client, error: KError) {
         match client {
-            Client::None => {}
+            Client::None | Client::Left => {}
             Client::Thread(thread, transaction) => {
                 if self.awaits(thread, transaction).is_some() {
                     self.wake(thread, error.code());

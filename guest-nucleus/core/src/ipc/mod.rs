@@ -53,6 +53,8 @@ pub struct CallWait {
     pub(crate) reply: KnMsgDesc,
     /// Number of this call: replies to another are not for it.
     pub(crate) transaction: u64,
+    /// The port that it calls from.
+    pub(crate) src_port: KnUniqueId,
     /// Where the request is: a message of this site, or with the Network Manager.
     pub(crate) request: Option<Id<Message>>,
 }

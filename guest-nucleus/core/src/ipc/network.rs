@@ -167,7 +167,7 @@ impl<M: Machine> Nucleus<M> {
                 .and_then(|id| self.ipc.messages.get_mut(id))
                 && matches!(message.client, Client::Remote(_))
             {
-                message.client = Client::None;
+                message.client = Client::Left;
             }
         }
         for slot in 0..self.threads.extent() {
@@ -313,6 +313,7 @@ impl<M: Machine> Nucleus<M> {
             dest,
             client,
             remote: true,
+            sender: None,
         };
         // What came from the network is for here or for nobody: it does not go out again.
         let way = match dest.target.group() {
@@ -351,7 +352,7 @@ impl<M: Machine> Nucleus<M> {
             return;
         }
         if let Some(message) = self.ipc.messages.get_mut(id) {
-            message.client = Client::None;
+            message.client = Client::Left;
         }
         if let Some(thread) = holder.and_then(|holder| self.threads.get_mut(holder)) {
             thread.aborted = true;
@@ -433,6 +434,7 @@ impl<M: Machine> Nucleus<M> {
             dest,
             client: Client::None,
             remote: false,
+            sender: None,
         };
         // Asynchronous messages may be lost: a full queue is the owner's affair.
         let _ = match self.way(&dest) {

@@ -27,8 +27,6 @@ pub struct Port {
     pub sequence: u32,
     /// Threads that wait for this port.
     pub waiters: List,
-    /// Arrival of the oldest queued message, for ports of equal priority.
-    pub since: u64,
     /// Groups that it is a member of.
     pub groups: u32,
     /// The next port of its actor.
@@ -56,7 +54,6 @@ impl<M: Machine> Nucleus<M> {
             queued: 0,
             sequence: 0,
             waiters: List::default(),
-            since: 0,
             groups: 0,
             next: self.actors.get(owner)?.first_port,
         };
@@ -165,15 +162,45 @@ impl<M: Machine> Nucleus<M> {
         let previous = port.queue.map(|(_, last)| last);
         port.queue = Some((port.queue.map_or(message, |(first, _)| first), message));
         port.queued += 1;
-        if port.queued == 1 {
-            port.since = now;
-        }
         if let Some(entry) = self.ipc.messages.get_mut(message) {
             entry.port = Some(id);
+            entry.arrived = now;
+            self.count_queued(message, 1);
         }
         if let Some(previous) = previous.and_then(|previous| self.ipc.messages.get_mut(previous)) {
             previous.next = Some(message);
         }
+    }
+
+    /// Puts a message that was taken from a queue, and could not be delivered, back to its place.
+    pub(crate) fn put_back(&mut self, id: Id<Port>, message: Id<Message>) {
+        let Some(port) = self.ipc.ports.get_mut(id) else {
+            return self.message_fail(message, KError::NoPort);
+        };
+        let first = port.queue.map(|(first, _)| first);
+        port.queue = Some((message, port.queue.map_or(message, |(_, last)| last)));
+        port.queued += 1;
+        if let Some(entry) = self.ipc.messages.get_mut(message) {
+            entry.port = Some(id);
+            entry.next = first;
+            self.count_queued(message, 1);
+        }
+    }
+
+    /// The sender of a message has one more, or one less, in queues.
+    fn count_queued(&mut self, message: Id<Message>, more: i32) {
+        let sender = self.ipc.messages.get(message).and_then(|at| at.sender);
+        if let Some(actor) = sender.and_then(|sender| self.actors.get_mut(sender)) {
+            actor.queued = actor.queued.saturating_add_signed(more);
+        }
+    }
+
+    /// When the oldest queued message of a port came.
+    pub(crate) fn since(&self, port: &Port) -> u64 {
+        let first = port
+            .queue
+            .and_then(|(first, _)| self.ipc.messages.get(first));
+        first.map_or(0, |message| message.arrived)
     }
 
     /// Takes the oldest message of a queue.
@@ -207,6 +234,7 @@ impl<M: Machine> Nucleus<M> {
         if let Some(previous) = previous.and_then(|previous| self.ipc.messages.get_mut(previous)) {
             previous.next = next;
         }
+        self.count_queued(message, -1);
         let Some(port) = self.ipc.ports.get_mut(id) else {
             return;
         };
@@ -293,12 +321,7 @@ impl<M: Machine> Nucleus<M> {
             let Some(calls) = self.threads.get(thread).filter(|at| at.wait == Wait::Call) else {
                 continue;
             };
-            let source = calls
-                .call
-                .request
-                .and_then(|message| self.ipc.messages.get(message))
-                .map(|message| message.src_port);
-            if source.is_some() && source == ui {
+            if Some(calls.call.src_port) == ui {
                 self.leave_wait(thread);
                 self.wake(thread, KError::NoPort.code());
             }
@@ -322,15 +345,7 @@ impl<M: Machine> Nucleus<M> {
         if let Some(port) = self.ipc.ports.get_mut(id) {
             port.enabled = Some(priority);
         }
-        while self.ipc.ports.get(id).is_some_and(|port| port.queued > 0) {
-            let Some(slot) = self.ipc.any.get(actor.index()).and_then(List::first) else {
-                break;
-            };
-            let (Some(thread), Some(message)) = (self.threads.at(slot), self.dequeue(id)) else {
-                break;
-            };
-            self.give_queued(thread, id, message);
-        }
+        self.serve(id);
         Ok(Outcome::Done(K_OK))
     }
 

@@ -72,7 +72,7 @@ impl<M: Machine> Nucleus<M> {
                 self.unqueue(port, id);
                 self.message_free(id);
             }
-            None => message.client = Client::None,
+            None => message.client = Client::Left,
         }
     }
 
@@ -172,7 +172,8 @@ impl<M: Machine> Nucleus<M> {
                 // The receiver's own buffers are gone since it called: its call fails, and the message waits for the next.
                 self.leave_wait(thread);
                 self.wake(thread, error.code());
-                self.enqueue(port, message);
+                self.put_back(port, message);
+                self.serve(port);
                 Ok(())
             }
             Ok(size) => {
@@ -183,10 +184,15 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
-    /// The same for a message that was taken from a queue.
-    pub(crate) fn give_queued(&mut self, thread: Id<Thread>, port: Id<Port>, message: Id<Message>) {
-        // Its body is kept: there is no sender's side to fail.
-        let _ = self.give(thread, port, message, Source::Kept);
+    /// Gives what is queued at a port to those who wait for it.
+    pub(crate) fn serve(&mut self, port: Id<Port>) {
+        // Each turn ends a wait.
+        while let Some(thread) = self.receiver(port)
+            && let Some(message) = self.dequeue(port)
+        {
+            // Its body is kept: there is no sender's side to fail.
+            let _ = self.give(thread, port, message, Source::Kept);
+        }
     }
 
     /// Puts a message into a receiver's buffers and makes it current; the size of its body. Errors: which side (`true` the sender's), nothing changed.
@@ -339,7 +345,7 @@ impl<M: Machine> Nucleus<M> {
             ) {
                 Ok(size) => Ok(Outcome::Done(size as i32)),
                 Err((_, error)) => {
-                    self.enqueue(source, message);
+                    self.put_back(source, message);
                     Err(error)
                 }
             };
@@ -380,7 +386,7 @@ impl<M: Machine> Nucleus<M> {
     fn best_enabled(&self, actor: Id<Actor>) -> Option<Id<Port>> {
         let ready = self.ports_of(actor).filter(|(_, port)| port.queued > 0);
         ready
-            .filter_map(|(id, port)| Some((port.enabled?, port.since, id)))
+            .filter_map(|(id, port)| Some((port.enabled?, self.since(port), id)))
             .min_by_key(|&(priority, since, _)| (priority, since))
             .map(|(_, _, id)| id)
     }
@@ -468,7 +474,7 @@ impl<M: Machine> Nucleus<M> {
     ) -> Result<Outcome, KError> {
         let id = self.current_message(caller)?;
         let message = *self.ipc.messages.get(id).ok_or(KError::Inval)?;
-        let awaited = message.client != Client::None;
+        let awaited = !matches!(message.client, Client::None | Client::Left);
         let value = KnMsgHead {
             body_size: message.body_size,
             flags: [
@@ -481,7 +487,7 @@ impl<M: Machine> Nucleus<M> {
             target: message.target,
             co_target: message.co_target,
             trans_id: match message.client {
-                Client::None => 0,
+                Client::None | Client::Left => 0,
                 Client::Thread(_, transaction) => transaction,
                 Client::Remote(token) => token,
             },

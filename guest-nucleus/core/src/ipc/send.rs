@@ -5,6 +5,7 @@ use super::port::Port;
 use super::receive::Source;
 use super::{CallWait, Current};
 use crate::arena::Id;
+use crate::executive::actor::Actor;
 use crate::executive::thread::{Thread, Wait};
 use crate::machine::Machine;
 use crate::nucleus::{Caller, Nucleus, Outcome};
@@ -28,6 +29,8 @@ pub(crate) struct Letter {
     pub(crate) dest: KnIpcDest,
     pub(crate) client: Client,
     pub(crate) remote: bool,
+    /// Actor of this site whose message it is.
+    pub(crate) sender: Option<Id<Actor>>,
 }
 
 /// Where a message goes.
@@ -114,6 +117,7 @@ impl<M: Machine> Nucleus<M> {
             dest,
             client: Client::None,
             remote: false,
+            sender: Some(caller.actor),
         })
     }
 
@@ -150,7 +154,9 @@ impl<M: Machine> Nucleus<M> {
         } else {
             None
         };
-        if receiver.is_none() && queued >= K_CPORTQUEUE || !self.ipc.messages.has_room() {
+        let full =
+            receiver.is_none() && (queued >= K_CPORTQUEUE || self.has_its_share(letter.sender));
+        if full || !self.ipc.messages.has_room() {
             return Err(KError::Full);
         }
         let kept = if receiver.is_none() && (parcel.size > 0 || parcel.annex.is_some()) {
@@ -172,6 +178,8 @@ impl<M: Machine> Nucleus<M> {
             port: None,
             holder: None,
             saver: None,
+            sender: letter.sender,
+            arrived: 0,
             next: None,
             remote: letter.remote,
         };
@@ -186,6 +194,16 @@ impl<M: Machine> Nucleus<M> {
             }
         }
         Ok(id)
+    }
+
+    /// Whether a user actor has as many messages in queues as one may have: a quarter of the table (NC-284).
+    fn has_its_share(&self, sender: Option<Id<Actor>>) -> bool {
+        sender
+            .and_then(|id| self.actors.get(id))
+            .is_some_and(|actor| {
+                let share = self.configuration.limits.messages / 4;
+                actor.kind == K_USERACTOR && actor.queued as usize >= share
+            })
     }
 
     fn item(&self, kind: u32, handle: u64, letter: &Letter, parcel: &Parcel) -> KnNetItem {
@@ -278,6 +296,7 @@ impl<M: Machine> Nucleus<M> {
             space: caller.space,
             reply: answer,
             transaction,
+            src_port: letter.src_port,
             request: None,
         };
         match way {
@@ -307,6 +326,7 @@ impl<M: Machine> Nucleus<M> {
                 self.network_reply(token, K_OK, parcel.annex, body);
             }
             Client::None => self.reply_to_source(caller, &message, &parcel)?,
+            Client::Left => {}
         }
         if let Some(thread) = self.threads.get_mut(caller.thread) {
             thread.current = Current(None);
@@ -372,6 +392,7 @@ impl<M: Machine> Nucleus<M> {
             dest,
             client: Client::None,
             remote: false,
+            sender: Some(caller.actor),
         };
         match self.way(&dest)? {
             Way::Port(port) => self.post(port, &letter, parcel).map(|_| ()),

@@ -222,7 +222,6 @@ fn a_request_that_is_cancelled_is_withdrawn_or_marks_its_server() {
 }
 
 #[test]
-#[ignore = "defect: the reply to a cancelled request of another site goes out as a message to its source port"]
 fn the_reply_to_a_cancelled_request_is_dropped() {
     let (mut site, manager, user, _) = attached();
     let door = site.door(user.actor);

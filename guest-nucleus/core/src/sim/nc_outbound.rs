@@ -197,7 +197,6 @@ fn a_client_that_leaves_is_told_to_the_manager_once() {
 }
 
 #[test]
-#[ignore = "defect: a client waits on although the source port of its request to another site is gone"]
 fn a_client_whose_source_port_is_deleted_leaves_also_a_call_to_another_site() {
     let (mut site, manager, user, _) = attached();
     let (fellow, (li, _)) = (site.fellow(user), site.port(user));

@@ -181,7 +181,6 @@ fn waits_in_vain(site: &mut Site, receiver: Party, fellow: Party, port: i32) {
 }
 
 #[test]
-#[ignore = "defect: a message that its first receiver could not take is queued although a second one waits"]
 fn a_message_goes_to_the_next_who_waits_when_the_first_cannot_take_it() {
     let (mut site, sender, receiver) = pair();
     let fellow = site.fellow(receiver);
@@ -196,7 +195,6 @@ fn a_message_goes_to_the_next_who_waits_when_the_first_cannot_take_it() {
 }
 
 #[test]
-#[ignore = "defect: a queued message that a receiver could not take goes to the end of the queue"]
 fn a_message_that_could_not_be_taken_keeps_its_place() {
     let (mut site, sender, receiver) = pair();
     let (fellow, (li, ui)) = (site.fellow(receiver), site.port(receiver));
@@ -211,7 +209,6 @@ fn a_message_that_could_not_be_taken_keeps_its_place() {
 }
 
 #[test]
-#[ignore = "defect: a port's age is that of the message that found its queue empty"]
 fn of_ports_of_one_priority_the_oldest_message_is_served_first() {
     let (mut site, sender, receiver) = pair();
     let ports = [(); 2].map(|()| site.port(receiver));

@@ -269,7 +269,6 @@ fn a_reply_to_a_client_that_has_gone_is_dropped() {
 }
 
 #[test]
-#[ignore = "defect: a request whose client has gone is answered like an asynchronous message, at its source port"]
 fn a_reply_to_a_client_whose_time_is_over_arrives_nowhere() {
     let (mut site, server, client, _) = three();
     let door = site.door(server.actor);
@@ -285,7 +284,6 @@ fn a_reply_to_a_client_whose_time_is_over_arrives_nowhere() {
 }
 
 #[test]
-#[ignore = "defect: the reply to a request whose client's actor is gone fails with K_EUNKNOWN"]
 fn a_reply_to_a_client_whose_actor_is_gone_is_no_error() {
     let (mut site, server, client, _) = three();
     hold(&mut site, server, client, b"ask");
