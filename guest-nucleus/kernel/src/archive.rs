@@ -1,4 +1,4 @@
-//! The boot archive: a `newc` cpio with `boot.conf` and the images that it names (docs/plan.md, "Boot archive").
+//! The boot archive: a `newc` cpio with `boot.conf` and the images that it names (docs/contracts.md, "Boot archive").
 //!
 //! Whoever made the archive is not trusted to have made it well: every length is checked, and what is wrong ends the walk.
 

@@ -1,4 +1,4 @@
-//! The words of the kernel command line (docs/plan.md, "Boot").
+//! The words of the kernel command line (docs/contracts.md, "Boot").
 //!
 //! A word that is not understood is ignored: other VMMs put words of their own there.
 

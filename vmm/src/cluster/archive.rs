@@ -1,6 +1,6 @@
 //! The boot archive of a site: what its Nucleus finds beside itself.
 //!
-//! A `newc` cpio, as Linux' initramfs, so that any tool can make or look into one (docs/plan.md, "Boot archive"). The same inputs
+//! A `newc` cpio, as Linux' initramfs, so that any tool can make or look into one (docs/contracts.md, "Boot archive"). The same inputs
 //! give the same bytes: no times, no owners, inode numbers by place.
 
 use super::failure::{Failure, Outcome};

@@ -1,4 +1,4 @@
-//! What a guest finds at its first instruction (docs/plan.md, "Boot: VMM → Nucleus").
+//! What a guest finds at its first instruction (docs/contracts.md, "Boot: VMM → Nucleus").
 //!
 //! Descriptor table, page tables, `hvm_start_info` with memory map and module list, command line, boot archive; and the registers that each vCPU
 //! starts with, all of them in 64-bit mode at the image's entry.
