@@ -30,3 +30,4 @@ mod nc_threads;
 mod scene;
 mod schedule;
 mod site;
+mod wrong;
