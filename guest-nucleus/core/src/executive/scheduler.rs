@@ -121,6 +121,18 @@ impl Scheduler {
             .map_or(NOBODY, |(word, first)| first + word.trailing_zeros() as i32)
     }
 
+    /// Level that a slot is queued at.
+    #[cfg(test)]
+    pub(crate) fn level_of(&self, slot: usize) -> Option<u8> {
+        self.queued.get(slot).copied().flatten()
+    }
+
+    /// Panics if the most urgent level is not what it says.
+    #[cfg(test)]
+    pub(crate) fn check_top(&self) {
+        assert_eq!(self.top, self.best_level());
+    }
+
     fn is_queued(&self, slot: usize) -> bool {
         self.queued.get(slot).is_some_and(Option::is_some)
     }

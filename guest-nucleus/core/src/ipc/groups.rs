@@ -19,6 +19,14 @@ pub struct Membership {
     next: Option<Id<Membership>>,
 }
 
+impl Membership {
+    /// The member.
+    #[cfg(test)]
+    pub(crate) fn port(&self) -> Id<Port> {
+        self.port
+    }
+}
+
 /// Lists of memberships; a group's are all in one.
 const BUCKETS: usize = 64;
 

@@ -281,6 +281,7 @@ proptest! {
             let [one, other] = &mut scenes;
             prop_assert_eq!(one.step(cpu % cpus, step), other.step(cpu % cpus, step), "{:?}", step);
             prop_assert_eq!(one.threads(), other.threads(), "{:?}", step);
+            super::invariants::check(&one.site.nucleus);
             if number % 8 == 0 || number + 1 == steps.len() {
                 prop_assert!(one.memory() == other.memory(), "the memory differs after {:?}", step);
             }

@@ -25,7 +25,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn nc_281_no_calls_break_the_nucleus(
-        cpus in 1usize..4,
+        cpus in 1usize..=4,
         steps in proptest::collection::vec((0usize..4, 0usize..table::CALLS.len(), any::<[u8; 6]>(), any::<u64>()), 0..250),
     ) {
         let mut site = Site::new(cpus);
@@ -62,6 +62,7 @@ proptest! {
             let memory = site.nucleus.actors.get(home).map_or(0, |actor| actor.base);
             let arguments = kinds.map(|kind| argument(kind, memory, more));
             site.call_on(cpu, table::CALLS[call].number, &arguments);
+            super::invariants::check(&site.nucleus);
         }
         site.end();
         let (free, total) = site.nucleus.machine.frames();

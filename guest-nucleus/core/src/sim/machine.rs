@@ -32,6 +32,8 @@ pub struct Sim {
     pub log: Vec<String>,
     /// There is no memory for spaces, contexts and tables of pages.
     pub short: bool,
+    /// How many more requests for memory of any kind succeed before one fails.
+    pub fails_after: Option<u64>,
     /// Interrupts that are let through.
     pub enabled: Vec<u32>,
     /// Marks that were reported.
@@ -59,6 +61,7 @@ impl Sim {
             enabled: Vec::new(),
             marks: Vec::new(),
             short: false,
+            fails_after: None,
             contexts: alloc::vec![false; threads],
             starts: alloc::vec![None; threads],
             memory: alloc::vec![None; frames],
@@ -93,6 +96,21 @@ impl Sim {
 
     fn table(&mut self, space: Space) -> Option<&mut BTreeMap<u64, (Frame, Protection)>> {
         self.spaces.get_mut(space.0 as usize)?.as_mut()
+    }
+
+    /// Whether this is the request for memory that is to fail. Only one does.
+    fn fails(&mut self) -> bool {
+        match &mut self.fails_after {
+            Some(0) => {
+                self.fails_after = None;
+                true
+            }
+            Some(left) => {
+                *left -= 1;
+                false
+            }
+            None => false,
+        }
     }
 
     /// Runs over the pieces of a range; the frame and offset of each.
@@ -145,6 +163,9 @@ impl Machine for Sim {
         self.random ^ self.random >> 29
     }
     fn frame_allocate(&mut self) -> Option<Frame> {
+        if self.fails() {
+            return None;
+        }
         let free = self.memory.iter().position(Option::is_none)?;
         self.memory[free] = Some([0xa5; PAGE]);
         Some(Frame(free as u32))
@@ -176,7 +197,7 @@ impl Machine for Sim {
         (free as u64, self.memory.len() as u64)
     }
     fn space_create(&mut self) -> Option<Space> {
-        if self.short {
+        if self.short || self.fails() {
             return None;
         }
         let slot = self.spaces.iter().position(Option::is_none);
@@ -210,7 +231,7 @@ impl Machine for Sim {
             !(protection.write && protection.execute),
             "writable and executable"
         );
-        if self.short {
+        if self.short || self.fails() {
             return Err(NoMemory);
         }
         let table = self.table(space).ok_or(NoMemory)?;
@@ -317,7 +338,7 @@ impl Machine for Sim {
     }
     fn context_create(&mut self, thread: usize, start: Start) -> Result<(), NoMemory> {
         assert!(!self.contexts[thread], "thread {thread} has a context");
-        if self.short {
+        if self.short || self.fails() {
             return Err(NoMemory);
         }
         self.starts[thread] = Some(start);

@@ -1,0 +1,244 @@
+//! What holds between any two calls, whatever was called: counts match, lists hold who waits, queues hold what is queued, the urgent run.
+
+use super::machine::Sim;
+use crate::arena::Id;
+use crate::executive::thread::{Thread, Wait};
+use crate::ipc::Message;
+use crate::lists::List;
+use crate::nucleus::Nucleus;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+/// Panics with the first invariant that does not hold.
+#[track_caller]
+pub fn check(nucleus: &Nucleus<Sim>) {
+    actors(nucleus);
+    queues(nucleus);
+    messages(nucleus);
+    waits(nucleus);
+    processors(nucleus);
+}
+
+/// What an actor counts is what there is.
+fn actors(nucleus: &Nucleus<Sim>) {
+    for (id, actor) in nucleus.actors.iter() {
+        let threads = nucleus
+            .threads
+            .iter()
+            .filter(|(_, thread)| thread.actor == id);
+        assert_eq!(threads.count(), actor.threads as usize, "threads of {id:?}");
+        let owned = nucleus
+            .ipc
+            .ports
+            .iter()
+            .filter(|(_, port)| port.owner == id);
+        let owned: BTreeSet<_> = owned.map(|(port, _)| port.index()).collect();
+        let chained: Vec<_> = nucleus.ports_of(id).map(|(port, _)| port.index()).collect();
+        assert_eq!(owned, chained.iter().copied().collect(), "ports of {id:?}");
+        assert_eq!(chained.len(), actor.ports as usize, "ports of {id:?}");
+        let messages = || nucleus.ipc.messages.iter().map(|(_, message)| message);
+        let saved = messages()
+            .filter(|message| message.saver == Some(id))
+            .count();
+        assert_eq!(saved, actor.saved as usize, "saved messages of {id:?}");
+        let queued =
+            messages().filter(|message| message.sender == Some(id) && message.port.is_some());
+        assert_eq!(
+            queued.count(),
+            actor.queued as usize,
+            "queued messages of {id:?}"
+        );
+    }
+    for (id, thread) in nucleus.threads.iter() {
+        assert!(
+            nucleus.actors.get(thread.actor).is_some(),
+            "{id:?} has no home"
+        );
+    }
+}
+
+/// A queue holds the messages that say so, once each, in the order of their arrival; nobody waits for what is there.
+fn queues(nucleus: &Nucleus<Sim>) {
+    let mut queued = BTreeSet::new();
+    for (id, port) in nucleus.ipc.ports.iter() {
+        let (mut at, mut last, mut count, mut since) =
+            (port.queue.map(|(first, _)| first), None, 0, 0);
+        while let Some(message) = at {
+            let found = nucleus
+                .ipc
+                .messages
+                .get(message)
+                .expect("a message that is gone is queued");
+            assert_eq!(
+                found.port,
+                Some(id),
+                "{message:?} is in the queue of another port"
+            );
+            assert!(
+                queued.insert(message.index()),
+                "{message:?} is queued twice"
+            );
+            assert!(
+                found.arrived >= since,
+                "{message:?} came earlier than the one before it"
+            );
+            (last, at, since) = (Some(message), found.next, found.arrived);
+            count += 1;
+        }
+        assert_eq!(
+            last,
+            port.queue.map(|(_, last)| last),
+            "the end of the queue of {id:?}"
+        );
+        assert_eq!(count, port.queued, "the queue of {id:?}");
+        assert!(
+            count == 0 || nucleus.receiver(id).is_none(),
+            "a thread waits for what {id:?} has"
+        );
+        let members = nucleus.ipc.groups.members.iter();
+        let members = members.filter(|(_, member)| member.port() == id).count();
+        assert_eq!(members, port.groups as usize, "memberships of {id:?}");
+        let named = nucleus.port_by_ui(port.ui);
+        assert_eq!(named, Some(id), "the name of {id:?} leads elsewhere");
+    }
+    let all = nucleus
+        .ipc
+        .messages
+        .iter()
+        .filter(|(_, message)| message.port.is_some());
+    assert_eq!(
+        all.count(),
+        queued.len(),
+        "a message is in no queue, and says that it is"
+    );
+}
+
+/// A message is in one place, and what is kept is kept for one.
+fn messages(nucleus: &Nucleus<Sim>) {
+    let mut kept = BTreeSet::new();
+    for (id, message) in nucleus.ipc.messages.iter() {
+        let places = [
+            message.port.is_some(),
+            message.holder.is_some(),
+            message.saver.is_some(),
+        ];
+        let places = places.iter().filter(|there| **there).count();
+        assert_eq!(places, 1, "{id:?} is in {places} places: {message:?}");
+        if let Some(holder) = message.holder {
+            let holder = nucleus
+                .threads
+                .get(holder)
+                .expect("the holder of a message is gone");
+            assert_eq!(
+                holder.current.0,
+                Some(id),
+                "{id:?} is not its holder's current one"
+            );
+        }
+        if let Some(keeps) = message.kept {
+            assert!(
+                nucleus.ipc.kept.get(keeps).is_some(),
+                "what {id:?} kept is gone"
+            );
+            assert!(
+                kept.insert(keeps.index()),
+                "something is kept for two messages"
+            );
+        }
+    }
+    assert_eq!(
+        kept.len(),
+        nucleus.ipc.kept.len(),
+        "something is kept for nobody"
+    );
+    let current = |thread: &Thread| -> Option<Id<Message>> { thread.current.0 };
+    for (id, thread) in nucleus.threads.iter() {
+        if let Some(message) = current(thread) {
+            let message = nucleus
+                .ipc
+                .messages
+                .get(message)
+                .expect("a current message is gone");
+            assert_eq!(
+                message.holder,
+                Some(id),
+                "the current message of {id:?} has another holder"
+            );
+        }
+    }
+}
+
+/// Who waits is in the list of what it waits for, and nobody else is; only who waits has a deadline.
+fn waits(nucleus: &Nucleus<Sim>) {
+    let mut listed = BTreeMap::new();
+    let mut walk = |list: &List, what: Option<usize>| {
+        let mut at = list.first();
+        while let Some(slot) = at {
+            assert!(
+                listed.insert(slot, what).is_none(),
+                "thread {slot} is in two lists"
+            );
+            at = nucleus.ipc.links.next(slot);
+        }
+    };
+    for (id, port) in nucleus.ipc.ports.iter() {
+        walk(&port.waiters, Some(id.index()));
+    }
+    nucleus.ipc.any.iter().for_each(|list| walk(list, None));
+    for (id, thread) in nucleus.threads.iter() {
+        let listed = listed.remove(&id.index());
+        let waits = (thread.wait == Wait::Receive).then(|| thread.receive.port.map(Id::index));
+        assert_eq!(
+            listed, waits,
+            "{id:?} is not in the list of what it waits for"
+        );
+        let waits = thread.wait != Wait::None;
+        assert!(
+            waits || !nucleus.timeouts.is_set(id.index()),
+            "{id:?} has a deadline and does not wait"
+        );
+    }
+    assert!(
+        listed.is_empty(),
+        "threads that are gone are in lists: {listed:?}"
+    );
+}
+
+/// Who can run, runs or is queued, and of these the most urgent run.
+fn processors(nucleus: &Nucleus<Sim>) {
+    let mut least = None;
+    for (cpu, processor) in nucleus.scheduler.processors.iter().enumerate() {
+        let Some(current) = processor.current else {
+            least = Some(i32::MAX);
+            continue;
+        };
+        let thread = nucleus
+            .threads
+            .get(current)
+            .expect("a thread that is gone runs");
+        assert_eq!(thread.cpu, Some(cpu), "{current:?} runs elsewhere");
+        least = least.max(Some(nucleus.absolute(current)));
+    }
+    for (id, thread) in nucleus.threads.iter() {
+        let queued = nucleus.scheduler.level_of(id.index());
+        let can = nucleus.runnable(id);
+        assert_eq!(
+            queued.is_some(),
+            can && thread.cpu.is_none(),
+            "{id:?} is queued: {queued:?}"
+        );
+        assert!(thread.cpu.is_none() || can, "{id:?} runs, and cannot");
+        if let Some(level) = queued {
+            assert_eq!(
+                i32::from(level),
+                nucleus.absolute(id),
+                "{id:?} is queued at another level"
+            );
+            assert!(
+                least <= Some(i32::from(level)),
+                "{id:?} waits while a less urgent thread runs"
+            );
+        }
+    }
+    nucleus.scheduler.check_top();
+}
