@@ -74,6 +74,34 @@ pub const K_SLICED_FIRST: i32 = 128;
 /// Most urgent absolute priority that an unprivileged caller may use (spec 5.1).
 pub const K_USER_CEILING: i32 = 100;
 
+/// Scheduling class: time-sliced or not by the band of its priority (spec 5.2).
+pub const CLASS_DEFAULT: i32 = 0;
+/// Scheduling class: never time-sliced.
+pub const CLASS_FIFO: i32 = 1;
+/// Scheduling class: always time-sliced.
+pub const CLASS_RR: i32 = 2;
+/// Scheduling class: an absolute priority, whatever the actor's, and a time slice of its own.
+pub const CLASS_RT: i32 = 3;
+/// Most urgent priority of `CLASS_RT`.
+pub const K_RT_PRIOMAX: i32 = 159;
+/// Least urgent priority of `CLASS_RT`.
+pub const K_RT_PRIOMIN: i32 = 100;
+
+/// Bytes of the x87 and SSE registers of `threadContext`.
+pub const FPU_AREA_SIZE: usize = 512;
+
+/// `eventWait`: one of the flags is enough.
+pub const K_EVENT_OR: i32 = 0;
+/// `eventWait`: all of the flags.
+pub const K_EVENT_AND: i32 = 1;
+
+/// `timerCreate`: the clock of `sysTime`.
+pub const K_CLOCK_REALTIME: i32 = 0;
+/// `timerSet`: the value is a time of `sysTime`, not an interval from now.
+pub const K_TIMER_ABSOLUTE: i32 = 1;
+/// `threadBind`: no processor in particular.
+pub const K_ANYCPU: i32 = -1;
+
 /// Region options (spec 4.2).
 pub const K_WRITABLE: u32 = 1 << 0;
 /// Instruction fetch allowed.

@@ -79,6 +79,10 @@ macro_rules! chorus_calls {
 10 "actorNotify" actor_notify System returns (actor_cap: In<KnCap>, port: In<KnUniqueId>) [Inval, Unknown, Priv, Fault];
 /// Loads an ELF image into an empty actor and starts its first thread; returns that thread's LI. The same image serves user and supervisor actors. Own addition.
 11 "actorLoad" actor_load System returns (actor_cap: In<KnCap>, load: InOut<KnLoadDesc>) [Inval, Unknown, Priv, Fault, NoMem, Size, Busy];
+/// Reads and sets the protection identifier of an actor; a null pointer skips that half. Ports that it has keep theirs. NC-018.
+12 "actorPi" actor_pi User returns (actor_cap: In<KnCap>, old_pi: Out<KnProtId>, new_pi: In<KnProtId>) [Inval, Unknown, Priv, Fault];
+/// Reads and sets the kind of an actor: user to system, or system to user. A null pointer skips that half.
+13 "actorPrivilege" actor_privilege User returns (actor_cap: In<KnCap>, old_privilege: Out<i32>, new_privilege: In<i32>) [Inval, Unknown, Priv, Fault];
 
 /// Makes a thread with a relative priority, first instruction and stack; returns its LI. Its first argument register holds `stack_pointer`, which is all
 /// that it means to a supervisor thread: its stack is the Nucleus'. NC-053…059.
@@ -107,6 +111,18 @@ macro_rules! chorus_calls {
 31 "threadLoad" thread_load User returns (context: Out<u64>) [Fault];
 /// Sets the caller's context pointer. NC-077.
 32 "threadStore" thread_store User returns (context: u64) [];
+/// Sets STOPPED on one thread, for debuggers; it executes no further instruction.
+33 "threadStop" thread_stop System blocks (actor_cap: In<KnCap>, thread_li: i32) [Inval, Unknown, Priv, Fault, Busy];
+/// Clears STOPPED of one thread, whoever set it. K_EINVAL when it is not stopped.
+34 "threadStart" thread_start System returns (actor_cap: In<KnCap>, thread_li: i32) [Inval, Unknown, Priv, Fault, Busy];
+/// Reads and sets the name of a thread, for debugging: 16 bytes, zero padded, at most 15 used.
+35 "threadName" thread_name User returns (actor_cap: In<KnCap>, thread_li: i32, old_name: Out<u8>, new_name: In<u8>) [Inval, Unknown, Priv, Fault, Busy];
+/// Reads and sets a thread's scheduling class and its parameters; a null pointer skips that half. NC-263.
+36 "threadScheduler" thread_scheduler User returns (actor_cap: In<KnCap>, thread_li: i32, old_parameters: Out<KnThParms>, new_parameters: In<KnThParms>) [Inval, Unknown, Priv, Fault, Busy];
+/// Reads the processor that a thread is tied to, and ties it to one; -1: to none. A null pointer skips that half.
+37 "threadBind" thread_bind System blocks (actor_cap: In<KnCap>, thread_li: i32, old_cpu: Out<i32>, new_cpu: In<i32>) [Inval, Unknown, Priv, Fault, Busy];
+/// Reads and sets the registers of a thread that is suspended, stopped or not yet activated; a null pointer skips that half. NC-078, NC-079.
+38 "threadContext" thread_context User returns (actor_cap: In<KnCap>, thread_li: i32, old_context: InOut<KnThreadCtx>, new_context: In<KnThreadCtx>) [Inval, Unknown, Priv, Fault, Busy];
 
 /// Makes the mutex free.
 50 "mutexInit" mutex_init User returns (mutex: Out<KnMutex>) [Fault];
@@ -122,6 +138,28 @@ macro_rules! chorus_calls {
 55 "semP" sem_p User blocks (sem: InOut<KnSem>, wait_limit: In<KnTimeVal>) [Timeout, Abort, Fault, Inval];
 /// Gives a unit; the longest waiting thread wakes. NC-086…090.
 56 "semV" sem_v User returns (sem: InOut<KnSem>) [Inval, Fault, Full];
+/// Makes an unposted binary semaphore that only the caller may wait on. NC-091, NC-092.
+57 "threadSemInit" thread_sem_init User returns (sem: Out<KnThSem>) [Inval, Fault];
+/// Takes the post of the caller's thread semaphore, waiting for it: null limit without end, zero not at all. NC-091, NC-092.
+58 "threadSemWait" thread_sem_wait User blocks (sem: InOut<KnThSem>, wait_limit: In<KnTimeVal>) [Inval, Timeout, Abort, Fault];
+/// Posts a thread semaphore; its thread wakes if it waits. Repeated posts are one. NC-091.
+59 "threadSemPost" thread_sem_post User returns (sem: InOut<KnThSem>) [Inval, Fault];
+/// Makes a set of 32 event flags, none posted. NC-093…096.
+60 "eventInit" event_init User returns (set: Out<KnEventSet>) [Inval, Fault];
+/// Posts flags; every thread whose wait they satisfy wakes. NC-093…096.
+61 "eventPost" event_post User returns (set: InOut<KnEventSet>, mask: u32) [Inval, Fault];
+/// Unposts flags. NC-096.
+62 "eventClear" event_clear User returns (set: InOut<KnEventSet>, mask: u32) [Inval, Fault];
+/// Waits until all (K_EVENT_AND) or one (K_EVENT_OR) of the flags are posted, and writes which are; they stay posted. NC-093…096.
+63 "eventWait" event_wait User blocks (set: InOut<KnEventSet>, mask: u32, mode: i32, got: Out<u32>, wait_limit: In<KnTimeVal>) [Inval, Timeout, Abort, Fault];
+/// Makes a free real-time mutex.
+64 "rtMutexInit" rt_mutex_init User returns (mutex: Out<KnRtMutex>) [Inval, Fault];
+/// Locks with priority inheritance: the owner runs at the best priority of those who wait for it, also through others. NC-084, NC-085.
+65 "rtMutexGet" rt_mutex_get User blocks (mutex: InOut<KnRtMutex>) [Inval, Fault];
+/// Unlocks; the most urgent waiter gets it, and the caller falls back to its own priority. NC-084, NC-085.
+66 "rtMutexRel" rt_mutex_rel User returns (mutex: InOut<KnRtMutex>) [Inval, Fault];
+/// Locks only if that needs no waiting: 0 acquired, 1 busy.
+67 "rtMutexTry" rt_mutex_try User returns (mutex: InOut<KnRtMutex>) [Inval, Fault];
 
 /// Makes a port of the actor, disabled, with an empty queue; writes its UI and returns its LI. NC-097…099.
 70 "portCreate" port_create User returns (actor_cap: In<KnCap>, port_ui: Out<KnUniqueId>) [Inval, Unknown, Fault, NoMem];
@@ -184,6 +222,18 @@ macro_rules! chorus_calls {
 160 "sysTime" sys_time User returns (time: Out<KnTimeVal>) [Fault];
 /// Resolution of the clock.
 161 "sysTimeGetRes" sys_time_get_res User returns (resolution: Out<KnTimeVal>) [Fault];
+/// Resolution of timers.
+162 "timerGetRes" timer_get_res User returns (resolution: Out<KnTimeVal>) [Fault];
+/// Prepares a pool of threads that wait for timers. NC-272.
+163 "timerThreadPoolInit" timer_thread_pool_init User returns (pool: Out<KnThreadPool>) [Inval, Fault];
+/// Waits until a timer of the pool expires; writes its cookie and how often more it expired since. NC-272.
+164 "timerThreadPoolWait" timer_thread_pool_wait User blocks (pool: InOut<KnThreadPool>, cookie: Out<u64>, overrun: Out<i32>, wait_limit: In<KnTimeVal>) [Inval, Timeout, Abort, Fault];
+/// Makes a timer of an actor, not armed, whose expiries go to a pool; writes its LI. NC-272…274.
+165 "timerCreate" timer_create User returns (actor_cap: In<KnCap>, clock: i32, pool: InOut<KnThreadPool>, cookie: u64, timer_li: Out<i32>) [Inval, Unknown, Priv, Fault, NoMem];
+/// Arms a timer, once or periodically, or disarms it with a zero value; writes the rest of the former setting. NC-272.
+166 "timerSet" timer_set User returns (actor_cap: In<KnCap>, timer_li: i32, flags: i32, new_setting: In<KnITimer>, old_setting: Out<KnITimer>) [Inval, Unknown, Priv, Fault];
+/// Deletes a timer: no expiry of it is delivered any more. NC-273.
+167 "timerDelete" timer_delete User returns (actor_cap: In<KnCap>, timer_li: i32) [Inval, Unknown, Priv, Fault];
 /// Puts a line (at most 256 bytes, cut) on the site's console log. `printf`-like formatting is the library's. NC-279.
 170 "sysLog" sys_log User returns (text: In<u8>, size: u32) [Fault];
 /// Counters of the site. Own addition.

@@ -295,4 +295,56 @@ example r#"int start(KnCap *child, const void *image, unsigned long size)
 }
 "#
 see ["actorCreate", "threadCreate", "rgnAllocate", "actorNotify"]
+
+"actorPi": "Reads and sets the protection identifier of an actor."
+contract "The protection identifier (user, group, domain) goes with each message as the sender's, where the receiver finds it by `ipcSysInfo`, and actors made later by the actor's threads \
+inherit it. Messages sent before keep the old one, and so do the ports that the actor has. A null pointer skips that half."
+privilege "System privilege to set it, or to read that of another actor."
+arguments {
+    actor_cap "Capability of the actor; null: the caller's own.";
+    old_pi "Where the present one goes; null: nowhere.";
+    new_pi "The new one; null: it stays. Its padding is ignored.";
+}
+result "0."
+errors {
+    Inval BAD_CAP;
+    Unknown OTHER_SITE;
+    Priv "The caller has user privilege, and would set an identifier or read another actor's.";
+    Fault BAD_POINTER;
+}
+assertions [18..=18]
+example r"unsigned int own_user(void)
+{
+    KnProtId own = { 0 };
+    actorPi(K_MYACTOR, &own, 0);
+    return own.uid;
+}
+"
+see ["ipcSysInfo", "actorCreate", "actorPrivilege"]
+
+"actorPrivilege": "Reads and sets the kind of an actor."
+contract "A user actor becomes a system actor, or a system actor a user actor; nothing changes to or from supervisor actors. Each of its threads has the new privilege from its next call on. \
+What was got with the old one (memberships, ports, the seat of the Network Manager) is kept. Setting the kind that the actor has changes nothing. A null pointer skips that half."
+privilege "System privilege to set it."
+arguments {
+    actor_cap "Capability of the actor; null: the caller's own.";
+    old_privilege "Where the present kind goes; null: nowhere.";
+    new_privilege "`K_USERACTOR` or `K_SYSTEMACTOR`; null: it stays.";
+}
+result "0."
+errors {
+    Inval "The capability is ill-formed, its key is wrong or its actor is gone; or the change is not one of those two.";
+    Unknown OTHER_SITE;
+    Priv "The caller has user privilege, and would set it.";
+    Fault BAD_POINTER;
+}
+assertions []
+example r"/* A system actor that has done its privileged work gives its privilege away. */
+int become_plain(void)
+{
+    int plain = K_USERACTOR;
+    return actorPrivilege(K_MYACTOR, 0, &plain);
+}
+"
+see ["actorCreate", "actorPi", "actorStat"]
 }

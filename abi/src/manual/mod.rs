@@ -7,6 +7,7 @@
 
 mod actors;
 mod devices;
+mod events;
 mod groups;
 mod memory;
 mod messages;
@@ -16,7 +17,9 @@ pub mod page;
 mod ports;
 mod site;
 mod synchronisation;
+mod thread_control;
 mod threads;
+mod timers;
 
 use crate::error::KError;
 use core::ops::RangeInclusive;
@@ -86,11 +89,18 @@ const fn about(room: &'static str, title: &'static str, entries: &'static [Entry
 pub const SECTIONS: &[Section] = &[
     about("executive", "Actors", actors::ENTRIES),
     about("executive", "Threads", threads::ENTRIES),
+    about("executive", "Control of threads", thread_control::ENTRIES),
     about(
         "executive",
         "Synchronisation and time",
         synchronisation::ENTRIES,
     ),
+    about(
+        "executive",
+        "Thread semaphores, events, real-time mutexes",
+        events::ENTRIES,
+    ),
+    about("executive", "Timers", timers::ENTRIES),
     about("ipc", "Ports", ports::ENTRIES),
     about("ipc", "Port groups", groups::ENTRIES),
     about("ipc", "Messages", messages::ENTRIES),

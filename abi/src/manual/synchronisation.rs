@@ -2,9 +2,9 @@
 
 use super::*;
 
-const BAD_PLACE: &str =
+pub(super) const BAD_PLACE: &str =
     "The structure is not aligned to 4 bytes, or lies across the end of a page.";
-const LOST: &str = "A pointer leads outside the caller's memory, or to memory that does not allow the access; or the page of the structure was freed while the caller waited.";
+pub(super) const LOST: &str = "A pointer leads outside the caller's memory, or to memory that does not allow the access; or the page of the structure was freed while the caller waited.";
 
 section! {
 "mutexInit": "Makes a mutex free."

@@ -88,6 +88,18 @@ struct chorus_import { char name[24]; unsigned long slot; };
 #define STAMP_SITE_MANAGER (16)
 #define PAGE_SIZE (4096)
 #define NAME_MAX (15)
+#define CLASS_DEFAULT (0)
+#define CLASS_FIFO (1)
+#define CLASS_RR (2)
+#define CLASS_RT (3)
+#define K_RT_PRIOMAX (159)
+#define K_RT_PRIOMIN (100)
+#define K_EVENT_OR (0)
+#define K_EVENT_AND (1)
+#define K_CLOCK_REALTIME (0)
+#define K_TIMER_ABSOLUTE (1)
+#define K_ANYCPU (-1)
+#define FPU_AREA_SIZE (512)
 #define CONSOLE_WRITE (1)
 #define CONSOLE_READ (2)
 #define STREAM_OUT (1)
@@ -233,6 +245,106 @@ typedef struct KnSem {
 _Static_assert(__builtin_offsetof(KnSem, count) == 0, "KnSem.count");
 _Static_assert(__builtin_offsetof(KnSem, pad) == 4, "KnSem.pad");
 _Static_assert(sizeof(KnSem) == 8, "KnSem");
+
+typedef struct KnThSem {
+    int owner;
+    unsigned int posted;
+} KnThSem;
+_Static_assert(__builtin_offsetof(KnThSem, owner) == 0, "KnThSem.owner");
+_Static_assert(__builtin_offsetof(KnThSem, posted) == 4, "KnThSem.posted");
+_Static_assert(sizeof(KnThSem) == 8, "KnThSem");
+
+typedef struct KnEventSet {
+    unsigned int flags;
+    unsigned int pad;
+} KnEventSet;
+_Static_assert(__builtin_offsetof(KnEventSet, flags) == 0, "KnEventSet.flags");
+_Static_assert(__builtin_offsetof(KnEventSet, pad) == 4, "KnEventSet.pad");
+_Static_assert(sizeof(KnEventSet) == 8, "KnEventSet");
+
+typedef struct KnRtMutex {
+    int owner;
+    unsigned int pad;
+    unsigned long seal;
+} KnRtMutex;
+_Static_assert(__builtin_offsetof(KnRtMutex, owner) == 0, "KnRtMutex.owner");
+_Static_assert(__builtin_offsetof(KnRtMutex, pad) == 4, "KnRtMutex.pad");
+_Static_assert(__builtin_offsetof(KnRtMutex, seal) == 8, "KnRtMutex.seal");
+_Static_assert(sizeof(KnRtMutex) == 16, "KnRtMutex");
+
+typedef struct KnThreadPool {
+    unsigned int mark;
+    unsigned int pad;
+} KnThreadPool;
+_Static_assert(__builtin_offsetof(KnThreadPool, mark) == 0, "KnThreadPool.mark");
+_Static_assert(__builtin_offsetof(KnThreadPool, pad) == 4, "KnThreadPool.pad");
+_Static_assert(sizeof(KnThreadPool) == 8, "KnThreadPool");
+
+typedef struct KnITimer {
+    KnTimeVal it_interval;
+    KnTimeVal it_value;
+} KnITimer;
+_Static_assert(__builtin_offsetof(KnITimer, it_interval) == 0, "KnITimer.it_interval");
+_Static_assert(__builtin_offsetof(KnITimer, it_value) == 16, "KnITimer.it_value");
+_Static_assert(sizeof(KnITimer) == 32, "KnITimer");
+
+typedef struct KnThParms {
+    int th_class;
+    int th_priority;
+    KnTimeVal th_quantum;
+} KnThParms;
+_Static_assert(__builtin_offsetof(KnThParms, th_class) == 0, "KnThParms.th_class");
+_Static_assert(__builtin_offsetof(KnThParms, th_priority) == 4, "KnThParms.th_priority");
+_Static_assert(__builtin_offsetof(KnThParms, th_quantum) == 8, "KnThParms.th_quantum");
+_Static_assert(sizeof(KnThParms) == 24, "KnThParms");
+
+typedef struct KnThreadCtx {
+    unsigned long rax;
+    unsigned long rbx;
+    unsigned long rcx;
+    unsigned long rdx;
+    unsigned long rsi;
+    unsigned long rdi;
+    unsigned long rbp;
+    unsigned long rsp;
+    unsigned long r8;
+    unsigned long r9;
+    unsigned long r10;
+    unsigned long r11;
+    unsigned long r12;
+    unsigned long r13;
+    unsigned long r14;
+    unsigned long r15;
+    unsigned long rip;
+    unsigned long rflags;
+    unsigned long fs_base;
+    unsigned long gs_base;
+    unsigned long fpu_area;
+    unsigned long in_call;
+} KnThreadCtx;
+_Static_assert(__builtin_offsetof(KnThreadCtx, rax) == 0, "KnThreadCtx.rax");
+_Static_assert(__builtin_offsetof(KnThreadCtx, rbx) == 8, "KnThreadCtx.rbx");
+_Static_assert(__builtin_offsetof(KnThreadCtx, rcx) == 16, "KnThreadCtx.rcx");
+_Static_assert(__builtin_offsetof(KnThreadCtx, rdx) == 24, "KnThreadCtx.rdx");
+_Static_assert(__builtin_offsetof(KnThreadCtx, rsi) == 32, "KnThreadCtx.rsi");
+_Static_assert(__builtin_offsetof(KnThreadCtx, rdi) == 40, "KnThreadCtx.rdi");
+_Static_assert(__builtin_offsetof(KnThreadCtx, rbp) == 48, "KnThreadCtx.rbp");
+_Static_assert(__builtin_offsetof(KnThreadCtx, rsp) == 56, "KnThreadCtx.rsp");
+_Static_assert(__builtin_offsetof(KnThreadCtx, r8) == 64, "KnThreadCtx.r8");
+_Static_assert(__builtin_offsetof(KnThreadCtx, r9) == 72, "KnThreadCtx.r9");
+_Static_assert(__builtin_offsetof(KnThreadCtx, r10) == 80, "KnThreadCtx.r10");
+_Static_assert(__builtin_offsetof(KnThreadCtx, r11) == 88, "KnThreadCtx.r11");
+_Static_assert(__builtin_offsetof(KnThreadCtx, r12) == 96, "KnThreadCtx.r12");
+_Static_assert(__builtin_offsetof(KnThreadCtx, r13) == 104, "KnThreadCtx.r13");
+_Static_assert(__builtin_offsetof(KnThreadCtx, r14) == 112, "KnThreadCtx.r14");
+_Static_assert(__builtin_offsetof(KnThreadCtx, r15) == 120, "KnThreadCtx.r15");
+_Static_assert(__builtin_offsetof(KnThreadCtx, rip) == 128, "KnThreadCtx.rip");
+_Static_assert(__builtin_offsetof(KnThreadCtx, rflags) == 136, "KnThreadCtx.rflags");
+_Static_assert(__builtin_offsetof(KnThreadCtx, fs_base) == 144, "KnThreadCtx.fs_base");
+_Static_assert(__builtin_offsetof(KnThreadCtx, gs_base) == 152, "KnThreadCtx.gs_base");
+_Static_assert(__builtin_offsetof(KnThreadCtx, fpu_area) == 160, "KnThreadCtx.fpu_area");
+_Static_assert(__builtin_offsetof(KnThreadCtx, in_call) == 168, "KnThreadCtx.in_call");
+_Static_assert(sizeof(KnThreadCtx) == 176, "KnThreadCtx");
 
 typedef struct KnActorStat {
     KnCap cap;
@@ -492,6 +604,10 @@ static inline int actorExit(int status) { CHORUS_CALL("actorExit", (unsigned lon
 static inline int actorNotify(const KnCap *actor_cap, const KnUniqueId *port) { CHORUS_CALL("actorNotify", (unsigned long)actor_cap, (unsigned long)port); }
 /* Loads an ELF image into an empty actor and starts its first thread; returns that thread's LI. The same image serves user and supervisor actors. Own addition. */
 static inline int actorLoad(const KnCap *actor_cap, KnLoadDesc *load) { CHORUS_CALL("actorLoad", (unsigned long)actor_cap, (unsigned long)load); }
+/* Reads and sets the protection identifier of an actor; a null pointer skips that half. Ports that it has keep theirs. NC-018. */
+static inline int actorPi(const KnCap *actor_cap, KnProtId *old_pi, const KnProtId *new_pi) { CHORUS_CALL("actorPi", (unsigned long)actor_cap, (unsigned long)old_pi, (unsigned long)new_pi); }
+/* Reads and sets the kind of an actor: user to system, or system to user. A null pointer skips that half. */
+static inline int actorPrivilege(const KnCap *actor_cap, int *old_privilege, const int *new_privilege) { CHORUS_CALL("actorPrivilege", (unsigned long)actor_cap, (unsigned long)old_privilege, (unsigned long)new_privilege); }
 /* Makes a thread with a relative priority, first instruction and stack; returns its LI. Its first argument register holds `stack_pointer`, which is all */
 /* that it means to a supervisor thread: its stack is the Nucleus'. NC-053…059. */
 static inline int threadCreate(const KnCap *actor_cap, int privilege, int status, int priority, unsigned long entry, unsigned long stack_pointer) { CHORUS_CALL("threadCreate", (unsigned long)actor_cap, (unsigned long)privilege, (unsigned long)status, (unsigned long)priority, (unsigned long)entry, (unsigned long)stack_pointer); }
@@ -519,6 +635,18 @@ static inline int threadStat(const KnCap *actor_cap, KnThreadStat *list, int roo
 static inline int threadLoad(unsigned long *context) { CHORUS_CALL("threadLoad", (unsigned long)context); }
 /* Sets the caller's context pointer. NC-077. */
 static inline int threadStore(unsigned long context) { CHORUS_CALL("threadStore", (unsigned long)context); }
+/* Sets STOPPED on one thread, for debuggers; it executes no further instruction. */
+static inline int threadStop(const KnCap *actor_cap, int thread_li) { CHORUS_CALL("threadStop", (unsigned long)actor_cap, (unsigned long)thread_li); }
+/* Clears STOPPED of one thread, whoever set it. K_EINVAL when it is not stopped. */
+static inline int threadStart(const KnCap *actor_cap, int thread_li) { CHORUS_CALL("threadStart", (unsigned long)actor_cap, (unsigned long)thread_li); }
+/* Reads and sets the name of a thread, for debugging: 16 bytes, zero padded, at most 15 used. */
+static inline int threadName(const KnCap *actor_cap, int thread_li, void *old_name, const void *new_name) { CHORUS_CALL("threadName", (unsigned long)actor_cap, (unsigned long)thread_li, (unsigned long)old_name, (unsigned long)new_name); }
+/* Reads and sets a thread's scheduling class and its parameters; a null pointer skips that half. NC-263. */
+static inline int threadScheduler(const KnCap *actor_cap, int thread_li, KnThParms *old_parameters, const KnThParms *new_parameters) { CHORUS_CALL("threadScheduler", (unsigned long)actor_cap, (unsigned long)thread_li, (unsigned long)old_parameters, (unsigned long)new_parameters); }
+/* Reads the processor that a thread is tied to, and ties it to one; -1: to none. A null pointer skips that half. */
+static inline int threadBind(const KnCap *actor_cap, int thread_li, int *old_cpu, const int *new_cpu) { CHORUS_CALL("threadBind", (unsigned long)actor_cap, (unsigned long)thread_li, (unsigned long)old_cpu, (unsigned long)new_cpu); }
+/* Reads and sets the registers of a thread that is suspended, stopped or not yet activated; a null pointer skips that half. NC-078, NC-079. */
+static inline int threadContext(const KnCap *actor_cap, int thread_li, KnThreadCtx *old_context, const KnThreadCtx *new_context) { CHORUS_CALL("threadContext", (unsigned long)actor_cap, (unsigned long)thread_li, (unsigned long)old_context, (unsigned long)new_context); }
 /* Makes the mutex free. */
 static inline int mutexInit(KnMutex *mutex) { CHORUS_CALL("mutexInit", (unsigned long)mutex); }
 /* Locks, waiting while another has it; first come first served, not abortable. NC-080…083. */
@@ -533,6 +661,28 @@ static inline int semInit(KnSem *sem, unsigned int count) { CHORUS_CALL("semInit
 static inline int semP(KnSem *sem, const KnTimeVal *wait_limit) { CHORUS_CALL("semP", (unsigned long)sem, (unsigned long)wait_limit); }
 /* Gives a unit; the longest waiting thread wakes. NC-086…090. */
 static inline int semV(KnSem *sem) { CHORUS_CALL("semV", (unsigned long)sem); }
+/* Makes an unposted binary semaphore that only the caller may wait on. NC-091, NC-092. */
+static inline int threadSemInit(KnThSem *sem) { CHORUS_CALL("threadSemInit", (unsigned long)sem); }
+/* Takes the post of the caller's thread semaphore, waiting for it: null limit without end, zero not at all. NC-091, NC-092. */
+static inline int threadSemWait(KnThSem *sem, const KnTimeVal *wait_limit) { CHORUS_CALL("threadSemWait", (unsigned long)sem, (unsigned long)wait_limit); }
+/* Posts a thread semaphore; its thread wakes if it waits. Repeated posts are one. NC-091. */
+static inline int threadSemPost(KnThSem *sem) { CHORUS_CALL("threadSemPost", (unsigned long)sem); }
+/* Makes a set of 32 event flags, none posted. NC-093…096. */
+static inline int eventInit(KnEventSet *set) { CHORUS_CALL("eventInit", (unsigned long)set); }
+/* Posts flags; every thread whose wait they satisfy wakes. NC-093…096. */
+static inline int eventPost(KnEventSet *set, unsigned int mask) { CHORUS_CALL("eventPost", (unsigned long)set, (unsigned long)mask); }
+/* Unposts flags. NC-096. */
+static inline int eventClear(KnEventSet *set, unsigned int mask) { CHORUS_CALL("eventClear", (unsigned long)set, (unsigned long)mask); }
+/* Waits until all (K_EVENT_AND) or one (K_EVENT_OR) of the flags are posted, and writes which are; they stay posted. NC-093…096. */
+static inline int eventWait(KnEventSet *set, unsigned int mask, int mode, unsigned int *got, const KnTimeVal *wait_limit) { CHORUS_CALL("eventWait", (unsigned long)set, (unsigned long)mask, (unsigned long)mode, (unsigned long)got, (unsigned long)wait_limit); }
+/* Makes a free real-time mutex. */
+static inline int rtMutexInit(KnRtMutex *mutex) { CHORUS_CALL("rtMutexInit", (unsigned long)mutex); }
+/* Locks with priority inheritance: the owner runs at the best priority of those who wait for it, also through others. NC-084, NC-085. */
+static inline int rtMutexGet(KnRtMutex *mutex) { CHORUS_CALL("rtMutexGet", (unsigned long)mutex); }
+/* Unlocks; the most urgent waiter gets it, and the caller falls back to its own priority. NC-084, NC-085. */
+static inline int rtMutexRel(KnRtMutex *mutex) { CHORUS_CALL("rtMutexRel", (unsigned long)mutex); }
+/* Locks only if that needs no waiting: 0 acquired, 1 busy. */
+static inline int rtMutexTry(KnRtMutex *mutex) { CHORUS_CALL("rtMutexTry", (unsigned long)mutex); }
 /* Makes a port of the actor, disabled, with an empty queue; writes its UI and returns its LI. NC-097…099. */
 static inline int portCreate(const KnCap *actor_cap, KnUniqueId *port_ui) { CHORUS_CALL("portCreate", (unsigned long)actor_cap, (unsigned long)port_ui); }
 /* As `portCreate` with a static UI made by `uiBuild`. NC-107…109. */
@@ -589,6 +739,18 @@ static inline int vmStat(KnVmStat *stat) { CHORUS_CALL("vmStat", (unsigned long)
 static inline int sysTime(KnTimeVal *time) { CHORUS_CALL("sysTime", (unsigned long)time); }
 /* Resolution of the clock. */
 static inline int sysTimeGetRes(KnTimeVal *resolution) { CHORUS_CALL("sysTimeGetRes", (unsigned long)resolution); }
+/* Resolution of timers. */
+static inline int timerGetRes(KnTimeVal *resolution) { CHORUS_CALL("timerGetRes", (unsigned long)resolution); }
+/* Prepares a pool of threads that wait for timers. NC-272. */
+static inline int timerThreadPoolInit(KnThreadPool *pool) { CHORUS_CALL("timerThreadPoolInit", (unsigned long)pool); }
+/* Waits until a timer of the pool expires; writes its cookie and how often more it expired since. NC-272. */
+static inline int timerThreadPoolWait(KnThreadPool *pool, unsigned long *cookie, int *overrun, const KnTimeVal *wait_limit) { CHORUS_CALL("timerThreadPoolWait", (unsigned long)pool, (unsigned long)cookie, (unsigned long)overrun, (unsigned long)wait_limit); }
+/* Makes a timer of an actor, not armed, whose expiries go to a pool; writes its LI. NC-272…274. */
+static inline int timerCreate(const KnCap *actor_cap, int clock, KnThreadPool *pool, unsigned long cookie, int *timer_li) { CHORUS_CALL("timerCreate", (unsigned long)actor_cap, (unsigned long)clock, (unsigned long)pool, (unsigned long)cookie, (unsigned long)timer_li); }
+/* Arms a timer, once or periodically, or disarms it with a zero value; writes the rest of the former setting. NC-272. */
+static inline int timerSet(const KnCap *actor_cap, int timer_li, int flags, const KnITimer *new_setting, KnITimer *old_setting) { CHORUS_CALL("timerSet", (unsigned long)actor_cap, (unsigned long)timer_li, (unsigned long)flags, (unsigned long)new_setting, (unsigned long)old_setting); }
+/* Deletes a timer: no expiry of it is delivered any more. NC-273. */
+static inline int timerDelete(const KnCap *actor_cap, int timer_li) { CHORUS_CALL("timerDelete", (unsigned long)actor_cap, (unsigned long)timer_li); }
 /* Puts a line (at most 256 bytes, cut) on the site's console log. `printf`-like formatting is the library's. NC-279. */
 static inline int sysLog(const void *text, unsigned int size) { CHORUS_CALL("sysLog", (unsigned long)text, (unsigned long)size); }
 /* Counters of the site. Own addition. */

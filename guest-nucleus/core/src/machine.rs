@@ -5,7 +5,7 @@
 //! implementations: x86-64 in `guest-nucleus/kernel`, a deterministic one for tests and simulations (to come), and wrappers
 //! that record. All memory of actors is reached through here, page by page, so that the Nucleus itself needs no unsafe code.
 
-use chorus_abi::KnDevDesc;
+use chorus_abi::{FPU_AREA_SIZE, KnDevDesc, KnThreadCtx};
 use zerocopy::FromBytes;
 
 /// Index of a processor of the site.
@@ -194,6 +194,16 @@ pub trait Machine {
     fn context_create(&mut self, thread: usize, start: Start) -> Result<(), NoMemory>;
     /// Frees them. The thread is on no processor.
     fn context_destroy(&mut self, thread: usize);
+    /// Registers of a thread that is on no processor; `fpu_area` is 0.
+    fn registers(&mut self, thread: usize) -> KnThreadCtx;
+    /// Whether a thread may have these registers: its addresses are ones that it can go to, and it has an FPU if there is something for it.
+    fn registers_fit(&self, thread: usize, registers: &KnThreadCtx) -> bool;
+    /// Has a thread that is on no processor go on with these registers, which fit, instead of with what it did.
+    fn set_registers(&mut self, thread: usize, registers: &KnThreadCtx);
+    /// x87 and SSE registers of a thread that is on no processor, as FXSAVE lays them out; `None`: it has none.
+    fn vectors(&mut self, thread: usize) -> Option<[u8; FPU_AREA_SIZE]>;
+    /// Sets them; bits that the processor does not have are left out.
+    fn set_vectors(&mut self, thread: usize, vectors: &[u8; FPU_AREA_SIZE]);
 
     /// Address that import slots of an actor get for a call: in the stub page, or the Nucleus' own entry for supervisor actors.
     fn call_address(&self, supervisor: bool, number: u16) -> u64;

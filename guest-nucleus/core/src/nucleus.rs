@@ -5,10 +5,12 @@
 
 use crate::arena::{Arena, Id};
 use crate::executive::actor::Actor;
+use crate::executive::inheritance::Heirs;
 use crate::executive::scheduler::Scheduler;
 use crate::executive::sync::Waiters;
 use crate::executive::thread::Thread;
 use crate::executive::timeouts::Timeouts;
+use crate::executive::timers::Timer;
 use crate::ipc::Ipc;
 use crate::machine::{Cpu, Machine, Space};
 use crate::memory::Memory;
@@ -31,6 +33,8 @@ pub struct Limits {
     pub regions: usize,
     /// Outbound items waiting for the Network Manager.
     pub outbound: usize,
+    /// Timers.
+    pub timers: usize,
 }
 
 impl Default for Limits {
@@ -43,6 +47,7 @@ impl Default for Limits {
             messages: 4096,
             regions: 4096,
             outbound: 1024,
+            timers: 256,
         }
     }
 }
@@ -97,7 +102,10 @@ pub struct Nucleus<M: Machine> {
     pub(crate) actors: Arena<Actor>,
     pub(crate) threads: Arena<Thread>,
     pub(crate) scheduler: Scheduler,
+    /// Deadlines of threads, and behind them those of timers.
     pub(crate) timeouts: Timeouts,
+    pub(crate) timers: Arena<Timer>,
+    pub(crate) heirs: Heirs,
     pub(crate) waiters: Waiters,
     pub(crate) ipc: Ipc,
     pub(crate) memory: Memory,
@@ -115,15 +123,18 @@ pub struct Nucleus<M: Machine> {
 
 impl<M: Machine> Nucleus<M> {
     /// The Nucleus of a site that has just booted. All tables are allocated here.
-    pub fn new(machine: M, configuration: Configuration) -> Self {
+    pub fn new(mut machine: M, configuration: Configuration) -> Self {
         let limits = configuration.limits;
+        let secret = (machine.random(), machine.random());
         Nucleus {
             machine,
             configuration,
             actors: Arena::new(limits.actors),
             threads: Arena::new(limits.threads),
             scheduler: Scheduler::new(limits.threads, configuration.cpus),
-            timeouts: Timeouts::new(limits.threads),
+            timeouts: Timeouts::new(limits.threads + limits.timers),
+            timers: Arena::new(limits.timers),
+            heirs: Heirs::new(limits.threads, secret),
             waiters: Waiters::new(limits.threads),
             ipc: Ipc::new(&limits),
             memory: Memory::new(limits.regions),

@@ -19,10 +19,12 @@ pub struct Context {
     pub stack: Stack,
     /// Where entries from user mode begin.
     pub top: u64,
+    /// Where all its registers are saved; 0: it is inside a call, or has not begun (see `registers`).
+    pub frame: u64,
 }
 
 unsafe extern "C" {
-    fn thread_entry();
+    pub(crate) fn thread_entry();
     fn idle_entry();
 }
 
@@ -48,7 +50,7 @@ unsafe extern "C" fn switch_stacks(save: *mut u64, load: u64) {
     )
 }
 
-fn push(pointer: &mut u64, values: &[u64]) {
+pub(crate) fn push(pointer: &mut u64, values: &[u64]) {
     for value in values {
         *pointer -= 8;
         // SAFETY: callers give the top of a fresh stack that is larger than what they push.
@@ -120,6 +122,7 @@ pub fn prepare(stack: Stack, start: Start, root: u64) -> Context {
         },
         stack,
         top,
+        frame: 0,
     }
 }
 

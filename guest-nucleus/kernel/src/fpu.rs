@@ -24,6 +24,38 @@ pub unsafe fn clear(area: u64) {
     }
 }
 
+/// Bits of MXCSR that may be set when the processor does not say which it has.
+const MXCSR: u32 = 0xffbf;
+
+/// What is saved of a thread that does not run.
+///
+/// # Safety
+/// `area` is that of the thread, made by [`clear`].
+pub unsafe fn read(area: u64) -> [u8; 512] {
+    // SAFETY: the caller's promise.
+    unsafe { (area as *const [u8; 512]).read() }
+}
+
+/// Replaces what is saved of a thread that does not run. Bits of MXCSR that the processor does not have would fault when they are loaded: they are left out.
+///
+/// # Safety
+/// `area` is that of the thread, made by [`clear`].
+pub unsafe fn write(area: u64, mut state: [u8; 512]) {
+    let word = |bytes: &[u8]| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    // SAFETY: the caller's promise.
+    let before = unsafe { read(area) };
+    let mask = word(&before[28..32]);
+    let allowed = if mask == 0 { MXCSR } else { mask };
+    let mxcsr = word(&state[24..28]) & allowed;
+    state[24..28].copy_from_slice(&mxcsr.to_le_bytes());
+    state[28..32].copy_from_slice(&mask.to_le_bytes());
+    // SAFETY: the caller's promise. The last word, behind the state: no processor has it loaded.
+    unsafe {
+        (area as *mut [u8; 512]).write(state);
+        ((area + AREA - 8) as *mut u64).write(0);
+    }
+}
+
 /// Saves the registers of the user thread that leaves this processor.
 ///
 /// # Safety

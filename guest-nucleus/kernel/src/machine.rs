@@ -13,10 +13,10 @@ use crate::paging::{
 use crate::random::Random;
 use crate::serial::say;
 use crate::stacks::{SUPERVISOR_PAGES, Stacks, USER_PAGES};
-use crate::{apic, calls, clock, images, processor, shootdown};
+use crate::{apic, calls, clock, fpu, images, processor, shootdown};
 use alloc::vec::Vec;
 use chorus_abi::machine::KnImage;
-use chorus_abi::{K_CMSGANNEXSIZE, KnDevDesc};
+use chorus_abi::{FPU_AREA_SIZE, K_CMSGANNEXSIZE, KnDevDesc, KnThreadCtx};
 use chorus_nucleus_core::machine::*;
 use core::cell::UnsafeCell;
 use core::sync::atomic::Ordering::Relaxed;
@@ -548,6 +548,43 @@ impl Machine for X86 {
     fn context_destroy(&mut self, thread: usize) {
         if let Some(context) = self.contexts.get_mut(thread).and_then(Option::take) {
             self.stacks.give(context.stack);
+        }
+    }
+
+    fn registers(&mut self, thread: usize) -> KnThreadCtx {
+        let context = self.contexts.get(thread).copied().flatten();
+        context.map_or_else(KnThreadCtx::default, |context| context.registers())
+    }
+
+    fn registers_fit(&self, thread: usize, registers: &KnThreadCtx) -> bool {
+        let Some(context) = self.contexts.get(thread).copied().flatten() else {
+            return false;
+        };
+        let user = context.is_user();
+        let (low, high) = if user { USER_AREA } else { SUPERVISOR_AREA };
+        // Of a supervisor thread the stack pointer must be one that the next interrupt can use.
+        let stack = user || accessible(Space::SUPERVISOR, registers.rsp.wrapping_sub(8));
+        (low..high).contains(&registers.rip) && stack && (user || registers.fpu_area == 0)
+    }
+
+    fn set_registers(&mut self, thread: usize, registers: &KnThreadCtx) {
+        if let Some(Some(context)) = self.contexts.get_mut(thread) {
+            context.set_registers(registers);
+        }
+    }
+
+    fn vectors(&mut self, thread: usize) -> Option<[u8; FPU_AREA_SIZE]> {
+        let context = self.contexts.get(thread).copied().flatten()?;
+        // SAFETY: the thread is on no processor, so that its registers were saved in its area.
+        context.is_user().then(|| unsafe { fpu::read(context.top) })
+    }
+
+    fn set_vectors(&mut self, thread: usize, vectors: &[u8; FPU_AREA_SIZE]) {
+        if let Some(context) = self.contexts.get(thread).copied().flatten()
+            && context.is_user()
+        {
+            // SAFETY: as `vectors`.
+            unsafe { fpu::write(context.top, *vectors) };
         }
     }
 

@@ -81,6 +81,18 @@ extern "C" fn thread_begins() {
     }
 }
 
+/// First thing that a thread does whose registers were replaced.
+#[unsafe(no_mangle)]
+extern "C" fn thread_goes_on() {
+    // SAFETY: as `thread_begins`, which leaves the lock.
+    let nucleus = unsafe { (*SITE.0.get()).assume_init_mut() };
+    let current = processor::this().current.get();
+    if let Some(Some(context)) = nucleus.machine.contexts.get_mut(current) {
+        context.frame = 0;
+    }
+    thread_begins();
+}
+
 /// A page fault of an actor.
 pub fn fault(
     nucleus: &mut Nucleus<X86>,

@@ -5,9 +5,11 @@
 //! the machine's debugger: at the port output all registers are those at the `int3` and the stack pointer is at the exception frame. A
 //! debugger that takes it never comes back here; without one, supervisor code goes on and a user thread gets its exception.
 
+use crate::machine::X86;
 use crate::panic::Place;
 use crate::processor::{self, KERNEL_CODE, Pointer};
 use crate::{apic, calls, clock, cpu, panic, shootdown, site};
+use chorus_nucleus_core::Nucleus;
 use core::arch::{asm, global_asm};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -90,6 +92,17 @@ trap_without_gs:
     addq $16, %rsp
     iretq
 
+    // A thread whose registers were replaced while it did not run: what it did before is forgotten.
+    .global thread_continues
+thread_continues:
+    call thread_goes_on
+    restore_all
+    testb $3, 24(%rsp)
+    jz 4f
+    swapgs
+4:  addq $16, %rsp
+    iretq
+
     .global idle_forever, idle_halt
 idle_forever:
     sti
@@ -111,28 +124,28 @@ unsafe extern "C" {
 /// Registers as the entries save them.
 #[repr(C)]
 pub struct Frame {
-    r15: u64,
-    r14: u64,
-    r13: u64,
-    r12: u64,
-    rbp: u64,
-    rbx: u64,
-    r11: u64,
-    r10: u64,
-    r9: u64,
-    r8: u64,
-    rdi: u64,
-    rsi: u64,
-    rdx: u64,
-    rcx: u64,
-    rax: u64,
-    vector: u64,
-    error: u64,
-    rip: u64,
-    cs: u64,
-    rflags: u64,
-    rsp: u64,
-    ss: u64,
+    pub(crate) r15: u64,
+    pub(crate) r14: u64,
+    pub(crate) r13: u64,
+    pub(crate) r12: u64,
+    pub(crate) rbp: u64,
+    pub(crate) rbx: u64,
+    pub(crate) r11: u64,
+    pub(crate) r10: u64,
+    pub(crate) r9: u64,
+    pub(crate) r8: u64,
+    pub(crate) rdi: u64,
+    pub(crate) rsi: u64,
+    pub(crate) rdx: u64,
+    pub(crate) rcx: u64,
+    pub(crate) rax: u64,
+    pub(crate) vector: u64,
+    pub(crate) error: u64,
+    pub(crate) rip: u64,
+    pub(crate) cs: u64,
+    pub(crate) rflags: u64,
+    pub(crate) rsp: u64,
+    pub(crate) ss: u64,
 }
 
 impl Frame {
@@ -217,19 +230,19 @@ extern "C" fn trap(frame: &mut Frame) {
             apic::end();
             let nucleus = site::enter();
             nucleus.interrupt(processor::this().index, irq);
-            site::settle(nucleus, processor::this());
+            settle(nucleus, frame);
             site::leave();
         }
         vector => match vector as u8 {
             apic::TIMER => {
                 apic::end();
-                timer();
+                timer(frame);
             }
             apic::RESCHEDULE => {
                 apic::end();
                 refresh_timer();
                 let nucleus = site::enter();
-                site::settle(nucleus, processor::this());
+                settle(nucleus, frame);
                 site::leave();
             }
             apic::SHOOTDOWN => {
@@ -241,7 +254,24 @@ extern "C" fn trap(frame: &mut Frame) {
     }
 }
 
-fn timer() {
+/// Runs whichever thread should run; the one that leaves the processor can be looked at in its frame until it comes back.
+fn settle(nucleus: &mut Nucleus<X86>, frame: &mut Frame) {
+    let own = processor::this();
+    let thread = own.current.get();
+    let interrupted = |nucleus: &mut Nucleus<X86>, at: u64| {
+        if let Some(Some(context)) = nucleus.machine.contexts.get_mut(thread) {
+            context.frame = at;
+        }
+    };
+    interrupted(
+        nucleus,
+        core::ptr::from_mut(frame).expose_provenance() as u64,
+    );
+    site::settle(nucleus, own);
+    interrupted(nucleus, 0);
+}
+
+fn timer(frame: &mut Frame) {
     let own = processor::this();
     own.armed.set(u64::MAX);
     let nucleus = site::enter();
@@ -251,7 +281,7 @@ fn timer() {
         nucleus.timer(own.index);
     }
     refresh_timer();
-    site::settle(nucleus, processor::this());
+    settle(nucleus, frame);
     site::leave();
 }
 
@@ -304,7 +334,7 @@ fn exception(frame: &mut Frame, vector: usize, user: bool) {
     } else {
         nucleus.exception(own, number_of(vector, user), frame.rip, 0);
     }
-    site::settle(nucleus, processor::this());
+    settle(nucleus, frame);
     site::leave();
 }
 

@@ -102,7 +102,7 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// A user caller does not touch trusted actors.
-    fn may_change(&self, caller: Caller, id: Id<Actor>) -> Result<(), KError> {
+    pub(crate) fn may_change(&self, caller: Caller, id: Id<Actor>) -> Result<(), KError> {
         let kind = self.actors.get(id).ok_or(KError::Inval)?.kind;
         if kind != K_USERACTOR && caller.privilege < Privilege::System && id != caller.actor {
             Err(KError::Priv)
@@ -246,11 +246,11 @@ impl<M: Machine> Nucleus<M> {
             let Some(found) = self.threads.get(thread).filter(|thread| thread.actor == id) else {
                 continue;
             };
-            if found.cpu.is_some_and(|cpu| cpu != caller.cpu) {
-                elsewhere = true;
-                if let Some(found) = self.threads.get_mut(thread) {
-                    found.watched = true;
-                }
+            let away = found.cpu.is_some_and(|cpu| cpu != caller.cpu);
+            elsewhere |= away;
+            if let Some(found) = self.threads.get_mut(thread) {
+                found.stopped = true;
+                found.watched |= away;
             }
             self.unready(thread);
         }
@@ -271,13 +271,21 @@ impl<M: Machine> Nucleus<M> {
         if let Some(actor) = self.actors.get_mut(id) {
             actor.stopped = false;
         }
-        self.ready_threads_of(id);
+        for slot in 0..self.threads.extent() {
+            if let Some(thread) = self.threads.at(slot)
+                && let Some(found) = self.threads.get_mut(thread)
+                && found.actor == id
+                && core::mem::take(&mut found.stopped)
+            {
+                self.goes_on(thread);
+            }
+        }
         // Its threads may never leave their processors now: whoever stops it waits for that no longer.
         self.wake_all(|wait| wait == Wait::Still(id));
         Ok(Outcome::Done(K_OK))
     }
 
-    fn ready_threads_of(&mut self, id: Id<Actor>) {
+    fn requeue_threads_of(&mut self, id: Id<Actor>) {
         for slot in 0..self.threads.extent() {
             if let Some(thread) = self.threads.at(slot)
                 && self
@@ -287,6 +295,8 @@ impl<M: Machine> Nucleus<M> {
             {
                 self.unready(thread);
                 self.ready(thread);
+                self.slice_anew(thread);
+                self.pass_on_priority(thread);
             }
         }
     }
@@ -314,7 +324,7 @@ impl<M: Machine> Nucleus<M> {
         self.write_optional(caller, old, &priority)?;
         if let (Some(wanted), Some(actor)) = (wanted, self.actors.get_mut(id)) {
             actor.priority = wanted;
-            self.ready_threads_of(id);
+            self.requeue_threads_of(id);
         }
         Ok(Outcome::Done(K_OK))
     }

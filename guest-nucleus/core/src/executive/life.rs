@@ -54,6 +54,8 @@ impl<M: Machine> Nucleus<M> {
             self.mutex_undo(id);
         }
         self.structure_left(id);
+        self.owner_dies(id);
+        self.unbind(id);
         self.ipc_thread_dies(id);
         let on = self.threads.get_mut(id).and_then(|thread| {
             thread.wait = Wait::None;
@@ -91,6 +93,7 @@ impl<M: Machine> Nucleus<M> {
         actor.dying = true;
         actor.end = end;
         self.ipc_actor_dies(id);
+        self.timers_of_actor_end(id);
         for slot in 0..self.threads.extent() {
             if let Some(thread) = self.threads.at(slot)
                 && self

@@ -1,10 +1,20 @@
 //! Actors, threads, scheduling, synchronisation, time: what runs, when, and on whose behalf.
 
 pub mod actor;
+pub mod classes;
 pub mod dispatch;
+pub mod events;
+pub mod inheritance;
 pub mod life;
+pub mod placement;
+pub mod real_time_mutexes;
+pub mod registers;
 pub mod scheduler;
+pub mod stopping;
 pub mod sync;
 pub mod thread;
+pub mod thread_semaphores;
 pub mod time;
 pub mod timeouts;
+pub mod timers;
+pub mod trust;

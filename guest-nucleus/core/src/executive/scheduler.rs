@@ -5,6 +5,7 @@
 
 use crate::arena::Id;
 use crate::executive::actor::Actor;
+use crate::executive::classes::{Class, WHOLE_SLICE};
 use crate::executive::thread::{Thread, Wait, local_identifier};
 use crate::lists::{Links, List};
 use crate::machine::{Cpu, Machine};
@@ -37,7 +38,7 @@ pub struct Processor {
     /// When the thread on it was put there.
     since: u64,
     /// When its slice ends.
-    slice_end: Option<u64>,
+    pub slice_end: Option<u64>,
     /// Its thread gives way to equals.
     yielding: bool,
 }
@@ -53,6 +54,8 @@ pub struct Scheduler {
     queued: Vec<Option<u8>>,
     /// Processors.
     pub processors: Vec<Processor>,
+    /// Threads that are tied to a processor.
+    pub bound: usize,
     /// Something happened since the last `schedule` that may concern who runs.
     changed: bool,
 }
@@ -67,6 +70,7 @@ impl Scheduler {
             links: Links::new(threads),
             queued: vec![None; threads],
             processors: vec![Processor::default(); cpus],
+            bound: 0,
             changed: false,
         }
     }
@@ -106,7 +110,7 @@ impl Scheduler {
     }
 
     /// Most urgent level with a queued thread, and its first thread.
-    fn best(&self) -> Option<(u8, usize)> {
+    pub(crate) fn best(&self) -> Option<(u8, usize)> {
         let level = u8::try_from(self.top).ok()?;
         let slot = self.levels.get(level as usize)?.first()?;
         Some((level, slot))
@@ -133,6 +137,20 @@ impl Scheduler {
         assert_eq!(self.top, self.best_level());
     }
 
+    /// The first thread of the queues that is fit, from the most urgent level on.
+    pub(crate) fn best_of(&self, fit: impl Fn(usize) -> bool) -> Option<(u8, usize)> {
+        self.levels.iter().enumerate().find_map(|(level, list)| {
+            let mut slot = list.first();
+            while let Some(at) = slot {
+                if fit(at) {
+                    return Some((level as u8, at));
+                }
+                slot = self.links.next(at);
+            }
+            None
+        })
+    }
+
     fn is_queued(&self, slot: usize) -> bool {
         self.queued.get(slot).is_some_and(Option::is_some)
     }
@@ -142,13 +160,9 @@ impl<M: Machine> Nucleus<M> {
     /// Whether a thread may run (spec 2.3).
     pub(crate) fn runnable(&self, id: Id<Thread>) -> bool {
         self.threads.get(id).is_some_and(|thread| {
-            let stopped = self
-                .actors
-                .get(thread.actor)
-                .is_none_or(|actor| actor.stopped);
             thread.active
                 && thread.suspended == 0
-                && !stopped
+                && !thread.stopped
                 && thread.wait == Wait::None
                 && !thread.dying
         })
@@ -166,28 +180,24 @@ impl<M: Machine> Nucleus<M> {
             return self.poke(cpu);
         }
         if let Some(thread) = self.threads.get_mut(id) {
-            thread.quantum = K_RR_QUANTUM_NS;
+            thread.quantum = WHOLE_SLICE;
         }
         self.scheduler.enqueue(id.index(), level, false);
-        let mut worst: Option<(Cpu, i32)> = None;
-        for (cpu, processor) in self.scheduler.processors.iter().enumerate() {
-            let priority = processor
-                .current
-                .filter(|&current| self.runnable(current))
-                .map_or(256, |current| self.absolute(current));
-            if worst.is_none_or(|(_, than)| priority > than) {
-                worst = Some((cpu, priority));
-            }
-        }
-        if let Some((cpu, priority)) = worst
-            && i32::from(level) < priority
-        {
-            self.poke(cpu);
+        self.offer(id, level);
+    }
+
+    /// As [`Nucleus::ready`], at the head of its queue: a thread that inherits a better priority.
+    pub(crate) fn ready_first(&mut self, id: Id<Thread>) {
+        self.ready(id);
+        if self.scheduler.is_queued(id.index()) {
+            let level = self.absolute(id) as u8;
+            self.scheduler.dequeue(id.index());
+            self.scheduler.enqueue(id.index(), level, true);
         }
     }
 
     /// Has a processor choose again: now if it is the one in the Nucleus, else by a kick.
-    fn poke(&mut self, cpu: Cpu) {
+    pub(crate) fn poke(&mut self, cpu: Cpu) {
         if self.entered == Some(cpu) {
             self.scheduler.changed = true;
         } else {
@@ -202,6 +212,11 @@ impl<M: Machine> Nucleus<M> {
         if let Some(cpu) = self.threads.get(id).and_then(|thread| thread.cpu) {
             self.poke(cpu);
         }
+    }
+
+    /// A deadline changed: the processor in the Nucleus sets its timer anew.
+    pub(crate) fn deadlines_changed(&mut self) {
+        self.scheduler.changed = true;
     }
 
     /// The caller's thread gives way to its equals at the next `schedule`.
@@ -251,12 +266,13 @@ impl<M: Machine> Nucleus<M> {
         let current = processor.current;
         let expired = processor.slice_end.is_some_and(|end| end <= now);
         let yielding = core::mem::take(&mut processor.yielding);
-        let best = self.scheduler.best();
+        let best = self.best_for(cpu);
         if let Some(id) = current
             && self.runnable(id)
         {
             let level = self.absolute(id);
             let keeps = match best {
+                _ if !self.may_run_on(id, cpu) => false,
                 None => true,
                 Some((other, _)) if expired || yielding => i32::from(other) > level,
                 Some((other, _)) => i32::from(other) >= level,
@@ -276,7 +292,7 @@ impl<M: Machine> Nucleus<M> {
                     .and_then(|processor| processor.slice_end);
                 thread.quantum = match left {
                     Some(end) if !expired && !yielding => end.saturating_sub(now).max(1),
-                    _ => K_RR_QUANTUM_NS,
+                    _ => WHOLE_SLICE,
                 };
             }
             self.scheduler
@@ -299,6 +315,7 @@ impl<M: Machine> Nucleus<M> {
                     processor.since = now;
                 }
                 self.begin_slice(cpu, id, now, false);
+                self.offer_rest(cpu);
                 self.counters.switches += 1;
                 self.set_timer(cpu);
                 if current == Some(id) {
@@ -308,6 +325,7 @@ impl<M: Machine> Nucleus<M> {
                 }
             }
             None => {
+                self.offer_rest(cpu);
                 self.set_timer(cpu);
                 Next::Idle
             }
@@ -324,7 +342,10 @@ impl<M: Machine> Nucleus<M> {
             && thread.suspended == 0
             && !thread.dying
             && thread.cpu.is_none()
-            && !actor.stopped
+            && !thread.stopped
+            && thread.class == Class::Default
+            && thread.inherited == NOBODY
+            && thread.bound.is_none()
             && !self.timeouts.is_set(id.index())
             && self.scheduler.top > level)
             .then_some(level)
@@ -378,16 +399,13 @@ impl<M: Machine> Nucleus<M> {
     }
 
     fn begin_slice(&mut self, cpu: Cpu, id: Id<Thread>, now: u64, fresh: bool) {
-        let sliced = self.absolute(id) >= K_SLICED_FIRST;
-        let quantum = self.threads.get(id).map_or(0, |thread| {
-            if fresh {
-                K_RR_QUANTUM_NS
-            } else {
-                thread.quantum
-            }
-        });
+        let whole = self.slice_of(id);
+        let left = match self.threads.get(id) {
+            Some(thread) if !fresh => thread.quantum,
+            _ => WHOLE_SLICE,
+        };
         if let Some(processor) = self.scheduler.processors.get_mut(cpu) {
-            processor.slice_end = sliced.then(|| now.saturating_add(quantum));
+            processor.slice_end = whole.map(|whole| now.saturating_add(left.min(whole)));
         }
     }
 
@@ -472,8 +490,13 @@ impl<M: Machine> Nucleus<M> {
         self.counters.timer_interrupts += 1;
         let now = self.machine.now();
         while let Some(slot) = self.timeouts.pop(now) {
-            if let Some(id) = self.threads.at(slot) {
-                self.end_wait(id, KError::Timeout);
+            match slot.checked_sub(self.configuration.limits.threads) {
+                Some(timer) => self.timer_expires(timer, now),
+                None => {
+                    if let Some(id) = self.threads.at(slot) {
+                        self.end_wait(id, KError::Timeout);
+                    }
+                }
             }
         }
     }

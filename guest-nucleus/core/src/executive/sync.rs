@@ -1,4 +1,4 @@
-//! Mutexes and semaphores (spec 2.8, 3.3): structures in the user's own memory.
+//! Mutexes and semaphores, and how threads wait for any structure (spec 2.8, 3.3): structures in the user's own memory.
 //!
 //! The Nucleus keeps nothing while no thread waits. A waiting thread is found by the *physical* place of the structure, so that it works between
 //! actors that share the memory; the oldest waiter goes first.
@@ -38,7 +38,7 @@ impl Waiters {
 
 impl<M: Machine> Nucleus<M> {
     /// A thread begins to wait for the structure at a place.
-    fn wait_for_structure(
+    pub(crate) fn wait_for_structure(
         &mut self,
         id: Id<Thread>,
         place: u64,
@@ -55,19 +55,23 @@ impl<M: Machine> Nucleus<M> {
 
     /// If a thread waits for a structure, it does so no more.
     pub(crate) fn structure_left(&mut self, id: Id<Thread>) {
-        if let Some(Wait::Mutex(place) | Wait::Semaphore(place, _)) =
-            self.threads.get(id).map(|thread| thread.wait)
-        {
+        let Some(wait) = self.threads.get(id).map(|thread| thread.wait) else {
+            return;
+        };
+        if let Some(place) = wait.structure() {
             let waiters = &mut self.waiters;
             if let Some(list) = waiters.lists.get_mut(Waiters::bucket(place)) {
                 waiters.links.remove(list, id.index());
                 waiters.count -= 1;
             }
         }
+        if let Wait::RealTimeMutex(wait) = wait {
+            self.heir_left(id, wait.owner);
+        }
     }
 
     /// Physical place of a structure that can be written; its page is there after this.
-    fn place(&mut self, caller: Caller, address: u64, size: u64) -> Result<u64, KError> {
+    pub(crate) fn place(&mut self, caller: Caller, address: u64, size: u64) -> Result<u64, KError> {
         // Across a page boundary it would have two physical places.
         if !address.is_multiple_of(4) || address % PAGE_SIZE > PAGE_SIZE - size {
             return Err(KError::Inval);
@@ -80,34 +84,44 @@ impl<M: Machine> Nucleus<M> {
         Ok(u64::from(frame.0) << 12 | address & (PAGE_SIZE - 1))
     }
 
-    /// Whether any thread waits for a mutex or a semaphore.
+    /// Whether the Nucleus remembers the place of any structure.
     pub(crate) fn any_waits_for_a_structure(&self) -> bool {
-        self.waiters.count > 0
+        self.waiters.count > 0 || !self.timers.is_empty()
     }
 
     /// A frame is given away: whoever waits for a structure in it can never be woken by it, and must not write to it.
     pub(crate) fn structures_end(&mut self, frame: crate::machine::Frame) {
-        let lost = |wait| matches!(wait, Wait::Mutex(place) | Wait::Semaphore(place, _) if place >> 12 == u64::from(frame.0));
+        let within = |place: u64| place >> 12 == u64::from(frame.0);
+        let lost = |wait: Wait| wait.structure().is_some_and(within);
         for slot in 0..self.threads.extent() {
+            if self.waiters.count == 0 {
+                break;
+            }
             if let Some(id) = self.threads.at(slot)
                 && self.threads.get(id).is_some_and(|thread| lost(thread.wait))
             {
                 self.wake(id, KError::Fault.code());
             }
         }
+        self.pools_end(within);
+    }
+
+    /// Whoever may wait for the structure at a place, or for another of its list, in the order in which they came.
+    pub(crate) fn waiters_near(&self, place: u64) -> impl Iterator<Item = (Id<Thread>, Wait)> {
+        let list = self.waiters.lists.get(Waiters::bucket(place));
+        let mut slot = list.and_then(List::first);
+        core::iter::from_fn(move || {
+            let at = slot?;
+            slot = self.waiters.links.next(at);
+            let id = self.threads.at(at)?;
+            Some((id, self.threads.get(id)?.wait))
+        })
     }
 
     /// The thread that has waited longest for the structure at a place, in this kind of wait.
-    fn oldest(&self, place: u64, what: impl Fn(Wait) -> bool) -> Option<Id<Thread>> {
-        let mut slot = self.waiters.lists.get(Waiters::bucket(place))?.first();
-        while let Some(at) = slot {
-            let id = self.threads.at(at)?;
-            if self.threads.get(id).is_some_and(|thread| what(thread.wait)) {
-                return Some(id);
-            }
-            slot = self.waiters.links.next(at);
-        }
-        None
+    pub(crate) fn oldest(&self, place: u64, what: impl Fn(Wait) -> bool) -> Option<Id<Thread>> {
+        let mut found = self.waiters_near(place).filter(|&(_, wait)| what(wait));
+        found.next().map(|(id, _)| id)
     }
 
     /// `mutexInit`.

@@ -2,6 +2,10 @@
 
 use crate::arena::Id;
 use crate::executive::actor::Actor;
+use crate::executive::classes::{Class, WHOLE_SLICE};
+use crate::executive::events::EventWait;
+use crate::executive::inheritance::{NOBODY, RealTimeWait};
+use crate::executive::timers::PoolWait;
 use crate::ipc::{CallWait, Current, ReceiveWait};
 use crate::machine::{Cpu, Machine, Space, Start};
 use crate::nucleus::{Caller, Nucleus, Outcome};
@@ -19,6 +23,14 @@ pub enum Wait {
     Mutex(u64),
     /// A semaphore: physical place, and address in the thread's space for undoing.
     Semaphore(u64, u64),
+    /// The post of its thread semaphore, by the physical place of its structure.
+    ThreadSemaphore(u64),
+    /// Event flags.
+    Events(EventWait),
+    /// A real-time mutex.
+    RealTimeMutex(RealTimeWait),
+    /// That a timer of a pool expires.
+    TimerPool(PoolWait),
     /// A message, as `Thread::receive` says.
     Receive,
     /// A reply, as `Thread::call` says.
@@ -35,6 +47,21 @@ pub enum Wait {
     Halt,
 }
 
+impl Wait {
+    /// Physical place of the structure in user memory that it is for.
+    pub(crate) fn structure(&self) -> Option<u64> {
+        match *self {
+            Wait::Mutex(place) | Wait::Semaphore(place, _) | Wait::ThreadSemaphore(place) => {
+                Some(place)
+            }
+            Wait::Events(wait) => Some(wait.place),
+            Wait::RealTimeMutex(wait) => Some(wait.place),
+            Wait::TimerPool(wait) => Some(wait.place),
+            _ => None,
+        }
+    }
+}
+
 /// A thread.
 pub struct Thread {
     /// Home.
@@ -45,6 +72,8 @@ pub struct Thread {
     pub supervisor: bool,
     /// `threadActivate` was applied, or it was created active.
     pub active: bool,
+    /// Its actor was stopped, or it was.
+    pub stopped: bool,
     /// Suspend counter.
     pub suspended: u32,
     /// An abort is not yet consumed.
@@ -55,6 +84,14 @@ pub struct Thread {
     pub watched: bool,
     /// Priority relative to the actor's.
     pub relative: i32,
+    /// How it is scheduled among its equals, and whether its priority is relative.
+    pub class: Class,
+    /// Best priority of the threads that wait for a real-time mutex of it; 256: none does.
+    pub inherited: i32,
+    /// The only processor that it may run on.
+    pub bound: Option<Cpu>,
+    /// Name.
+    pub name: [u8; 16],
     /// What it waits for.
     pub wait: Wait,
     /// What it said when it last waited for a message.
@@ -69,7 +106,7 @@ pub struct Thread {
     pub last_cpu: Cpu,
     /// Nanoseconds of processor time.
     pub cpu_time: u64,
-    /// Rest of its time slice in nanoseconds.
+    /// Rest of its time slice in nanoseconds; more than a slice is a whole one.
     pub quantum: u64,
     /// Context pointer (`threadLoad`).
     pub context: u64,
@@ -78,11 +115,12 @@ pub struct Thread {
 }
 
 impl Thread {
-    /// State bits of spec 2.3, without STOPPED.
+    /// State bits of spec 2.3.
     pub fn state(&self) -> u32 {
         let bit = |set: bool, bit: u32| if set { bit } else { 0 };
         bit(self.active, THREAD_ACTIVE)
             | bit(self.suspended > 0, THREAD_SUSPENDED)
+            | bit(self.stopped, THREAD_STOPPED)
             | bit(self.wait != Wait::None, THREAD_WAITING)
             | bit(self.aborted, THREAD_ABORTED)
     }
@@ -117,7 +155,7 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// The same, with the privilege that changing it needs: a user caller does not touch supervisor threads.
-    fn thread_to_change(
+    pub(crate) fn thread_to_change(
         &mut self,
         caller: Caller,
         cap: In<KnCap>,
@@ -135,16 +173,22 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
-    /// Absolute priority of a thread (spec 5.1).
+    /// Absolute priority of a thread (spec 5.1): its own, or a better one that it inherits.
     pub fn absolute(&self, id: Id<Thread>) -> i32 {
         let Some(thread) = self.threads.get(id) else {
             return 255;
         };
-        let actor = self
-            .actors
-            .get(thread.actor)
-            .map_or(255, |actor| actor.priority);
-        actor.saturating_add(thread.relative).clamp(0, 255)
+        self.own_priority(thread.actor, thread.class, thread.relative)
+            .min(thread.inherited)
+    }
+
+    /// Absolute priority of a thread of an actor with this class and relative priority.
+    pub(crate) fn own_priority(&self, actor: Id<Actor>, class: Class, relative: i32) -> i32 {
+        if let Class::RealTime { priority, .. } = class {
+            return 255 - priority;
+        }
+        let actor = self.actors.get(actor).map_or(255, |actor| actor.priority);
+        actor.saturating_add(relative).clamp(0, 255)
     }
 
     /// Makes a thread in an actor; the parts are checked.
@@ -164,11 +208,16 @@ impl<M: Machine> Nucleus<M> {
             space: start.space,
             supervisor,
             active: false,
+            stopped: self.actors.get(actor).is_some_and(|actor| actor.stopped),
             suspended: 0,
             aborted: false,
             dying: false,
             watched: false,
             relative,
+            class: Class::Default,
+            inherited: NOBODY,
+            bound: None,
+            name: [0; 16],
             wait: Wait::None,
             receive: ReceiveWait::default(),
             call: CallWait::default(),
@@ -176,7 +225,7 @@ impl<M: Machine> Nucleus<M> {
             cpu: None,
             last_cpu: 0,
             cpu_time: 0,
-            quantum: K_RR_QUANTUM_NS,
+            quantum: WHOLE_SLICE,
             context: 0,
             current: Current::default(),
         };
@@ -260,7 +309,7 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// A thread begins to wait until another has left its processor.
-    fn watch(&mut self, waiting: Id<Thread>, other: Id<Thread>) {
+    pub(crate) fn watch(&mut self, waiting: Id<Thread>, other: Id<Thread>) {
         if let Some(other) = self.threads.get_mut(other) {
             other.watched = true;
         }
@@ -357,16 +406,21 @@ impl<M: Machine> Nucleus<M> {
         let thread = self.threads.get_mut(id).ok_or(KError::Inval)?;
         if thread.suspended > 0 {
             thread.suspended -= 1;
-            let awaited = thread.watched && !thread.dying;
             if thread.suspended == 0 {
-                self.ready(id);
-                if awaited {
-                    // It may never leave its processor now: whoever suspends it waits for that no longer.
-                    self.wake_all(|wait| wait == Wait::Off(id));
-                }
+                self.goes_on(id);
             }
         }
         Ok(Outcome::Done(K_OK))
+    }
+
+    /// One of the things that held a thread is gone.
+    pub(crate) fn goes_on(&mut self, id: Id<Thread>) {
+        let awaited = self.runnable(id) && self.threads.get(id).is_some_and(|it| it.watched);
+        self.ready(id);
+        if awaited {
+            // It may never leave its processor now: whoever holds it waits for that no longer.
+            self.wake_all(|wait| wait == Wait::Off(id));
+        }
     }
 
     /// `threadAbort` (NC-069…073): an untrusted caller aborts threads of its own actor only.
@@ -391,7 +445,12 @@ impl<M: Machine> Nucleus<M> {
             return;
         };
         let abortable = match thread.wait {
-            Wait::Delay | Wait::Semaphore(..) | Wait::NetworkManager => true,
+            Wait::Delay
+            | Wait::Semaphore(..)
+            | Wait::ThreadSemaphore(_)
+            | Wait::Events(_)
+            | Wait::TimerPool(_)
+            | Wait::NetworkManager => true,
             Wait::Receive => thread.receive.abortable(),
             Wait::Call => thread.call.abortable(),
             _ => false,
@@ -425,17 +484,16 @@ impl<M: Machine> Nucleus<M> {
         new: In<i32>,
     ) -> Result<Outcome, KError> {
         let id = self.thread_to_change(caller, cap, li)?;
-        let relative = self.threads.get(id).ok_or(KError::Inval)?.relative;
+        let thread = self.threads.get(id).ok_or(KError::Inval)?;
+        let (actor, class, relative) = (thread.actor, thread.class, thread.relative);
         let wanted = self.read_optional(caller, new)?;
         if let Some(wanted) = wanted {
             if !(-255..=255).contains(&wanted) {
                 return Err(KError::Inval);
             }
-            let absolute = self.absolute(id);
-            let then = absolute
-                .saturating_add(wanted.saturating_sub(relative))
-                .clamp(0, 255);
-            if then < absolute && then < K_USER_CEILING && caller.privilege == Privilege::User {
+            let now = self.own_priority(actor, class, relative);
+            let then = self.own_priority(actor, class, wanted);
+            if then < now && then < K_USER_CEILING && caller.privilege == Privilege::User {
                 return Err(KError::Priv);
             }
         }
@@ -446,6 +504,8 @@ impl<M: Machine> Nucleus<M> {
                 thread.relative = wanted;
             }
             self.ready(id);
+            self.slice_anew(id);
+            self.pass_on_priority(id);
         }
         Ok(Outcome::Done(K_OK))
     }
@@ -460,10 +520,10 @@ impl<M: Machine> Nucleus<M> {
     ) -> Result<Outcome, KError> {
         let actor = self.actor_by_cap(caller, cap)?;
         let room = usize::try_from(room).map_err(|_| KError::Inval)?;
-        let (stopped, threads) = self
+        let threads = self
             .actors
             .get(actor)
-            .map_or((false, 0), |actor| (actor.stopped, actor.threads as usize));
+            .map_or(0, |actor| actor.threads as usize);
         // All or nothing: a list that cannot be written to its end is not begun.
         let shown = room.min(threads) * size_of::<KnThreadStat>();
         self.check_writable(caller, list.address(), shown as u64)?;
@@ -478,7 +538,7 @@ impl<M: Machine> Nucleus<M> {
             let stat = KnThreadStat {
                 li: local_identifier(id),
                 privilege: thread.supervisor.into(),
-                state: thread.state() | if stopped { THREAD_STOPPED } else { 0 },
+                state: thread.state(),
                 suspended: thread.suspended,
                 relative: thread.relative,
                 absolute: self.absolute(id),
@@ -496,6 +556,28 @@ impl<M: Machine> Nucleus<M> {
             count += 1;
         }
         Ok(Outcome::Done(count as i32))
+    }
+
+    /// `threadName`.
+    pub fn thread_name(
+        &mut self,
+        caller: Caller,
+        cap: In<KnCap>,
+        li: i32,
+        old: Out<u8>,
+        new: In<u8>,
+    ) -> Result<Outcome, KError> {
+        let id = self.thread_to_change(caller, cap, li)?;
+        let name = self.threads.get(id).ok_or(KError::Inval)?.name;
+        let mut wanted: Option<[u8; 16]> = self.read_optional(caller, In::new(new.address()))?;
+        if let Some(wanted) = &mut wanted {
+            wanted[NAME_MAX] = 0;
+        }
+        self.write_optional(caller, Out::new(old.address()), &name)?;
+        if let (Some(wanted), Some(thread)) = (wanted, self.threads.get_mut(id)) {
+            thread.name = wanted;
+        }
+        Ok(Outcome::Done(K_OK))
     }
 
     /// `threadLoad` (NC-077).

@@ -4,7 +4,7 @@ use crate::machine::*;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
-use chorus_abi::{KnDevDesc, PAGE_SIZE};
+use chorus_abi::{FPU_AREA_SIZE, KnDevDesc, KnThreadCtx, PAGE_SIZE};
 use zerocopy::FromBytes;
 
 const PAGE: usize = PAGE_SIZE as usize;
@@ -44,6 +44,8 @@ pub struct Sim {
     pub contexts: Vec<bool>,
     /// How they began.
     pub starts: Vec<Option<Start>>,
+    /// Registers of each thread.
+    pub registers: Vec<(KnThreadCtx, [u8; FPU_AREA_SIZE])>,
     memory: Vec<Option<[u8; PAGE]>>,
     spaces: Vec<Option<BTreeMap<u64, (Frame, Protection)>>>,
     random: u64,
@@ -64,6 +66,7 @@ impl Sim {
             fails_after: None,
             contexts: alloc::vec![false; threads],
             starts: alloc::vec![None; threads],
+            registers: alloc::vec![(KnThreadCtx::default(), [0; FPU_AREA_SIZE]); threads],
             memory: alloc::vec![None; frames],
             spaces: alloc::vec![Some(BTreeMap::new())],
             random: 1,
@@ -343,11 +346,38 @@ impl Machine for Sim {
         }
         self.starts[thread] = Some(start);
         self.contexts[thread] = true;
+        let registers = KnThreadCtx {
+            rip: start.entry,
+            rsp: start.stack,
+            rdi: start.argument,
+            ..KnThreadCtx::default()
+        };
+        self.registers[thread] = (registers, [0; FPU_AREA_SIZE]);
         Ok(())
     }
     fn context_destroy(&mut self, thread: usize) {
         assert!(self.contexts[thread], "thread {thread} has no context");
         self.contexts[thread] = false;
+    }
+    fn registers(&mut self, thread: usize) -> KnThreadCtx {
+        assert!(self.contexts[thread], "thread {thread} has no context");
+        self.registers[thread].0
+    }
+    fn registers_fit(&self, _: usize, registers: &KnThreadCtx) -> bool {
+        registers.rip < USER.1
+    }
+    fn set_registers(&mut self, thread: usize, registers: &KnThreadCtx) {
+        assert!(self.contexts[thread], "thread {thread} has no context");
+        self.registers[thread].0 = KnThreadCtx {
+            fpu_area: 0,
+            ..*registers
+        };
+    }
+    fn vectors(&mut self, thread: usize) -> Option<[u8; FPU_AREA_SIZE]> {
+        Some(self.registers[thread].1)
+    }
+    fn set_vectors(&mut self, thread: usize, vectors: &[u8; FPU_AREA_SIZE]) {
+        self.registers[thread].1 = *vectors;
     }
     fn call_address(&self, supervisor: bool, number: u16) -> u64 {
         u64::from(number) * 16 + if supervisor { 1 << 40 } else { 0 }

@@ -5,8 +5,11 @@
 
 mod buffers;
 mod calls;
+mod control;
+mod events;
 mod fast;
 mod fuzz;
+mod inheritance;
 mod invariants;
 mod machine;
 mod nc_aborts;
@@ -28,8 +31,12 @@ mod nc_saved;
 mod nc_site;
 mod nc_sync;
 mod nc_threads;
+mod placement;
 mod scene;
 mod schedule;
 mod shortage;
 mod site;
+mod states;
+mod timers;
+mod trust;
 mod wrong;

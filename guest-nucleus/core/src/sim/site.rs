@@ -4,7 +4,7 @@ use super::machine::Sim;
 use crate::arena::Id;
 use crate::executive::actor::{Actor, End};
 use crate::executive::scheduler::Next;
-use crate::executive::thread::{Thread, Wait};
+use crate::executive::thread::{Thread, Wait, local_identifier};
 use crate::machine::{Frame, Machine, Start};
 use crate::nucleus::{Configuration, Limits, Nucleus, Outcome};
 use alloc::vec::Vec;
@@ -38,6 +38,7 @@ impl Site {
             messages: 256,
             regions: 64,
             outbound: 16,
+            timers: 8,
         };
         let configuration = Configuration {
             site: 1,
@@ -199,6 +200,32 @@ impl Site {
         address
     }
 
+    /// Writes the capability of an actor into another's memory; its address. Always at the same place.
+    pub fn put_cap(&mut self, holder: Id<Actor>, of: Id<Actor>) -> u64 {
+        let cap = self.nucleus.actors.get(of).unwrap().cap;
+        self.put(holder, 0xf00, &cap)
+    }
+
+    /// A thread by its actor's capability and its LI, as arguments of a call of `holder`.
+    pub fn name(&mut self, holder: Id<Actor>, thread: Id<Thread>) -> [u64; 2] {
+        let home = self.nucleus.threads.get(thread).unwrap().actor;
+        [self.put_cap(holder, home), local_identifier(thread) as u64]
+    }
+
+    /// Entry of a thread in `threadStat`, asked for by another.
+    pub fn stat(&mut self, asks: Id<Thread>, thread: Id<Thread>) -> KnThreadStat {
+        let own = self.nucleus.threads.get(asks).unwrap().actor;
+        let [cap, li] = self.name(own, thread);
+        let list = self.at(own, 0x8000);
+        let count = self.call(asks, "threadStat", &[cap, list, 16]).unwrap();
+        let stats = (0..count as u64)
+            .map(|at| self.get(own, 0x8000 + at * size_of::<KnThreadStat>() as u64));
+        stats
+            .into_iter()
+            .find(|stat: &KnThreadStat| stat.li == li as i32)
+            .unwrap()
+    }
+
     /// Reads a value of an actor's memory.
     pub fn get<T: FromBytes + IntoBytes>(&mut self, actor: Id<Actor>, offset: u64) -> T {
         let (address, space) = (
@@ -240,8 +267,14 @@ impl Site {
         self.settle();
         let nucleus = &self.nucleus;
         let ipc = &nucleus.ipc;
-        let left = (nucleus.actors.len(), nucleus.threads.len(), ipc.ports.len());
-        assert_eq!(left, (0, 0, 0), "actors, threads, ports are left");
+        let left = (
+            nucleus.actors.len(),
+            nucleus.threads.len(),
+            ipc.ports.len(),
+            nucleus.timers.len(),
+        );
+        assert_eq!(left, (0, 0, 0, 0), "actors, threads, ports, timers left");
+        assert_eq!(nucleus.scheduler.bound, 0, "a tied thread is counted");
         let left = (
             ipc.messages.len(),
             ipc.kept.len(),
