@@ -99,7 +99,7 @@ pub trait Machine {
     fn fixups(&self) -> (u64, u64) {
         (0, 0)
     }
-    /// Asks that `cpu` passes through `Nucleus::schedule` soon. Never called for the processor that is in the Nucleus now.
+    /// Asks that `cpu` passes through `Nucleus::schedule` soon. Called for the processor that is in the Nucleus only when that has chosen already (`switched`).
     fn kick(&mut self, cpu: Cpu);
     /// 64 bits that cannot be guessed (repeatable under a seed).
     fn random(&mut self) -> u64;

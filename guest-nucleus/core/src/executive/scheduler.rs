@@ -455,6 +455,8 @@ impl<M: Machine> Nucleus<M> {
         };
         let (dying, watched) = (thread.dying, core::mem::take(&mut thread.watched));
         let actor = thread.actor;
+        // This processor has chosen already: whoever wakes now and is best run here gets it by a kick, as from any other.
+        self.entered = None;
         if dying {
             self.bury_thread(id);
         }
@@ -462,6 +464,7 @@ impl<M: Machine> Nucleus<M> {
             let still = self.runs_elsewhere(actor, cpu);
             self.wake_all(|wait| wait == Wait::Off(id) || wait == Wait::Still(actor) && !still);
         }
+        self.entered = Some(cpu);
     }
 
     /// Whether a thread of an actor is on another processor than this one.

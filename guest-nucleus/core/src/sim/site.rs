@@ -82,18 +82,18 @@ impl Site {
             .nucleus
             .thread_make(actor, supervisor, true, 0, start)
             .unwrap();
-        self.settle();
+        self.serve_kicks();
         id
     }
 
-    /// Has every processor choose until nobody is kicked any more.
+    /// Has every processor choose, as after an entry that was made without [`Site::call`], and then those that were kicked.
     pub fn settle(&mut self) {
         let cpus = self.nucleus.machine.kicked.len();
         (0..cpus).for_each(|cpu| self.choose(cpu));
         self.serve_kicks();
     }
 
-    /// Has those processors choose that were kicked.
+    /// Has the processors choose that were kicked, until none is any more. The others are left alone: the Nucleus has to kick them.
     fn serve_kicks(&mut self) {
         while let Some(cpu) = self
             .nucleus
@@ -143,12 +143,12 @@ impl Site {
             Outcome::Blocked => None,
             Outcome::HandedOver(_) => {
                 self.nucleus.switched(cpu);
-                self.settle();
+                self.serve_kicks();
                 return None;
             }
         };
         self.choose(cpu);
-        self.settle();
+        self.serve_kicks();
         result
     }
 
@@ -172,7 +172,7 @@ impl Site {
             self.nucleus.machine.timers[cpu] = None;
             self.nucleus.timer(cpu);
             self.choose(cpu);
-            self.settle();
+            self.serve_kicks();
         }
         self.nucleus.machine.clock = end;
     }
