@@ -7,6 +7,8 @@
 extern crate alloc;
 
 mod actors;
+mod control;
+mod events;
 mod groups;
 mod memory;
 mod messages;
@@ -14,6 +16,7 @@ mod names;
 mod pointers;
 mod requests;
 mod threads;
+mod timers;
 mod verdict;
 
 use chorus_runtime::{args, println};
@@ -28,6 +31,9 @@ fn main() -> i32 {
     requests::check(&mut verdict);
     groups::check(&mut verdict);
     threads::check(&mut verdict);
+    control::check(&mut verdict);
+    events::check(&mut verdict);
+    timers::check(&mut verdict);
     actors::check(&mut verdict);
     memory::check(&mut verdict);
     pointers::check(&mut verdict);

@@ -10,18 +10,18 @@ use chorus_runtime::{at, at_mut, site, start_info, thread, time};
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use core::time::Duration;
 
-fn pause() {
+pub(crate) fn pause() {
     let _ = thread::sleep(Duration::from_millis(10));
 }
 
 /// A thread that counts, and lets others run after each step.
-struct Counter {
+pub(crate) struct Counter {
     count: AtomicU64,
     end: AtomicBool,
 }
 
 impl Counter {
-    fn start() -> (Arc<Counter>, i32) {
+    pub(crate) fn start() -> (Arc<Counter>, i32) {
         let counter = Arc::new(Counter {
             count: AtomicU64::new(0),
             end: AtomicBool::new(false),
@@ -37,14 +37,14 @@ impl Counter {
     }
 
     /// Whether it advances.
-    fn goes(&self) -> bool {
+    pub(crate) fn goes(&self) -> bool {
         let before = self.count.load(Ordering::Acquire);
         pause();
         self.count.load(Ordering::Acquire) > before + 1
     }
 }
 
-fn states(actor: In<KnCap>) -> Vec<KnThreadStat> {
+pub(crate) fn states(actor: In<KnCap>) -> Vec<KnThreadStat> {
     let mut list = alloc::vec![KnThreadStat::default(); 32];
     let count = call!(
         thread_stat,

@@ -1,0 +1,46 @@
+//! Timers (spec 3.10).
+
+use crate::verdict::Verdict;
+use alloc::sync::Arc;
+use chorus_abi::*;
+use chorus_runtime::time;
+use chorus_runtime::timer::{Pool, Timer};
+use core::time::Duration;
+
+/// Checks them.
+pub fn check(verdict: &mut Verdict) {
+    let Ok(pool) = Pool::new() else {
+        return verdict.check("timerThreadPoolInit", false);
+    };
+    verdict.check(
+        "NC-272",
+        a_hundred(&pool).is_ok_and(|count| (98..=102).contains(&count)),
+    );
+    verdict.check("NC-273", deleted(&pool) == Err(KError::Timeout));
+}
+
+/// Expiries of a timer of 10 ms in a second.
+fn a_hundred(pool: &Arc<Pool>) -> Result<u32, KError> {
+    let timer = Timer::new(pool, 77)?;
+    let end = time::now() + Duration::from_secs(1);
+    timer.every(Duration::from_millis(10))?;
+    let mut count = 0;
+    while time::now() < end {
+        let expiry = pool.wait(Some(Duration::from_secs(30)))?;
+        if expiry.cookie != 77 {
+            return Err(KError::Inval);
+        }
+        count += 1 + expiry.overrun;
+    }
+    Ok(count)
+}
+
+/// What a wait gives after the only timer of the pool, with expiries not yet told, was deleted.
+fn deleted(pool: &Arc<Pool>) -> Result<(), KError> {
+    let timer = Timer::new(pool, 78)?;
+    timer.every(Duration::from_millis(1))?;
+    pool.wait(Some(Duration::from_secs(30)))?;
+    let _ = chorus_runtime::thread::sleep(Duration::from_millis(5));
+    drop(timer);
+    pool.wait(Some(Duration::from_millis(30))).map(|_| ())
+}
