@@ -267,7 +267,7 @@ plain! {
         suspended: u32,
         /// Relative priority.
         relative: i32,
-        /// Absolute priority after cutting to 0..255.
+        /// Absolute priority after cutting to 0..255, with what it inherits by real-time mutexes.
         absolute: i32,
         /// Processor it runs on or ran last.
         cpu: u32,

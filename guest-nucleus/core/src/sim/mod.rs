@@ -12,6 +12,7 @@ mod fuzz;
 mod inheritance;
 mod invariants;
 mod machine;
+mod mutexes;
 mod nc_aborts;
 mod nc_actor_states;
 mod nc_actors;

@@ -153,6 +153,30 @@ fn nc_263_classes_set_priority_and_slices() {
     site.end();
 }
 
+#[test]
+fn nc_260_and_262_equals_share_and_one_that_was_preempted_goes_before_its_equals() {
+    let mut site = Site::new(1);
+    let (actor, urgent) = (
+        site.actor(K_SYSTEMACTOR, 200),
+        site.actor(K_SYSTEMACTOR, 50),
+    );
+    let (one, two) = (site.thread(actor), site.thread(actor));
+    site.pass(5_000_000_000);
+    let times = [one, two].map(|thread| site.nucleus.threads.get(thread).unwrap().cpu_time);
+    let share = times[0] as f64 / (times[0] + times[1]) as f64;
+    assert!((0.45..0.55).contains(&share), "NC-260: {times:?}");
+    let runs = |site: &Site| [one, two].map(|thread| site.cpu_of(thread).is_some());
+    let before = runs(&site);
+    let boss = site.thread(urgent);
+    assert!(site.cpu_of(boss).is_some(), "NC-261: at once");
+    let limit = site.put(urgent, 0x100, &KnTimeVal::from_ns(1000));
+    assert_eq!(site.call(boss, "threadDelay", &[limit]), None);
+    assert_eq!(runs(&site), before, "NC-262");
+    site.pass(1000);
+    assert!(site.cpu_of(boss).is_some(), "NC-261");
+    site.end();
+}
+
 proptest! {
     /// Whatever threads are tied to: none is on a wrong processor, and no processor leaves a thread waiting that is more urgent than what it runs.
     #[test]
