@@ -2,6 +2,7 @@
 //!
 //! The conformance actor prints a line for each assertion and ends the site with the verdict. The instruction clock makes each run the same run.
 
+use chorus_abi::machine::EXIT_PANIC;
 use chorus::cluster::{archive, images};
 use chorus::measure::microvm::Microvm;
 use std::time::Duration;
@@ -52,4 +53,18 @@ fn the_same_file_runs_as_user_system_and_supervisor_actor() {
 fn two_runs_print_the_same_bytes() {
     let conf = "conformance system 140 conformance halt\n";
     assert_eq!(boot(conf, 2), boot(conf, 2));
+}
+
+#[test]
+#[cfg_attr(skip_guest, ignore = "this build carries no guest")]
+fn a_nucleus_that_lost_its_gs_ends_the_site_with_a_report() {
+    for vcpus in [1, 2] {
+        let (code, console) = boot("fault supervisor 140 fault gs\n", vcpus);
+        assert_eq!(code, Some(EXIT_PANIC), "{console}");
+        assert!(
+            console.matches("nucleus panic on processor").count() == 1
+                && console.contains("  in thread "),
+            "{console}"
+        );
+    }
 }
