@@ -141,6 +141,53 @@ plain! {
         /// Padding, zero.
         pad: u32,
     }
+    /// Registers of a thread (spec 3.2, `threadContext`).
+    KnThreadCtx {
+        /// General register.
+        rax: u64,
+        /// General register.
+        rbx: u64,
+        /// General register.
+        rcx: u64,
+        /// General register.
+        rdx: u64,
+        /// General register.
+        rsi: u64,
+        /// General register.
+        rdi: u64,
+        /// General register.
+        rbp: u64,
+        /// Stack pointer.
+        rsp: u64,
+        /// General register.
+        r8: u64,
+        /// General register.
+        r9: u64,
+        /// General register.
+        r10: u64,
+        /// General register.
+        r11: u64,
+        /// General register.
+        r12: u64,
+        /// General register.
+        r13: u64,
+        /// General register.
+        r14: u64,
+        /// General register.
+        r15: u64,
+        /// Instruction pointer.
+        rip: u64,
+        /// Flags; only the arithmetic ones, direction and trap can be set.
+        rflags: u64,
+        /// Base of the FS segment: zero.
+        fs_base: u64,
+        /// Base of the GS segment: zero.
+        gs_base: u64,
+        /// Address of 512 bytes in the caller's memory for x87 and SSE, laid out as by FXSAVE, in both directions; null: not them.
+        fpu_area: u64,
+        /// Out: 1 when the thread is inside a call, and only `rip`, `rsp`, `rflags` and the registers of its arguments are known.
+        in_call: u64,
+    }
     /// One actor in `actorStat`'s list.
     KnActorStat {
         /// Capability; the key is zero for unprivileged callers.
@@ -223,6 +270,75 @@ plain! {
         irq: u32,
         /// virtio device id (1 = network).
         device_id: u32,
+    }
+    /// What an exception is: the annex of a report to an exception port, and what a handler's `info` points at (spec 6.2).
+    KnExcReport {
+        /// `K_EXC_REPORT`.
+        service: i32,
+        /// Number of the exception.
+        exc_no: i32,
+        /// The thread's home actor, with its key: the receiver may act on it.
+        actor_cap: KnCap,
+        /// The thread.
+        thread_li: i32,
+        /// `K_EXC_WRITE`, `K_EXC_FETCH`.
+        flags: i32,
+        /// Instruction pointer.
+        pc: u64,
+        /// Address that could not be accessed.
+        fault_addr: u64,
+        /// Diagnosis of a mapper, or 0.
+        diag: i32,
+        /// Padding, zero.
+        pad: i32,
+    }
+    /// Beginning of the annex of the answer to a report.
+    KnExcVerdict {
+        /// `K_EXC_CONTINUE`…
+        verdict: i32,
+    }
+    /// Local access point: its name on this site. Nobody can make one up.
+    KnLapDesc {
+        /// Which one.
+        lap: u64,
+        /// Key that cannot be guessed.
+        key: u64,
+    }
+    /// What a LAP gets that is connected to a trap.
+    KnSysTrapDesc {
+        /// Address of the thread's registers, a `KnThreadCtx`.
+        thread_ctx: u64,
+        /// Number of the trap.
+        trap_number: u32,
+        /// Padding, zero.
+        pad: u32,
+    }
+    /// What a LAP gets that is connected to exceptions of an actor.
+    KnExcDesc {
+        /// Address of the thread's registers, a `KnThreadCtx`.
+        thread_ctx: u64,
+        /// Address of a `KnExcReport`.
+        info: u64,
+        /// Number of the exception.
+        exc_no: i32,
+        /// Out: 0 when it was treated; negative (as it is found) when not.
+        result: i32,
+    }
+    /// Services for an attached interrupt (`svIntrAttach`): addresses of functions that take its identifier.
+    KnIntrOps {
+        /// `svIntrMask`.
+        mask: u64,
+        /// `svIntrUnmask`.
+        unmask: u64,
+    }
+    /// A soft interrupt (`svSoftIntrDeclare`).
+    KnSoftIntr {
+        /// Address of the handler: `void handler(void *cookie)`.
+        handler: u64,
+        /// What it gets.
+        cookie: u64,
+        /// Out: its name, the Nucleus' business.
+        id: u64,
     }
     /// Counters of the site (`siteStat`).
     KnSiteStat {

@@ -2,9 +2,9 @@
 //!
 //! The conformance actor prints a line for each assertion and ends the site with the verdict. The instruction clock makes each run the same run.
 
-use chorus_abi::machine::EXIT_PANIC;
 use chorus::cluster::{archive, images};
 use chorus::measure::microvm::Microvm;
+use chorus_abi::machine::EXIT_PANIC;
 use std::time::Duration;
 
 fn boot(conf: &str, vcpus: u32) -> (Option<u8>, String) {
@@ -64,6 +64,20 @@ fn a_nucleus_that_lost_its_gs_ends_the_site_with_a_report() {
         assert!(
             console.matches("nucleus panic on processor").count() == 1
                 && console.contains("  in thread "),
+            "{console}"
+        );
+    }
+}
+
+#[test]
+#[cfg_attr(skip_guest, ignore = "this build carries no guest")]
+fn the_conformance_actor_passes_as_supervisor_actor_with_its_partners() {
+    let conf = "conformance user 140 victim victim\nconformance supervisor 140 saboteur saboteur\nconformance supervisor 140 conformance halt\n";
+    for vcpus in [1, 2, 4] {
+        let (code, console) = boot(conf, vcpus);
+        assert_eq!(code, Some(0), "{vcpus} vCPUs:\n{console}");
+        assert!(
+            console.contains("NC-265 ok") && console.contains("NC-051 gone ok"),
             "{console}"
         );
     }

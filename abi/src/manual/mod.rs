@@ -7,7 +7,10 @@
 
 mod actors;
 mod devices;
+mod exceptions;
 mod groups;
+mod interrupts;
+mod laps;
 mod memory;
 mod messages;
 mod names;
@@ -17,6 +20,7 @@ mod ports;
 mod site;
 mod synchronisation;
 mod threads;
+mod traps;
 
 use crate::error::KError;
 use core::ops::RangeInclusive;
@@ -71,7 +75,10 @@ pub const ROOMS: &[(&str, &str)] = &[
     ),
     ("names", "Unique identifiers."),
     ("memory", "Regions of an actor's address space."),
-    ("supervisor", "Devices, and the site as a whole."),
+    (
+        "supervisor",
+        "Exceptions, traps, local access points, interrupts, devices, and the site as a whole.",
+    ),
 ];
 
 const fn about(room: &'static str, title: &'static str, entries: &'static [Entry]) -> Section {
@@ -97,6 +104,10 @@ pub const SECTIONS: &[Section] = &[
     about("ipc", "The Network Manager's seat", network::ENTRIES),
     about("names", "Unique identifiers", names::ENTRIES),
     about("memory", "Regions", memory::ENTRIES),
+    about("supervisor", "Exceptions and aborts", exceptions::ENTRIES),
+    about("supervisor", "Traps", traps::ENTRIES),
+    about("supervisor", "Local access points", laps::ENTRIES),
+    about("supervisor", "Interrupts", interrupts::ENTRIES),
     about("supervisor", "Devices", devices::ENTRIES),
     about("supervisor", "The site", site::ENTRIES),
 ];

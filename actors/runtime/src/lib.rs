@@ -9,7 +9,9 @@ extern crate alloc;
 
 mod check;
 pub mod console;
+pub mod exception;
 mod image;
+pub mod lap;
 mod memory;
 pub mod message;
 pub mod port;

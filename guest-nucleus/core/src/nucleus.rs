@@ -12,6 +12,7 @@ use crate::executive::timeouts::Timeouts;
 use crate::ipc::Ipc;
 use crate::machine::{Cpu, Machine, Space};
 use crate::memory::Memory;
+use crate::supervisor::Supervisor;
 use chorus_abi::table::Privilege;
 
 /// How large the tables are (spec 1.6). Everything is allocated from them when the Nucleus starts.
@@ -101,6 +102,7 @@ pub struct Nucleus<M: Machine> {
     pub(crate) waiters: Waiters,
     pub(crate) ipc: Ipc,
     pub(crate) memory: Memory,
+    pub(crate) supervisor: Supervisor,
     /// Counter part of the next UI made here.
     pub(crate) next_ui: u32,
     /// Epoch of the next UI made here (advances when the counter wraps).
@@ -127,6 +129,7 @@ impl<M: Machine> Nucleus<M> {
             waiters: Waiters::new(limits.threads),
             ipc: Ipc::new(&limits),
             memory: Memory::new(limits.regions),
+            supervisor: Supervisor::new(limits.threads, configuration.cpus),
             next_ui: 1,
             ui_epoch: configuration.epoch,
             counters: chorus_abi::KnSiteStat::default(),
@@ -138,8 +141,22 @@ impl<M: Machine> Nucleus<M> {
 
     /// Who calls: the thread on a processor, with its effective privilege (spec 2.2).
     pub(crate) fn caller(&self, cpu: Cpu) -> Option<Caller> {
+        if let Some(caller) = self.interrupt_caller(cpu) {
+            return Some(caller);
+        }
         let id = self.running(cpu)?;
         let thread = self.threads.get(id)?;
+        if thread.inside.is_some() {
+            // It works for the owner of a handler, in the owner's space and with the owner's privilege.
+            let actor = self.execution_actor(id)?;
+            return Some(Caller {
+                cpu,
+                thread: id,
+                actor,
+                space: Space::SUPERVISOR,
+                privilege: Privilege::Supervisor,
+            });
+        }
         let kind = self.actors.get(thread.actor)?.kind;
         let privilege = match (thread.supervisor, kind) {
             (true, _) => Privilege::Supervisor,

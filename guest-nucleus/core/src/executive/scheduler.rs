@@ -135,8 +135,7 @@ impl<M: Machine> Nucleus<M> {
                 .get(thread.actor)
                 .is_none_or(|actor| actor.stopped);
             thread.active
-                && thread.suspended == 0
-                && !stopped
+                && (thread.suspended == 0 && !stopped || thread.inside.is_some())
                 && thread.wait == Wait::None
                 && !thread.dying
         })
@@ -225,7 +224,7 @@ impl<M: Machine> Nucleus<M> {
     /// Whether a call changed nothing that concerns who runs: then the caller goes on, and `schedule` would say just that.
     #[inline]
     pub fn caller_goes_on(&self) -> bool {
-        !self.scheduler.changed
+        !self.scheduler.changed || self.entered.is_some_and(|cpu| self.in_interrupt(cpu))
     }
 
     /// Chooses what a processor does next. It then switches if told so, and calls [`Nucleus::switched`] on the other side.
@@ -487,8 +486,14 @@ impl<M: Machine> Nucleus<M> {
 
     /// Result of the call that the thread on a processor waited in.
     pub fn result(&self, cpu: Cpu) -> i32 {
+        self.outcome(cpu).0
+    }
+
+    /// The same, and whether the thread has been aborted: then the way back may lead through a handler.
+    #[inline]
+    pub fn outcome(&self, cpu: Cpu) -> (i32, bool) {
         self.running(cpu)
             .and_then(|id| self.threads.get(id))
-            .map_or(0, |thread| thread.result)
+            .map_or((0, false), |thread| (thread.result, thread.aborted))
     }
 }

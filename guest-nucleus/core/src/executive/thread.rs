@@ -5,6 +5,7 @@ use crate::executive::actor::Actor;
 use crate::ipc::{CallWait, Current, ReceiveWait};
 use crate::machine::{Cpu, Machine, Space, Start};
 use crate::nucleus::{Caller, Nucleus, Outcome};
+use crate::supervisor::{Invocation, NameWait, Point};
 use chorus_abi::table::Privilege;
 use chorus_abi::*;
 
@@ -31,6 +32,12 @@ pub enum Wait {
     Still(Id<Actor>),
     /// That an actor is gone.
     Gone(Id<Actor>),
+    /// That nobody is inside a point.
+    Point(Id<Point>),
+    /// That no thread that trapped is inside a point.
+    Trap(Id<Point>, u32),
+    /// A LAP of a name.
+    Name(NameWait),
     /// For ever: the site ends.
     Halt,
 }
@@ -51,6 +58,10 @@ pub struct Thread {
     pub aborted: bool,
     /// It is being deleted: it runs no more.
     pub dying: bool,
+    /// The innermost handler or LAP of another actor that it is inside.
+    pub inside: Option<Id<Invocation>>,
+    /// It dies when it has come out of the last.
+    pub ending: bool,
     /// Somebody waits for it to leave its processor.
     pub watched: bool,
     /// Priority relative to the actor's.
@@ -167,6 +178,8 @@ impl<M: Machine> Nucleus<M> {
             suspended: 0,
             aborted: false,
             dying: false,
+            inside: None,
+            ending: false,
             watched: false,
             relative,
             wait: Wait::None,
@@ -390,16 +403,25 @@ impl<M: Machine> Nucleus<M> {
         let Some(thread) = self.threads.get_mut(id) else {
             return;
         };
-        let abortable = match thread.wait {
-            Wait::Delay | Wait::Semaphore(..) | Wait::NetworkManager => true,
+        let wait = thread.wait;
+        let abortable = match wait {
+            Wait::Delay | Wait::Semaphore(..) | Wait::NetworkManager | Wait::Name(_) => true,
             Wait::Receive => thread.receive.abortable(),
             Wait::Call => thread.call.abortable(),
             _ => false,
         };
         if abortable {
             self.end_wait(id, KError::Abort);
-        } else {
+        }
+        let treated = self.treats_aborts(id);
+        if let Some(thread) = self.threads.get_mut(id)
+            && (treated || !abortable)
+        {
             thread.aborted = true;
+            if let (true, Some(cpu)) = (treated, thread.cpu) {
+                // Its handler runs at once, not at its next call.
+                self.machine.kick(cpu);
+            }
         }
     }
 

@@ -38,6 +38,8 @@ pub struct Sim {
     pub marks: Vec<u32>,
     /// Exit code, once the site was ended.
     pub halted: Option<u8>,
+    /// Vectors that the Nucleus raised itself.
+    pub raised: Vec<u32>,
     /// Threads that have a context.
     pub contexts: Vec<bool>,
     /// How they began.
@@ -59,6 +61,7 @@ impl Sim {
             enabled: Vec::new(),
             marks: Vec::new(),
             short: false,
+            raised: Vec::new(),
             contexts: alloc::vec![false; threads],
             starts: alloc::vec![None; threads],
             memory: alloc::vec![None; frames],
@@ -355,6 +358,9 @@ impl Machine for Sim {
     }
     fn enable_interrupt(&mut self, irq: u32) {
         self.enabled.push(irq);
+    }
+    fn raise(&mut self, vector: u32) {
+        self.raised.push(vector);
     }
     fn halt(&mut self, code: u8) {
         self.halted = Some(code);

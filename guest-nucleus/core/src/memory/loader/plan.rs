@@ -157,7 +157,10 @@ impl Plan {
             .and_then(|name| core::str::from_utf8(name).ok())
             .and_then(table::by_name);
         match call {
-            Some(call) => Ok((address + core::mem::offset_of!(Import, slot) as u64, call.number)),
+            Some(call) => Ok((
+                address + core::mem::offset_of!(Import, slot) as u64,
+                call.number,
+            )),
             None => refuse(
                 LoadDiag::UnknownImport,
                 u64::from_le_bytes([
