@@ -5,8 +5,11 @@
 
 mod buffers;
 mod calls;
+mod exceptions;
 mod fast;
 mod fuzz;
+mod interrupts;
+mod laps;
 mod machine;
 mod nc_aborts;
 mod nc_actor_states;
@@ -30,4 +33,5 @@ mod nc_threads;
 mod scene;
 mod schedule;
 mod site;
+mod traps;
 mod wrong;

@@ -77,6 +77,11 @@ impl Interrupts {
             pending: Vec::with_capacity(super::soft::DECLARED),
         }
     }
+
+    #[cfg(test)]
+    pub fn count(&self) -> usize {
+        self.attached.len() + self.busy + self.pending.len()
+    }
 }
 
 impl<M: Machine> Nucleus<M> {

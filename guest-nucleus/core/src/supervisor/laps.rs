@@ -30,6 +30,11 @@ impl Names {
     pub fn new() -> Self {
         Names(Arena::new(NAMES))
     }
+
+    #[cfg(test)]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
 }
 
 /// What a thread that waits for a name said.

@@ -297,6 +297,20 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
+    /// Points, threads inside, names and attached handlers: what is left when all actors are gone.
+    #[cfg(test)]
+    pub(crate) fn points_left(&self) -> [usize; 4] {
+        let room = &self.supervisor;
+        let points = &room.points;
+        let (names, attached) = (room.names.count(), room.interrupts.count());
+        [
+            points.points.len(),
+            points.invocations.len(),
+            names,
+            attached,
+        ]
+    }
+
     /// A thread goes into a point. `None`: the point is closed, or too many are inside.
     pub(crate) fn invoke(
         &mut self,
