@@ -72,7 +72,7 @@ fn a_nucleus_that_lost_its_gs_ends_the_site_with_a_report() {
 #[test]
 #[cfg_attr(skip_guest, ignore = "this build carries no guest")]
 fn the_conformance_actor_passes_as_supervisor_actor_with_its_partners() {
-    let conf = "conformance user 140 victim victim\nconformance supervisor 140 saboteur saboteur\nconformance supervisor 140 conformance halt\n";
+    let conf = "conformance user 140 victim victim\nconformance supervisor 140 saboteur saboteur\nconformance supervisor 140 overrunner saboteur stack\nconformance supervisor 140 conformance halt\n";
     for vcpus in [1, 2, 4] {
         let (code, console) = boot(conf, vcpus);
         assert_eq!(code, Some(0), "{vcpus} vCPUs:\n{console}");

@@ -10,7 +10,7 @@ section! {
 "svTrapConnect": "Connects a routine to a trap."
 contract "A thread of any actor that executes `int trap_no` runs the routine `int handler(KnThreadCtx *ctx, unsigned trap_no)` in supervisor mode, on its kernel stack; meanwhile its execution actor is the caller's actor. The \
 routine sees the thread's registers and may change them: the thread goes on with what is there when it returns. What it returns is not looked at. It may wait. A thread that is stopped, suspended or deleted meanwhile \
-finishes the routine first. A trap without a handler is exception 6 (there the thread is behind the instruction already; at an `int` with any other number it is still at it). If the routine takes an exception that nobody treats, its actor ends, and the trap becomes exception 6 too. When the actor is deleted its traps are \
+finishes the routine first. A trap without a handler is exception 6 (there the thread is behind the instruction already; at an `int` with any other number it is still at it). If the routine takes an exception that nobody treats, or runs over the end of the kernel stack (16 KiB of a user thread's), its actor ends, and the trap becomes exception 6 too. When the actor is deleted its traps are \
 disconnected, and threads inside are put out. What a user actor's thread points at is not mapped for the routine: copy it by calls."
 arguments {
     trap_no "0x41…0x4f (`K_TRAP_FIRST`…`K_TRAP_LAST`).";

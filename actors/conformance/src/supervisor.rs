@@ -10,13 +10,16 @@ use chorus_abi::*;
 use chorus_runtime::lap::Lap;
 use chorus_runtime::message::{Destination, Message, call_annex};
 use chorus_runtime::sync::Semaphore;
-use chorus_runtime::{at, at_mut, start_info, thread};
+use chorus_runtime::{args, at, at_mut, start_info, thread};
 use core::arch::asm;
+use core::hint::black_box;
 use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use core::time::Duration;
 
 /// Trap of the actor whose handler faults.
 const SABOTAGED: u32 = 0x44;
+/// Trap of the actor whose handler runs over its stack.
+const OVERRUN: u32 = 0x43;
 
 /// What calls a supervisor actor alone may make; each with arguments that would be refused there too.
 fn refused(verdict: &mut Verdict) {
@@ -182,7 +185,13 @@ pub fn check(verdict: &mut Verdict) {
         );
     }
     aborts(verdict, &cap);
-    sabotage_seen(verdict, &cap);
+    sabotage_seen(verdict, "a handler that faults", "saboteur", SABOTAGED);
+    sabotage_seen(
+        verdict,
+        "a handler that runs over its stack",
+        "overrunner",
+        OVERRUN,
+    );
     call!(sv_exc_handler, In::new(at(&cap)), 0);
     verdict.check("NC-051", tell(DIE, 0, 0) == Err(KError::NoPort));
     let mut list = [KnActorStat::default(); 16];
@@ -337,16 +346,30 @@ extern "C" fn faults(_: &mut KnThreadCtx, _: u32) -> i32 {
     0
 }
 
-/// The actor whose handler faults.
+#[allow(unconditional_recursion, reason = "it is to run over its stack")]
+extern "C" fn runs_over(context: &mut KnThreadCtx, trap: u32) -> i32 {
+    let room = black_box([trap; 128]);
+    runs_over(context, room[(trap % 128) as usize]) + black_box(room)[1] as i32
+}
+
+/// The actor whose handler faults, or runs over the end of its stack.
 pub fn sabotage() -> i32 {
-    let connected = call!(sv_trap_connect, SABOTAGED, address(faults as *const ()));
+    let handler = match args().nth(2) {
+        Some("stack") => address(runs_over as *const ()),
+        _ => address(faults as *const ()),
+    };
+    let trap = match args().nth(2) {
+        Some("stack") => OVERRUN,
+        _ => SABOTAGED,
+    };
+    let connected = call!(sv_trap_connect, trap, handler);
     call!(thread_delay, In::new(0));
     connected
 }
 
 /// A handler that faults ends its own actor; the thread that trapped has an exception, and the site goes on.
-fn sabotage_seen(verdict: &mut Verdict, cap: &KnCap) {
-    let name = name_field("saboteur");
+fn sabotage_seen(verdict: &mut Verdict, what: &str, actor: &str, trap: u32) {
+    let name = name_field(actor);
     let named = || {
         let mut list = [KnActorStat::default(); 16];
         let count = call!(actor_stat, Out::new(at_mut(&mut list)), 16).clamp(0, 16);
@@ -355,14 +378,11 @@ fn sabotage_seen(verdict: &mut Verdict, cap: &KnCap) {
             .any(|actor| actor.name == name)
     };
     let there = named();
-    let after = first(tell(TRAP, SABOTAGED.into(), 1));
+    let after = first(tell(TRAP, trap.into(), 1));
     let _ = thread::sleep(Duration::from_millis(5));
-    let free = call!(sv_trap_connect, SABOTAGED, address(add as *const ())) == K_OK;
-    verdict.check(
-        "a handler that faults",
-        there && after == Some(99) && !named() && free && cap.key != 0,
-    );
-    call!(sv_trap_dis_connect, SABOTAGED, address(add as *const ()));
+    let free = call!(sv_trap_connect, trap, address(add as *const ())) == K_OK;
+    verdict.check(what, there && after == Some(99) && !named() && free);
+    call!(sv_trap_dis_connect, trap, address(add as *const ()));
 }
 
 static COUNT: AtomicU64 = AtomicU64::new(0);

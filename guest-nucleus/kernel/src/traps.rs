@@ -338,6 +338,11 @@ extern "C" fn trap_fatal(frame: &Frame) {
         }
         return;
     }
+    let area = crate::paging::SUPERVISOR_AREA;
+    if frame.vector == 8 && (area.0..area.1).contains(&frame.rip) && processor::recover().is_some()
+    {
+        upcalls::overrun(frame.rip);
+    }
     panic::die(
         frame.place(),
         format_args!(

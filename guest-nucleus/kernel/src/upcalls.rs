@@ -278,6 +278,25 @@ pub fn exception(nucleus: &'static mut Nucleus<X86>, frame: &mut Frame, trouble:
     follow(nucleus, frame, &mut room, then);
 }
 
+/// A routine has run over the end of its stack: it is lost, with its actor, if it was called by the Nucleus. Then this does not return. A supervisor actor's own thread
+/// is not helped that way. Called on the stack for double faults, with the lock free.
+pub fn overrun(pc: u64) {
+    let own = processor::this();
+    let interrupt = |chain: &AtomicU64| chain.load(Relaxed) != 0;
+    let in_interrupt = INTERRUPT_CHAINS
+        .get(own.index)
+        .filter(|chain| interrupt(chain));
+    let Some(chain) = in_interrupt.or_else(|| own_chain().filter(|chain| interrupt(chain))) else {
+        return;
+    };
+    // It may have been an interrupt that had no room: then nobody else would end it.
+    crate::apic::end();
+    let nucleus = site::enter();
+    nucleus.lost(own.index, pc);
+    site::leave();
+    lose(Some(chain));
+}
+
 /// A trap of a subsystem.
 pub fn trap(frame: &mut Frame) {
     let mut room = Room::new(frame);

@@ -11,6 +11,9 @@ use chorus_abi::services::EXCEPTIONS;
 use chorus_abi::*;
 use core::fmt::Write;
 
+/// Exception: what is behind the end of a stack is no region.
+const STACK: u32 = 7;
+
 /// A line of the log, of bounded length; what does not fit is cut.
 pub(crate) struct Line {
     bytes: [u8; 256],
@@ -69,6 +72,13 @@ impl<M: Machine> Nucleus<M> {
 
     /// The handlers of the execution actor that were not tried yet, the exception port, the default.
     fn treat(&mut self, caller: Caller, mut trouble: Trouble) -> Then {
+        if self
+            .threads
+            .get(caller.thread)
+            .is_none_or(|thread| thread.dying)
+        {
+            return Then::Resume { changed: false };
+        }
         while trouble.next < PLACES {
             let handler = self.handler_at(caller.actor, Vector::Exceptions, trouble.next);
             trouble.next += 1;
@@ -140,6 +150,19 @@ impl<M: Machine> Nucleus<M> {
             pc: trouble.pc,
             fault_addr: trouble.address,
             ..KnExcReport::default()
+        }
+    }
+
+    /// The routine that the thread on a processor is in cannot go on, and nobody can be asked: its actor ends.
+    pub fn lost(&mut self, cpu: Cpu, pc: u64) {
+        self.entered = Some(cpu);
+        if let Some(caller) = self.caller(cpu) {
+            let trouble = Trouble {
+                number: STACK,
+                pc,
+                ..Trouble::default()
+            };
+            self.untreated(caller, &trouble);
         }
     }
 

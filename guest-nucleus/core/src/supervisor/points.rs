@@ -322,7 +322,12 @@ impl<M: Machine> Nucleus<M> {
         if self.chain(thread).count() >= DEPTH || !self.supervisor.points.invocations.has_room() {
             return None;
         }
-        let below = self.threads.get(thread)?.inside;
+        // One that is being deleted goes nowhere: nobody would see it come out.
+        let below = self
+            .threads
+            .get(thread)
+            .filter(|thread| !thread.dying)?
+            .inside;
         let invocation = Invocation {
             point: id,
             actor: point.owner,
