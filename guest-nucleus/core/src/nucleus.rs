@@ -139,23 +139,30 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
+    /// Who calls from inside a handler: a thread works there for the handler's owner, in the owner's space and with the owner's privilege.
+    #[cold]
+    fn caller_inside(&self, cpu: Cpu, thread: Id<Thread>) -> Option<Caller> {
+        let actor = self.execution_actor(thread)?;
+        Some(Caller {
+            cpu,
+            thread,
+            actor,
+            space: Space::SUPERVISOR,
+            privilege: Privilege::Supervisor,
+        })
+    }
+
     /// Who calls: the thread on a processor, with its effective privilege (spec 2.2).
     pub(crate) fn caller(&self, cpu: Cpu) -> Option<Caller> {
-        if let Some(caller) = self.interrupt_caller(cpu) {
+        if self.interrupts_run()
+            && let Some(caller) = self.interrupt_caller(cpu)
+        {
             return Some(caller);
         }
         let id = self.running(cpu)?;
         let thread = self.threads.get(id)?;
         if thread.inside.is_some() {
-            // It works for the owner of a handler, in the owner's space and with the owner's privilege.
-            let actor = self.execution_actor(id)?;
-            return Some(Caller {
-                cpu,
-                thread: id,
-                actor,
-                space: Space::SUPERVISOR,
-                privilege: Privilege::Supervisor,
-            });
+            return self.caller_inside(cpu, id);
         }
         let kind = self.actors.get(thread.actor)?.kind;
         let privilege = match (thread.supervisor, kind) {

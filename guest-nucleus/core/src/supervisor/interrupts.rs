@@ -85,20 +85,25 @@ impl Interrupts {
 }
 
 impl<M: Machine> Nucleus<M> {
+    #[cold]
     fn at_interrupt_level(&self, cpu: Cpu) -> Option<Running> {
-        if self.supervisor.interrupts.busy == 0 {
-            return None;
-        }
         *self.supervisor.interrupts.running.get(cpu)?
     }
 
+    /// Whether a handler of interrupts runs on any processor: what every call asks.
+    #[inline(always)]
+    pub(crate) fn interrupts_run(&self) -> bool {
+        self.supervisor.interrupts.busy != 0
+    }
+
     /// Whether a handler of interrupts runs on a processor.
-    #[inline]
+    #[inline(always)]
     pub fn in_interrupt(&self, cpu: Cpu) -> bool {
-        self.at_interrupt_level(cpu).is_some()
+        self.interrupts_run() && self.at_interrupt_level(cpu).is_some()
     }
 
     /// Who calls from a handler of interrupts.
+    #[cold]
     pub(crate) fn interrupt_caller(&self, cpu: Cpu) -> Option<Caller> {
         let running = self.at_interrupt_level(cpu)?;
         Some(Caller {
