@@ -68,7 +68,7 @@ impl Stage {
     /// A plausible argument of a type.
     fn plausible(&mut self, argument: &Argument, variant: usize) -> u64 {
         let of = self.caller.actor;
-        let cap = self.site.cap(if variant % 2 == 0 {
+        let cap = self.site.cap(if variant.is_multiple_of(2) {
             of
         } else {
             self.other.actor
@@ -87,31 +87,39 @@ impl Stage {
         }
         let inner = argument.rust.split(['<', '>']).nth(1).unwrap_or("");
         match inner.trim() {
-            "KnCap" if variant % 3 == 0 => 0,
+            "KnCap" if variant.is_multiple_of(3) => 0,
             "KnCap" if variant % 5 == 4 => site.arg(of, &self.group),
             "KnCap" => site.arg(of, &cap),
             "KnUniqueId" => {
-                let ui = if variant % 2 == 0 {
+                let ui = if variant.is_multiple_of(2) {
                     self.port.1
                 } else {
                     self.group.ui
                 };
                 site.arg(of, &ui)
             }
-            "KnMsgDesc" if variant % 2 == 0 => site.letter(self.caller, b"a body"),
+            "KnMsgDesc" if variant.is_multiple_of(2) => site.letter(self.caller, b"a body"),
             "KnMsgDesc" => site.room(self.caller, 64).desc,
             "KnIpcDest" => {
                 let door = site.door(self.other.actor);
                 site.dest(
                     self.caller,
-                    if variant % 3 == 0 { door } else { self.port.1 },
+                    if variant.is_multiple_of(3) {
+                        door
+                    } else {
+                        self.port.1
+                    },
                 )
             }
             "KnTimeVal" => site.arg(of, &KnTimeVal::from_ns(variant as u64 * 1000)),
             "i32" => site.arg(of, &(self.port.0 * (variant % 2) as i32)),
             "KnRgnDesc" => {
                 let desc = KnRgnDesc {
-                    start_addr: if variant % 2 == 0 { self.read_only } else { 0 },
+                    start_addr: if variant.is_multiple_of(2) {
+                        self.read_only
+                    } else {
+                        0
+                    },
                     size: 2 * PAGE_SIZE,
                     options: K_ANYWHERE | K_WRITABLE,
                     ..KnRgnDesc::default()
