@@ -141,3 +141,42 @@ pub const STAMP_SITE_MANAGER: u32 = 16;
 pub const PAGE_SIZE: u64 = 4096;
 /// Characters of an actor's or thread's name.
 pub const NAME_MAX: usize = 15;
+
+/// `KnExcReport::service`.
+pub const K_EXC_REPORT: i32 = 1;
+/// `KnExcReport::flags`: the access was a store.
+pub const K_EXC_WRITE: i32 = 1 << 0;
+/// `KnExcReport::flags`: the access was an instruction fetch.
+pub const K_EXC_FETCH: i32 = 1 << 1;
+/// Verdict: the thread goes on, with the registers in the answer's body if it has one.
+pub const K_EXC_CONTINUE: i32 = 0;
+/// Verdict: not treated; the default follows.
+pub const K_EXC_NOTHANDLED: i32 = 1;
+/// Verdict: the thread is deleted.
+pub const K_EXC_DELETE: i32 = 2;
+/// Number of the exception "bad trap or trap index".
+pub const K_EXC_BADTRAP: u32 = 6;
+/// Exception handlers of an actor beside the one of `svExcHandler`.
+pub const K_ACTOR_EXCVECT_MAX: usize = 4;
+/// Abort handlers of an actor beside the one of `svAbortHandler`.
+pub const K_ACTOR_ABORTVECT_MAX: usize = 4;
+/// First trap that a subsystem may take.
+pub const K_TRAP_FIRST: u32 = 0x41;
+/// Last trap that a subsystem may take.
+pub const K_TRAP_LAST: u32 = 0x4f;
+/// Handlers in the table of a trap.
+pub const K_TRAP_TABLE: usize = 512;
+/// LAP option: can be called from user mode, and is deleted when the last call has ended.
+pub const K_LAP_SAFE: u32 = 1 << 0;
+/// LAP option: its name is hidden from user actors.
+pub const K_LAP_PROTECTED: u32 = 1 << 1;
+/// LAP option: do not wait for the name.
+pub const K_LAP_NOBLOCK: u32 = 1 << 2;
+/// Characters of a LAP's name.
+pub const K_LAPNAMEMAX: usize = 7;
+/// Null pointer to a LAP: the one that is connected.
+pub const K_CONNECTED_LAP: u64 = 0;
+/// Verdict of an interrupt handler: not for it.
+pub const K_INTR_UNCLAIMED: i32 = 0;
+/// Verdict of an interrupt handler: for it.
+pub const K_INTR_CLAIMED: i32 = 1;

@@ -16,7 +16,7 @@
 #define K_SVACTOR ((const KnCap *)-1)
 
 /* A call goes through its import record, which the loader fills: with a stub for user and system actors, with the Nucleus itself for supervisor actors. */
-struct chorus_import { char name[24]; unsigned long slot; };
+struct chorus_import { char name[32]; unsigned long slot; };
 #define CHORUS_CALL(...) CHORUS_CALL_N(__VA_ARGS__, 6, 5, 4, 3, 2, 1, 0)(__VA_ARGS__)
 #define CHORUS_CALL_N(NAME, A, B, C, D, E, F, N, ...) CHORUS_CALL_PASTE(N)
 #define CHORUS_CALL_PASTE(N) CHORUS_CALL_##N

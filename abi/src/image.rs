@@ -6,12 +6,12 @@
 /// Section of import records; the linker makes `__start_chorus_imports` and `__stop_chorus_imports` around it.
 pub const IMPORT_SECTION: &str = "chorus_imports";
 
-/// One import record in the image, 32 bytes, writable when loaded: the loader puts the call's address in `slot`.
+/// One import record in the image, 40 bytes, writable when loaded: the loader puts the call's address in `slot`.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Import {
     /// Chorus name of the call, zero padded.
-    pub name: [u8; 24],
+    pub name: [u8; 32],
     /// Filled by the loader; zero in the file.
     pub slot: u64,
 }
@@ -113,8 +113,8 @@ mod tests {
 
     #[test]
     fn layouts_are_as_the_assembler_writes_them() {
-        assert_eq!(size_of::<Import>(), 32);
-        assert_eq!(core::mem::offset_of!(Import, slot), 24);
+        assert_eq!(size_of::<Import>(), 40);
+        assert_eq!(core::mem::offset_of!(Import, slot), 32);
         assert_eq!(size_of::<NoteDescriptor>(), 32);
         assert_eq!(core::mem::offset_of!(NoteDescriptor, imports_start), 16);
     }
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn every_call_name_fits_an_import_record() {
         for call in crate::table::CALLS {
-            assert!(call.name.len() < 24, "{}", call.name);
+            assert!(call.name.len() < 32, "{}", call.name);
         }
     }
 }

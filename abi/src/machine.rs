@@ -20,6 +20,23 @@ pub const EXIT_PANIC: u8 = 0x7f;
 
 /// First vector of device interrupts where there is no IOAPIC (`chorus.msi`).
 pub const MSI_VECTOR_BASE: u8 = 0x30;
+/// Vector of a device interrupt: `0x30 + irq`; those from 16 up, whose places the Nucleus' call and the traps have, begin at `0x70` again.
+pub const fn vector_of(irq: u32) -> u32 {
+    match irq {
+        16..32 => 0x60 + irq,
+        _ => MSI_VECTOR_BASE as u32 + irq,
+    }
+}
+
+/// The device interrupt behind a vector.
+pub const fn irq_of(vector: u32) -> Option<u32> {
+    match vector {
+        0x30..0x40 | 0x50..0x70 => Some(vector - MSI_VECTOR_BASE as u32),
+        0x70..0x80 => Some(vector - 0x60),
+        _ => None,
+    }
+}
+
 /// First guest physical address of virtio-mmio devices in our VMM, 4 KiB apart.
 pub const VIRTIO_MMIO_BASE: u64 = 0xd000_0000;
 /// Interrupt of the first virtio-mmio device; the next ones follow.

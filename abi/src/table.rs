@@ -243,12 +243,32 @@ macro_rules! chorus_calls {
 /// Reports a boot or bench mark to the machine. Own addition.
 173 "siteMark" site_mark System returns (mark: u32) [Priv];
 
+/// Reads and sets the port to which exceptions of the actor's threads are reported; a null pointer skips that half, the null UI removes it. NC-048…052.
+174 "actorExcept" actor_except User returns (actor_cap: In<KnCap>, old_port: Out<KnUniqueId>, new_port: In<KnUniqueId>) [Inval, Unknown, Fault, Priv];
+/// Sets the routine `int handler(KnThreadCtx *ctx, int exc_no, KnExcReport *info)` that treats exceptions of the actor; null removes it. NC-270, NC-271.
+175 "svExcHandler" sv_exc_handler Supervisor returns (actor_cap: In<KnCap>, routine: u64) [Inval, Unknown, Priv, Fault, NoMem];
+/// Sets the routine `void handler(KnThreadCtx *ctx)` that runs when an aborted thread of the actor goes back to its own code; null removes it.
+176 "svAbortHandler" sv_abort_handler Supervisor returns (actor_cap: In<KnCap>, routine: u64) [Inval, Unknown, Priv, Fault, NoMem];
+/// Connects a LAP to the exceptions of an actor, at a place of its vector; they are tried in its order. NC-270, NC-271.
+177 "svActorExcHandlerConnect" sv_actor_exc_handler_connect Supervisor returns (actor_cap: In<KnCap>, index: i32, lap: In<KnLapDesc>) [Inval, Unknown, Busy, Priv, Fault];
+/// Disconnects the LAP at a place of the vector; null: whichever it is.
+178 "svActorExcHandlerDisconnect" sv_actor_exc_handler_disconnect Supervisor returns (actor_cap: In<KnCap>, index: i32, lap: In<KnLapDesc>) [Inval, Unknown, Priv, Fault];
+/// Writes the LAP at a place of the vector. NC-271.
+179 "svActorExcHandlerGetConnected" sv_actor_exc_handler_get_connected Supervisor returns (actor_cap: In<KnCap>, index: i32, lap: Out<KnLapDesc>) [Inval, Unknown, Priv, Fault];
+
 /// Describes device `index` of the machine; returns 0. Own addition.
 180 "devGet" dev_get System returns (index: i32, device: Out<KnDevDesc>) [Inval, Priv, Fault];
 /// Maps registers of a device into the caller's space, uncached; returns 0. Own addition.
 181 "devMap" dev_map System returns (base: u64, size: u64, address: Out<u64>) [Inval, Priv, Fault, Space, NoMem];
 /// Allocates physically contiguous, zeroed memory for a device to access; writes its address and physical address. Own addition.
 182 "devMemory" dev_memory System returns (size: u64, address: Out<u64>, physical: Out<u64>) [Priv, Fault, Space, NoMem, Size];
+
+/// Connects a LAP to the aborts of an actor's threads, at a place of its vector; all of them run, in its order.
+183 "svActorAbortHandlerConnect" sv_actor_abort_handler_connect Supervisor returns (actor_cap: In<KnCap>, index: i32, lap: In<KnLapDesc>) [Inval, Unknown, Busy, Priv, Fault];
+/// Disconnects the LAP at a place of the vector; null: whichever it is.
+184 "svActorAbortHandlerDisconnect" sv_actor_abort_handler_disconnect Supervisor returns (actor_cap: In<KnCap>, index: i32, lap: In<KnLapDesc>) [Inval, Unknown, Priv, Fault];
+/// Writes the LAP at a place of the vector.
+185 "svActorAbortHandlerGetConnected" sv_actor_abort_handler_get_connected Supervisor returns (actor_cap: In<KnCap>, index: i32, lap: Out<KnLapDesc>) [Inval, Unknown, Priv, Fault];
 
 /// Makes the caller's actor the Network Manager of the site; `irq` is the device interrupt that `nmWait` reports too, or -1. Own addition.
 190 "nmAttach" nm_attach System returns (irq: i32) [Inval, Busy, Priv];
@@ -262,6 +282,49 @@ macro_rules! chorus_calls {
 194 "nmComplete" nm_complete System returns (item: In<KnNetItem>, body: In<u8>) [Inval, Unknown, TooMuch, Fault, Priv];
 /// 1 if messages to the UI can be delivered here (a port here, a group with a member here), else 0. Own addition.
 195 "nmQuery" nm_query System returns (ui: In<KnUniqueId>) [Inval, Fault, Priv];
+
+/// Connects a routine `int handler(KnThreadCtx *ctx, unsigned trap_no)` to a trap; it runs on the trapping thread, in the caller's actor. NC-265, NC-266, NC-268, NC-269.
+220 "svTrapConnect" sv_trap_connect Supervisor returns (trap_no: u32, routine: u64) [Inval, Busy, Priv, NoMem];
+/// Disconnects it; returns when no thread is inside.
+221 "svTrapDisConnect" sv_trap_dis_connect Supervisor blocks (trap_no: u32, routine: u64) [Inval, Priv];
+/// Connects a routine to an index of a trap's table: the trapping thread's rax picks it. NC-267. Own addition.
+222 "svTrapTabConnect" sv_trap_tab_connect Supervisor returns (trap_no: u32, index: u32, routine: u64) [Inval, Busy, Priv, NoMem];
+/// Disconnects it; returns when no thread is inside. Own addition.
+223 "svTrapTabDisConnect" sv_trap_tab_dis_connect Supervisor blocks (trap_no: u32, index: u32) [Inval, Priv];
+/// Connects a LAP to a trap; its argument is a `KnSysTrapDesc`. NC-266.
+224 "svSysTrapHandlerConnect" sv_sys_trap_handler_connect Supervisor returns (trap_no: u32, lap: In<KnLapDesc>) [Inval, Busy, Priv, Fault];
+/// Disconnects it (null: whichever it is); returns when no thread is inside.
+225 "svSysTrapHandlerDisconnect" sv_sys_trap_handler_disconnect Supervisor blocks (trap_no: u32, lap: In<KnLapDesc>) [Inval, Priv, Fault];
+/// Writes the LAP that is connected to a trap.
+226 "svSysTrapHandlerGetConnected" sv_sys_trap_handler_get_connected Supervisor returns (trap_no: u32, lap: Out<KnLapDesc>) [Inval, Priv, Fault];
+
+/// Makes a local access point: a routine `void handler(void *arg, void *cookie)` of a supervisor actor that threads of others call. NC-276.
+230 "svLapCreate" sv_lap_create Supervisor returns (actor_cap: In<KnCap>, handler: u64, cookie: u64, options: u32, lap: Out<KnLapDesc>) [Inval, Unknown, Priv, Fault, NoMem];
+/// Deletes a LAP; a safe one's deletion returns when no call is inside. NC-276.
+231 "svLapDelete" sv_lap_delete Supervisor blocks (lap: In<KnLapDesc>) [Inval, Priv, Fault];
+/// Calls a LAP in the caller's thread; from user mode only safe ones. NC-276.
+232 "lapInvoke" lap_invoke User blocks (lap: In<KnLapDesc>, arg: u64) [Inval, Abort, Fault, NoMem];
+/// Binds a name of at most 7 characters to a LAP, on this site. NC-277, NC-278.
+233 "svLapBind" sv_lap_bind Supervisor returns (lap: In<KnLapDesc>, name: In<u8>, options: u32) [Inval, Busy, Priv, Fault, NoMem];
+/// Takes a name away.
+234 "svLapUnbind" sv_lap_unbind Supervisor returns (name: In<u8>) [Inval, Unknown, Priv, Fault, NoMem];
+/// Writes the LAP with this name, waiting for it to be bound. NC-277, NC-278.
+235 "lapResolve" lap_resolve User blocks (lap: Out<KnLapDesc>, name: In<u8>, options: u32) [Inval, Abort, Unknown, Fault, NoMem];
+
+/// Attaches a handler `int handler(void *cookie)` to a vector of a device interrupt. NC-275.
+240 "svIntrAttach" sv_intr_attach Supervisor returns (intr: u32, handler: u64, cookie: u64, ops: Out<KnIntrOps>, id: Out<u64>) [Inval, Priv, Fault, NoMem];
+/// Detaches it; returns when it does not run.
+241 "svIntrDetach" sv_intr_detach Supervisor blocks (id: u64) [Inval, Priv];
+/// Holds an attached interrupt back. Own name for a service of `CpuIntrOps`.
+242 "svIntrMask" sv_intr_mask Supervisor returns (id: u64) [Inval, Priv];
+/// Lets it through again; one that came meanwhile comes now. Own name for a service of `CpuIntrOps`.
+243 "svIntrUnmask" sv_intr_unmask Supervisor returns (id: u64) [Inval, Priv];
+/// Declares a soft interrupt: work that an interrupt handler puts off.
+245 "svSoftIntrDeclare" sv_soft_intr_declare Supervisor returns (soft: InOut<KnSoftIntr>) [Inval, Priv, Fault, NoMem];
+/// Has its handler run before the processor goes back to a thread; last triggered, first run.
+246 "svSoftIntrTrigger" sv_soft_intr_trigger Supervisor returns (soft: In<KnSoftIntr>) [Inval, Priv, Fault];
+/// Ends it; returns when its handler does not run.
+247 "svSoftIntrForget" sv_soft_intr_forget Supervisor blocks (soft: In<KnSoftIntr>) [Inval, Priv, Fault];
     } };
 }
 

@@ -4,6 +4,7 @@
 
 use chorus::cluster::{archive, images};
 use chorus::measure::microvm::Microvm;
+use chorus_abi::machine::EXIT_PANIC;
 use std::time::Duration;
 
 fn boot(conf: &str, vcpus: u32) -> (Option<u8>, String) {
@@ -52,4 +53,32 @@ fn the_same_file_runs_as_user_system_and_supervisor_actor() {
 fn two_runs_print_the_same_bytes() {
     let conf = "conformance system 140 conformance halt\n";
     assert_eq!(boot(conf, 2), boot(conf, 2));
+}
+
+#[test]
+#[cfg_attr(skip_guest, ignore = "this build carries no guest")]
+fn a_nucleus_that_lost_its_gs_ends_the_site_with_a_report() {
+    for vcpus in [1, 2] {
+        let (code, console) = boot("fault supervisor 140 fault gs\n", vcpus);
+        assert_eq!(code, Some(EXIT_PANIC), "{console}");
+        assert!(
+            console.matches("nucleus panic on processor").count() == 1
+                && console.contains("  in thread "),
+            "{console}"
+        );
+    }
+}
+
+#[test]
+#[cfg_attr(skip_guest, ignore = "this build carries no guest")]
+fn the_conformance_actor_passes_as_supervisor_actor_with_its_partners() {
+    let conf = "conformance user 140 victim victim\nconformance supervisor 140 saboteur saboteur\nconformance supervisor 140 overrunner saboteur stack\nconformance supervisor 140 conformance halt\n";
+    for vcpus in [1, 2, 4] {
+        let (code, console) = boot(conf, vcpus);
+        assert_eq!(code, Some(0), "{vcpus} vCPUs:\n{console}");
+        assert!(
+            console.contains("NC-265 ok") && console.contains("NC-051 gone ok"),
+            "{console}"
+        );
+    }
 }

@@ -8,7 +8,10 @@
 mod actors;
 mod devices;
 mod events;
+mod exceptions;
 mod groups;
+mod interrupts;
+mod laps;
 mod memory;
 mod messages;
 mod names;
@@ -20,6 +23,7 @@ mod synchronisation;
 mod thread_control;
 mod threads;
 mod timers;
+mod traps;
 
 use crate::error::KError;
 use core::ops::RangeInclusive;
@@ -74,7 +78,10 @@ pub const ROOMS: &[(&str, &str)] = &[
     ),
     ("names", "Unique identifiers."),
     ("memory", "Regions of an actor's address space."),
-    ("supervisor", "Devices, and the site as a whole."),
+    (
+        "supervisor",
+        "Exceptions, traps, local access points, interrupts, devices, and the site as a whole.",
+    ),
 ];
 
 const fn about(room: &'static str, title: &'static str, entries: &'static [Entry]) -> Section {
@@ -107,6 +114,10 @@ pub const SECTIONS: &[Section] = &[
     about("ipc", "The Network Manager's seat", network::ENTRIES),
     about("names", "Unique identifiers", names::ENTRIES),
     about("memory", "Regions", memory::ENTRIES),
+    about("supervisor", "Exceptions and aborts", exceptions::ENTRIES),
+    about("supervisor", "Traps", traps::ENTRIES),
+    about("supervisor", "Local access points", laps::ENTRIES),
+    about("supervisor", "Interrupts", interrupts::ENTRIES),
     about("supervisor", "Devices", devices::ENTRIES),
     about("supervisor", "The site", site::ENTRIES),
 ];

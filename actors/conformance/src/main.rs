@@ -9,15 +9,18 @@ extern crate alloc;
 mod actors;
 mod control;
 mod events;
+mod exceptions;
 mod groups;
 mod memory;
 mod messages;
 mod names;
 mod pointers;
 mod requests;
+mod supervisor;
 mod threads;
 mod timers;
 mod verdict;
+mod victim;
 
 use chorus_runtime::{args, println};
 use verdict::{Verdict, call};
@@ -25,6 +28,12 @@ use verdict::{Verdict, call};
 chorus_runtime::entry!(main);
 
 fn main() -> i32 {
+    // Partners of the supervisor actor that checks.
+    match args().nth(1) {
+        Some("victim") => return victim::serve(),
+        Some("saboteur") => return supervisor::sabotage(),
+        _ => {}
+    }
     let mut verdict = Verdict::default();
     let own = names::check(&mut verdict);
     messages::check(&mut verdict, own);
@@ -36,6 +45,8 @@ fn main() -> i32 {
     timers::check(&mut verdict);
     actors::check(&mut verdict);
     memory::check(&mut verdict);
+    exceptions::check(&mut verdict);
+    supervisor::check(&mut verdict);
     pointers::check(&mut verdict);
     println!(
         "conformance: {} passed, {} failed",

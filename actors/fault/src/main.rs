@@ -1,7 +1,8 @@
-//! Ends by an exception of your choice: `fault read|write|execute|code|divide|illegal|privileged|stack|panic|patch|nucleus`.
+//! Ends by an exception of your choice: `fault read|write|execute|code|divide|illegal|privileged|stack|panic|patch|nucleus|gs`.
 //!
 //! It shows that an exception in a user actor ends that actor with a report and nothing else of its site. `patch` writes into the Nucleus' code as a supervisor
-//! actor. `stack` and `nucleus` as supervisor actors end the site: the first runs over the end of its stack, the second has the Nucleus do so in a call.
+//! actor. `stack`, `nucleus` and `gs` as supervisor actors end the site: the first runs over the end of its stack, the second has the Nucleus do so in a call, the
+//! third takes the Nucleus' place of its own processor from it.
 #![no_std]
 #![no_main]
 
@@ -65,9 +66,13 @@ fn main() -> i32 {
                 let end = (&raw const here as u64 | (STACK_SLOT - 1)) + 1 - STACK;
                 asm!("mov rsp, {0}", "call {1}", in(reg) end + SCANT, in(reg) calls as *const (), options(noreturn));
             }
+            "gs" if start_info().kind == K_SUPACTOR => {
+                asm!("mov gs, {0:e}", in(reg) 0u32);
+                chorus_runtime::raw::sys_null();
+            }
             _ => {
                 eprintln!(
-                    "usage: fault read|write|execute|code|divide|illegal|privileged|stack|panic, or patch|nucleus as a supervisor actor"
+                    "usage: fault read|write|execute|code|divide|illegal|privileged|stack|panic, or patch|nucleus|gs as a supervisor actor"
                 );
                 return 2;
             }

@@ -19,7 +19,7 @@ macro_rules! stubs {
             concat!(".globl __chorus_import_", $name),
             concat!("__chorus_import_", $name, ":"),
             concat!(".ascii \"", $name, "\""),
-            ".org 24, 0",
+            ".org 32, 0",
             ".quad 0",
             ".text",
         );

@@ -99,7 +99,7 @@ pub trait Machine {
     fn fixups(&self) -> (u64, u64) {
         (0, 0)
     }
-    /// Asks that `cpu` passes through `Nucleus::schedule` soon. Called for the processor that is in the Nucleus only when that has chosen already (`switched`).
+    /// Asks that `cpu` passes through `Nucleus::schedule` soon. For the processor that is in the Nucleus now: by an interrupt once it is out.
     fn kick(&mut self, cpu: Cpu);
     /// 64 bits that cannot be guessed (repeatable under a seed).
     fn random(&mut self) -> u64;
@@ -217,6 +217,8 @@ pub trait Machine {
     fn frames_contiguous(&mut self, count: usize) -> Option<Frame>;
     /// Lets a device interrupt through: `Nucleus::interrupt(cpu, irq)` follows each one.
     fn enable_interrupt(&mut self, irq: u32);
+    /// Has the processor in the Nucleus take the interrupt of a vector, as if its device had sent it, once it is out.
+    fn raise(&mut self, vector: u32);
     /// Ends the site.
     fn halt(&mut self, code: u8);
     /// Reports a mark.

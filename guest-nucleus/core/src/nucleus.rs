@@ -14,6 +14,7 @@ use crate::executive::timers::Timer;
 use crate::ipc::Ipc;
 use crate::machine::{Cpu, Machine, Space};
 use crate::memory::Memory;
+use crate::supervisor::Supervisor;
 use chorus_abi::table::Privilege;
 
 /// How large the tables are (spec 1.6). Everything is allocated from them when the Nucleus starts.
@@ -109,6 +110,7 @@ pub struct Nucleus<M: Machine> {
     pub(crate) waiters: Waiters,
     pub(crate) ipc: Ipc,
     pub(crate) memory: Memory,
+    pub(crate) supervisor: Supervisor,
     /// Counter part of the next UI made here.
     pub(crate) next_ui: u32,
     /// Epoch of the next UI made here (advances when the counter wraps).
@@ -138,6 +140,7 @@ impl<M: Machine> Nucleus<M> {
             waiters: Waiters::new(limits.threads),
             ipc: Ipc::new(&limits),
             memory: Memory::new(limits.regions),
+            supervisor: Supervisor::new(limits.threads, configuration.cpus),
             next_ui: 1,
             ui_epoch: configuration.epoch,
             counters: chorus_abi::KnSiteStat::default(),
@@ -147,10 +150,31 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
+    /// Who calls from inside a handler: a thread works there for the handler's owner, in the owner's space and with the owner's privilege.
+    #[cold]
+    fn caller_inside(&self, cpu: Cpu, thread: Id<Thread>) -> Option<Caller> {
+        let actor = self.execution_actor(thread)?;
+        Some(Caller {
+            cpu,
+            thread,
+            actor,
+            space: Space::SUPERVISOR,
+            privilege: Privilege::Supervisor,
+        })
+    }
+
     /// Who calls: the thread on a processor, with its effective privilege (spec 2.2).
     pub(crate) fn caller(&self, cpu: Cpu) -> Option<Caller> {
+        if self.interrupts_run()
+            && let Some(caller) = self.interrupt_caller(cpu)
+        {
+            return Some(caller);
+        }
         let id = self.running(cpu)?;
         let thread = self.threads.get(id)?;
+        if thread.inside.is_some() {
+            return self.caller_inside(cpu, id);
+        }
         let kind = self.actors.get(thread.actor)?.kind;
         let privilege = match (thread.supervisor, kind) {
             (true, _) => Privilege::Supervisor,

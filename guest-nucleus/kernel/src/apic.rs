@@ -151,23 +151,7 @@ pub fn mask_8259() {
     cpu::out8(0xa1, 0xff);
 }
 
-/// Vector of device interrupts: `0x30 + irq`, but for irq 16, whose place the second way into the Nucleus has.
-pub const fn vector_of(irq: u32) -> u32 {
-    if irq == 16 {
-        0x70
-    } else {
-        chorus_abi::machine::MSI_VECTOR_BASE as u32 + irq
-    }
-}
-
-/// The device interrupt behind a vector.
-pub const fn irq_of(vector: u32) -> Option<u32> {
-    match vector {
-        0x70 => Some(16),
-        0x30..0x70 if vector != 0x40 => Some(vector - 0x30),
-        _ => None,
-    }
-}
+pub use chorus_abi::machine::{irq_of, vector_of};
 
 /// Lets a device interrupt through an I/O APIC to the boot processor, as an edge (drivers acknowledge at the device).
 pub fn route(irq: u32, apic: u32) {

@@ -5,7 +5,7 @@
 
 use crate::machine::X86;
 use crate::processor::{self, Processor};
-use crate::site;
+use crate::{site, upcalls};
 use chorus_nucleus_core::{Nucleus, Outcome};
 use core::arch::global_asm;
 
@@ -86,8 +86,9 @@ supervisor_entries:
     .endr
 supervisor_common:
     .cfi_startproc
+    // Interrupts are on again afterwards if they were: in their handlers they are not.
+    pushfq
     cli
-    subq $8, %rsp
     pushq %r9
     pushq %r8
     pushq %rcx
@@ -98,9 +99,10 @@ supervisor_common:
     movq %rsp, %rsi
     .cfi_def_cfa %rsp, 64
     call nucleus_call
-    addq $56, %rsp
+    addq $48, %rsp
+    .cfi_def_cfa %rsp, 16
+    popfq
     .cfi_def_cfa %rsp, 8
-    sti
     ret
     .cfi_endproc
 
@@ -187,7 +189,10 @@ pub extern "C" fn nucleus_call(number: u32, arguments: &[u64; 6]) -> i32 {
         }
         Outcome::HandedOver(thread) => {
             site::run(nucleus, own, thread as usize);
-            let result = nucleus.result(processor::this().index);
+            let (result, aborted) = nucleus.outcome(processor::this().index);
+            if aborted {
+                upcalls::waited(nucleus);
+            }
             site::leave();
             result
         }
@@ -198,7 +203,11 @@ pub extern "C" fn nucleus_call(number: u32, arguments: &[u64; 6]) -> i32 {
 /// The rest of a call whose caller has to wait: others run, then it has a result.
 #[inline(never)]
 fn wait(nucleus: &mut Nucleus<X86>, own: &Processor) -> i32 {
+    if let Some(lap) = nucleus.entered_lap() {
+        return upcalls::lap(lap);
+    }
     site::settle(nucleus, own);
+    upcalls::waited(nucleus);
     let result = nucleus.result(processor::this().index);
     site::leave();
     result

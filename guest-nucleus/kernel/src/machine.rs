@@ -629,6 +629,10 @@ impl Machine for X86 {
         }
     }
 
+    fn raise(&mut self, vector: u32) {
+        apic::send(processor::this().apic.get(), vector);
+    }
+
     fn halt(&mut self, code: u8) {
         crate::serial::exit(code)
     }

@@ -65,6 +65,8 @@ mod stacks;
 mod start;
 #[cfg(target_os = "none")]
 mod traps;
+#[cfg(target_os = "none")]
+mod upcalls;
 
 #[cfg(not(target_os = "none"))]
 fn main() {}

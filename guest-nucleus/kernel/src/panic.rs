@@ -67,15 +67,17 @@ impl Write for Text<'_> {
 
 /// Reports and ends the site.
 pub fn die(place: Place, what: fmt::Arguments) -> ! {
+    // GS may be what went wrong: a report that trusted it would fault for ever.
     let loaded = PROCESSORS_LOADED.load(Ordering::Relaxed);
-    let own = if loaded { processor::this().index } else { 0 };
+    let record = if loaded { processor::recover() } else { None };
+    let own = record.map_or(0, |record| record.index);
     match PANICKING.compare_exchange(NOBODY, own, Ordering::SeqCst, Ordering::SeqCst) {
         Ok(_) => {}
         // The report itself went wrong: what is in it already has to do.
         Err(first) if first == own => send(),
         Err(_) => cpu::stop(),
     }
-    if loaded {
+    if record.is_some() {
         for index in (0..crate::entry::MAX_CPUS).filter(|&index| index != own) {
             if let Some(other) = processor::get(index) {
                 apic::send(other.apic.get(), apic::NMI);
@@ -113,11 +115,7 @@ pub fn die(place: Place, what: fmt::Arguments) -> ! {
         report.cr2,
         report.cr3
     );
-    let slot = if loaded {
-        processor::this().current.get()
-    } else {
-        processor::IDLE
-    };
+    let slot = record.map_or(processor::IDLE, |record| record.current.get());
     if slot != processor::IDLE
         // SAFETY: the slot's thread runs here, and the others were sent an NMI above.
         && let Some((actor, thread)) = unsafe { crate::site::identity(slot) }

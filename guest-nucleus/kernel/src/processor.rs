@@ -124,6 +124,22 @@ pub fn this() -> &'static Processor {
     }
 }
 
+/// The processor that executes this, found without trust in GS: by its descriptor table. A GS that was destroyed is mended. `None`: the table was, too.
+pub fn recover() -> Option<&'static Processor> {
+    let mut table = Pointer { limit: 0, base: 0 };
+    // SAFETY: stores ten bytes.
+    unsafe { asm!("sgdt [{}]", in(reg) &raw mut table, options(nostack, preserves_flags)) };
+    let base = table.base;
+    let own = (0..MAX_CPUS)
+        .filter_map(get)
+        .find(|own| own.descriptors.as_ptr() as u64 == base)?;
+    if cpu::read_msr(cpu::GS_BASE) != own.own_address.get() {
+        // SAFETY: the record of this very processor.
+        unsafe { cpu::write_msr(cpu::GS_BASE, own.own_address.get()) };
+    }
+    Some(own)
+}
+
 impl Processor {
     /// Puts the descriptor tables and GS of this processor in force.
     pub fn load(&self) {

@@ -5,8 +5,8 @@ use crate::machine::X86;
 use crate::processor::{self, IDLE, Processor};
 use crate::{context, serial, shootdown};
 use chorus_abi::machine::Mark;
+use chorus_nucleus_core::Next;
 use chorus_nucleus_core::Nucleus;
-use chorus_nucleus_core::{Fault, Next};
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -91,19 +91,4 @@ extern "C" fn thread_goes_on() {
         context.frame = 0;
     }
     thread_begins();
-}
-
-/// A page fault of an actor.
-pub fn fault(
-    nucleus: &mut Nucleus<X86>,
-    cpu: usize,
-    address: u64,
-    error: u64,
-    pc: u64,
-    user: bool,
-) {
-    let (write, fetch) = (error >> 1 & 1 == 1, error >> 4 & 1 == 1);
-    if let Fault::Exception(number) = nucleus.fault(cpu, address, write, fetch, user) {
-        nucleus.exception(cpu, number, pc, address);
-    }
 }

@@ -12,7 +12,8 @@ use crate::random::Random;
 use crate::serial::{self, Serial, say};
 use crate::stacks::{Stacks, USER_PAGES};
 use crate::{
-    apic, archive, calls, clock, context, cpu, early, panic, processor, shootdown, site, smp, traps,
+    apic, archive, calls, clock, context, cpu, early, panic, processor, shootdown, site, smp,
+    traps, upcalls,
 };
 use alloc::vec;
 use alloc::vec::Vec;
@@ -77,6 +78,10 @@ fn run(record: &BootRecord, line: CommandLine, kernel: Tables) -> ! {
         apic::mask_8259();
     }
     let limits = Limits::default();
+    assert!(
+        limits.threads <= upcalls::THREADS,
+        "more threads than chains"
+    );
     let mut stacks = Stacks::new(limits.threads + 8 * line.vcpus);
     let mut new_stack = |pages| match stacks.take(kernel, pages, early::table_direct) {
         Some(stack) => stack,

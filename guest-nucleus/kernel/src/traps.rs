@@ -8,8 +8,10 @@
 use crate::machine::X86;
 use crate::panic::Place;
 use crate::processor::{self, KERNEL_CODE, Pointer};
-use crate::{apic, calls, clock, cpu, panic, shootdown, site};
-use chorus_nucleus_core::Nucleus;
+use crate::{apic, calls, clock, cpu, panic, shootdown, site, upcalls};
+use chorus_abi::{K_EXC_FETCH, K_EXC_WRITE};
+use chorus_nucleus_core::supervisor::Trouble;
+use chorus_nucleus_core::{Fault, Nucleus};
 use core::arch::{asm, global_asm};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -164,6 +166,8 @@ impl Frame {
 const TRAP_FLAG: u64 = 1 << 8;
 /// Vector of the second way into the Nucleus.
 const CALL_VECTOR: usize = 0x40;
+const FIRST_TRAP: usize = chorus_abi::K_TRAP_FIRST as usize;
+const LAST_TRAP: usize = chorus_abi::K_TRAP_LAST as usize;
 /// Interrupts that came between `sti` and `hlt` of an idle processor.
 pub static IDLE_FIXUPS: AtomicU64 = AtomicU64::new(0);
 /// Interrupts that were delivered a second time, with interrupts off, and dropped.
@@ -185,10 +189,10 @@ pub fn prepare() {
             18 => 3,
             _ => 0,
         };
-        let privilege: u64 = if vector == 3 || vector == CALL_VECTOR {
-            3
-        } else {
-            0
+        // What programs may raise: a breakpoint, calls of the Nucleus and of subsystems.
+        let privilege: u64 = match vector {
+            3 | CALL_VECTOR | FIRST_TRAP..=LAST_TRAP => 3,
+            _ => 0,
         };
         let low = address & 0xffff
             | u64::from(KERNEL_CODE) << 16
@@ -226,12 +230,14 @@ extern "C" fn trap(frame: &mut Frame) {
             frame.rax = calls::nucleus_call(frame.rax as u32, &arguments) as u64;
         }
         vector @ 0..32 => exception(frame, vector, user),
+        FIRST_TRAP..=LAST_TRAP => upcalls::trap(frame),
         vector if let Some(irq) = apic::irq_of(vector as u32) => {
             apic::end();
             let nucleus = site::enter();
             nucleus.interrupt(processor::this().index, irq);
+            let nucleus = upcalls::interrupts(nucleus, Some(vector as u32));
             settle(nucleus, frame);
-            site::leave();
+            upcalls::finish(nucleus, frame);
         }
         vector => match vector as u8 {
             apic::TIMER => {
@@ -241,9 +247,9 @@ extern "C" fn trap(frame: &mut Frame) {
             apic::RESCHEDULE => {
                 apic::end();
                 refresh_timer();
-                let nucleus = site::enter();
+                let nucleus = upcalls::interrupts(site::enter(), None);
                 settle(nucleus, frame);
-                site::leave();
+                upcalls::finish(nucleus, frame);
             }
             apic::SHOOTDOWN => {
                 apic::end();
@@ -255,7 +261,7 @@ extern "C" fn trap(frame: &mut Frame) {
 }
 
 /// Runs whichever thread should run; the one that leaves the processor can be looked at in its frame until it comes back.
-fn settle(nucleus: &mut Nucleus<X86>, frame: &mut Frame) {
+pub fn settle(nucleus: &mut Nucleus<X86>, frame: &mut Frame) {
     let own = processor::this();
     let thread = own.current.get();
     let interrupted = |nucleus: &mut Nucleus<X86>, at: u64| {
@@ -282,7 +288,7 @@ fn timer(frame: &mut Frame) {
     }
     refresh_timer();
     settle(nucleus, frame);
-    site::leave();
+    upcalls::finish(nucleus, frame);
 }
 
 /// Programs this processor's timer if it is wanted earlier than it would fire. One that is wanted later is left to fire and looked at then.
@@ -298,13 +304,15 @@ pub fn refresh_timer() {
 }
 
 /// Number of an x86 exception in the Nucleus' table (spec 6.2).
-fn number_of(vector: usize, user: bool) -> u32 {
+fn number_of(vector: usize, error: u64, user: bool) -> u32 {
     match vector {
         0 => 1,
         4 | 5 => 2,
         16 | 19 => 3,
         6 => 4,
-        // General protection: in user mode that is an instruction which only the Nucleus may execute, or an address outside of all spaces.
+        // General protection because of an entry of the table of exceptions: an `int` that is not for programs.
+        13 if user && error & 2 != 0 => 6,
+        // Otherwise: in user mode that is an instruction which only the Nucleus may execute, or an address outside of all spaces.
         13 if user => 5,
         10 | 11 => 6,
         3 => 10,
@@ -329,12 +337,25 @@ fn exception(frame: &mut Frame, vector: usize, user: bool) {
     }
     let nucleus = site::enter();
     let own = processor::this().index;
+    let mut trouble = Trouble {
+        pc: frame.rip,
+        ..Trouble::default()
+    };
     if vector == 14 {
-        site::fault(nucleus, own, address, frame.error, frame.rip, user);
+        let (write, fetch) = (frame.error >> 1 & 1 == 1, frame.error >> 4 & 1 == 1);
+        match nucleus.fault(own, address, write, fetch, user) {
+            Fault::Resolved => {
+                settle(nucleus, frame);
+                return upcalls::finish(nucleus, frame);
+            }
+            Fault::Exception(number) => trouble.number = number,
+        }
+        trouble.address = address;
+        trouble.flags = if write { K_EXC_WRITE } else { 0 } | if fetch { K_EXC_FETCH } else { 0 };
     } else {
-        nucleus.exception(own, number_of(vector, user), frame.rip, 0);
+        trouble.number = number_of(vector, frame.error, user);
     }
-    settle(nucleus, frame);
+    upcalls::exception(nucleus, frame, trouble);
     site::leave();
 }
 
@@ -345,6 +366,11 @@ extern "C" fn trap_fatal(frame: &Frame) {
             cpu::stop();
         }
         return;
+    }
+    let area = crate::paging::SUPERVISOR_AREA;
+    if frame.vector == 8 && (area.0..area.1).contains(&frame.rip) && processor::recover().is_some()
+    {
+        upcalls::overrun(frame.rip);
     }
     panic::die(
         frame.place(),

@@ -4,7 +4,7 @@
 
 use super::boot::{self, Parameters};
 use super::{Error, cpuid};
-use chorus_abi::machine::MSI_VECTOR_BASE;
+use chorus_abi::machine::vector_of;
 use kvm_bindings::{CpuId, KvmIrqRouting, kvm_irq_routing_entry};
 use kvm_ioctls::{VcpuFd, VmFd};
 use vm_memory::{GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion};
@@ -51,7 +51,7 @@ pub(super) fn route(vm: &VmFd, interrupts: &[(u32, &EventFd)]) -> Result<(), Err
             ..Default::default()
         };
         entry.u.msi.address_lo = 0xfee0_0000;
-        entry.u.msi.data = u32::from(MSI_VECTOR_BASE) + irq;
+        entry.u.msi.data = vector_of(irq);
         entry
     };
     let entries: Vec<_> = interrupts.iter().map(|&(irq, _)| entry(irq)).collect();

@@ -6,6 +6,7 @@ use crate::ipc::Port;
 use crate::machine::{Machine, Space};
 use crate::memory::Region;
 use crate::nucleus::{Caller, Nucleus, Outcome};
+use crate::supervisor::Handlers;
 use chorus_abi::table::Privilege;
 use chorus_abi::*;
 
@@ -60,6 +61,12 @@ pub struct Actor {
     pub pages: u32,
     /// First of its regions, by address.
     pub regions: Option<Id<Region>>,
+    /// Port that its exceptions are reported to.
+    pub exception_port: KnUniqueId,
+    /// Who treats its exceptions and aborts.
+    pub handlers: Handlers,
+    /// Threads and processors inside its points.
+    pub guests: u32,
     /// It is being deleted.
     pub dying: bool,
     /// How it ends, when it is dying.
@@ -152,6 +159,9 @@ impl<M: Machine> Nucleus<M> {
             pages: 0,
             base: 0,
             regions: None,
+            exception_port: KnUniqueId::NULL,
+            handlers: Handlers::default(),
+            guests: 0,
             dying: false,
             end: End::default(),
         };
@@ -164,6 +174,10 @@ impl<M: Machine> Nucleus<M> {
         }
         if let (Some(port), Some(pi)) = (port, self.actors.get(id).map(|actor| actor.pi)) {
             self.port_set_pi(port, pi);
+        }
+        if let Some(parent) = parent {
+            self.handlers_inherit(parent, id);
+            self.exception_port_inherit(parent, id);
         }
         Ok(id)
     }

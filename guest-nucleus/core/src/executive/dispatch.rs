@@ -67,6 +67,9 @@ impl<M: Machine> Nucleus<M> {
             // It was deleted from another processor, and came here before the kick did. What it made now would belong to nobody.
             return Outcome::Blocked;
         }
+        if self.in_interrupt(cpu) && !Self::may_interrupt_call(number) {
+            return Outcome::Done(KError::Inval.code());
+        }
         match self.dispatch(caller, number, registers) {
             Ok(outcome) => outcome,
             Err(error) => Outcome::Done(error.code()),

@@ -44,6 +44,11 @@ impl<M: Machine> Nucleus<M> {
         if thread.dying {
             return;
         }
+        if thread.inside.is_some() {
+            // Handlers of other actors are finished first: they may hold what is theirs.
+            thread.ending = true;
+            return self.abort(id);
+        }
         thread.dying = true;
         let wait = thread.wait;
         self.timeouts.clear(id.index());
@@ -53,6 +58,7 @@ impl<M: Machine> Nucleus<M> {
         if matches!(wait, Wait::Mutex(_)) {
             self.mutex_undo(id);
         }
+        self.unwatch(wait);
         self.structure_left(id);
         self.owner_dies(id);
         self.unbind(id);
@@ -75,7 +81,7 @@ impl<M: Machine> Nucleus<M> {
         self.machine.context_destroy(id.index());
         let last = self.actors.get_mut(thread.actor).is_some_and(|actor| {
             actor.threads = actor.threads.saturating_sub(1);
-            actor.dying && actor.threads == 0
+            actor.dying && actor.threads == 0 && actor.guests == 0
         });
         if last {
             self.bury_actor(thread.actor);
@@ -94,6 +100,8 @@ impl<M: Machine> Nucleus<M> {
         actor.end = end;
         self.ipc_actor_dies(id);
         self.timers_of_actor_end(id);
+        self.handlers_end(id);
+        self.points_end(id);
         for slot in 0..self.threads.extent() {
             if let Some(thread) = self.threads.at(slot)
                 && self
@@ -104,13 +112,17 @@ impl<M: Machine> Nucleus<M> {
                 self.kill_thread(thread);
             }
         }
-        if self.actors.get(id).is_some_and(|actor| actor.threads == 0) {
+        if self
+            .actors
+            .get(id)
+            .is_some_and(|actor| actor.threads == 0 && actor.guests == 0)
+        {
             self.bury_actor(id);
         }
         self.actors.get(id).is_none()
     }
 
-    fn bury_actor(&mut self, id: Id<Actor>) {
+    pub(crate) fn bury_actor(&mut self, id: Id<Actor>) {
         self.regions_free_all(id);
         let Some(actor) = self.actors.remove(id) else {
             return;

@@ -1,7 +1,9 @@
 //! Actors, threads, scheduling, synchronisation, time: what runs, when, and on whose behalf.
 
+pub mod abort;
 pub mod actor;
 pub mod classes;
+pub mod description;
 pub mod dispatch;
 pub mod events;
 pub mod inheritance;

@@ -161,8 +161,7 @@ impl<M: Machine> Nucleus<M> {
     pub(crate) fn runnable(&self, id: Id<Thread>) -> bool {
         self.threads.get(id).is_some_and(|thread| {
             thread.active
-                && thread.suspended == 0
-                && !thread.stopped
+                && (thread.suspended == 0 && !thread.stopped || thread.inside.is_some())
                 && thread.wait == Wait::None
                 && !thread.dying
         })
@@ -252,7 +251,7 @@ impl<M: Machine> Nucleus<M> {
     /// Whether a call changed nothing that concerns who runs: then the caller goes on, and `schedule` would say just that.
     #[inline]
     pub fn caller_goes_on(&self) -> bool {
-        !self.scheduler.changed
+        !self.scheduler.changed || self.entered.is_some_and(|cpu| self.in_interrupt(cpu))
     }
 
     /// Chooses what a processor does next. It then switches if told so, and calls [`Nucleus::switched`] on the other side.
@@ -525,8 +524,14 @@ impl<M: Machine> Nucleus<M> {
 
     /// Result of the call that the thread on a processor waited in.
     pub fn result(&self, cpu: Cpu) -> i32 {
+        self.outcome(cpu).0
+    }
+
+    /// The same, and whether the thread has been aborted: then the way back may lead through a handler.
+    #[inline]
+    pub fn outcome(&self, cpu: Cpu) -> (i32, bool) {
         self.running(cpu)
             .and_then(|id| self.threads.get(id))
-            .map_or(0, |thread| thread.result)
+            .map_or((0, false), |thread| (thread.result, thread.aborted))
     }
 }

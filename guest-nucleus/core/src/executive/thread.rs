@@ -9,6 +9,7 @@ use crate::executive::timers::PoolWait;
 use crate::ipc::{CallWait, Current, ReceiveWait};
 use crate::machine::{Cpu, Machine, Space, Start};
 use crate::nucleus::{Caller, Nucleus, Outcome};
+use crate::supervisor::{Invocation, NameWait, Point};
 use chorus_abi::table::Privilege;
 use chorus_abi::*;
 
@@ -43,6 +44,12 @@ pub enum Wait {
     Still(Id<Actor>),
     /// That an actor is gone.
     Gone(Id<Actor>),
+    /// That nobody is inside a point.
+    Point(Id<Point>),
+    /// That no thread that trapped is inside a point.
+    Trap(Id<Point>, u32),
+    /// A LAP of a name.
+    Name(NameWait),
     /// For ever: the site ends.
     Halt,
 }
@@ -80,6 +87,10 @@ pub struct Thread {
     pub aborted: bool,
     /// It is being deleted: it runs no more.
     pub dying: bool,
+    /// The innermost handler or LAP of another actor that it is inside.
+    pub inside: Option<Id<Invocation>>,
+    /// It dies when it has come out of the last.
+    pub ending: bool,
     /// Somebody waits for it to leave its processor.
     pub watched: bool,
     /// Priority relative to the actor's.
@@ -212,6 +223,8 @@ impl<M: Machine> Nucleus<M> {
             suspended: 0,
             aborted: false,
             dying: false,
+            inside: None,
+            ending: false,
             watched: false,
             relative,
             class: Class::Default,
@@ -423,57 +436,6 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
-    /// `threadAbort` (NC-069…073): an untrusted caller aborts threads of its own actor only.
-    pub fn thread_abort(
-        &mut self,
-        caller: Caller,
-        cap: In<KnCap>,
-        li: i32,
-    ) -> Result<Outcome, KError> {
-        let id = self.thread_to_change(caller, cap, li)?;
-        let home = self.threads.get(id).map(|thread| thread.actor);
-        if home != Some(caller.actor) && caller.privilege < Privilege::System {
-            return Err(KError::Priv);
-        }
-        self.abort(id);
-        Ok(Outcome::Done(K_OK))
-    }
-
-    /// Ends an abortable wait, or leaves the mark.
-    pub(crate) fn abort(&mut self, id: Id<Thread>) {
-        let Some(thread) = self.threads.get_mut(id) else {
-            return;
-        };
-        let abortable = match thread.wait {
-            Wait::Delay
-            | Wait::Semaphore(..)
-            | Wait::ThreadSemaphore(_)
-            | Wait::Events(_)
-            | Wait::TimerPool(_)
-            | Wait::NetworkManager => true,
-            Wait::Receive => thread.receive.abortable(),
-            Wait::Call => thread.call.abortable(),
-            _ => false,
-        };
-        if abortable {
-            self.end_wait(id, KError::Abort);
-        } else {
-            thread.aborted = true;
-        }
-    }
-
-    /// Whether the caller is ABORTED; the mark is used up. For the start of abortable waits.
-    pub(crate) fn consume_abort(&mut self, id: Id<Thread>) -> bool {
-        self.threads
-            .get_mut(id)
-            .is_some_and(|thread| core::mem::take(&mut thread.aborted))
-    }
-
-    /// `threadAborted` (NC-071).
-    pub fn thread_aborted(&mut self, caller: Caller) -> Result<Outcome, KError> {
-        Ok(Outcome::Done(self.consume_abort(caller.thread).into()))
-    }
-
     /// `threadPriority` (NC-041…047).
     pub fn thread_priority(
         &mut self,
@@ -506,94 +468,6 @@ impl<M: Machine> Nucleus<M> {
             self.ready(id);
             self.slice_anew(id);
             self.pass_on_priority(id);
-        }
-        Ok(Outcome::Done(K_OK))
-    }
-
-    /// `threadStat`: entries are those of one instant.
-    pub fn thread_stat(
-        &mut self,
-        caller: Caller,
-        cap: In<KnCap>,
-        list: Out<KnThreadStat>,
-        room: i32,
-    ) -> Result<Outcome, KError> {
-        let actor = self.actor_by_cap(caller, cap)?;
-        let room = usize::try_from(room).map_err(|_| KError::Inval)?;
-        let threads = self
-            .actors
-            .get(actor)
-            .map_or(0, |actor| actor.threads as usize);
-        // All or nothing: a list that cannot be written to its end is not begun.
-        let shown = room.min(threads) * size_of::<KnThreadStat>();
-        self.check_writable(caller, list.address(), shown as u64)?;
-        let mut count = 0;
-        for slot in 0..self.threads.extent() {
-            let Some(id) = self.threads.at(slot) else {
-                continue;
-            };
-            let Some(thread) = self.threads.get(id).filter(|thread| thread.actor == actor) else {
-                continue;
-            };
-            let stat = KnThreadStat {
-                li: local_identifier(id),
-                privilege: thread.supervisor.into(),
-                state: thread.state(),
-                suspended: thread.suspended,
-                relative: thread.relative,
-                absolute: self.absolute(id),
-                cpu: thread.last_cpu as u32,
-                pad: 0,
-                cpu_time_ns: thread.cpu_time,
-            };
-            if count < room {
-                self.write(
-                    caller,
-                    Out::new(list.address() + (count * size_of::<KnThreadStat>()) as u64),
-                    &stat,
-                )?;
-            }
-            count += 1;
-        }
-        Ok(Outcome::Done(count as i32))
-    }
-
-    /// `threadName`.
-    pub fn thread_name(
-        &mut self,
-        caller: Caller,
-        cap: In<KnCap>,
-        li: i32,
-        old: Out<u8>,
-        new: In<u8>,
-    ) -> Result<Outcome, KError> {
-        let id = self.thread_to_change(caller, cap, li)?;
-        let name = self.threads.get(id).ok_or(KError::Inval)?.name;
-        let mut wanted: Option<[u8; 16]> = self.read_optional(caller, In::new(new.address()))?;
-        if let Some(wanted) = &mut wanted {
-            wanted[NAME_MAX] = 0;
-        }
-        self.write_optional(caller, Out::new(old.address()), &name)?;
-        if let (Some(wanted), Some(thread)) = (wanted, self.threads.get_mut(id)) {
-            thread.name = wanted;
-        }
-        Ok(Outcome::Done(K_OK))
-    }
-
-    /// `threadLoad` (NC-077).
-    pub fn thread_load(&mut self, caller: Caller, context: Out<u64>) -> Result<Outcome, KError> {
-        let value = self
-            .threads
-            .get(caller.thread)
-            .map_or(0, |thread| thread.context);
-        self.write(caller, context, &value)?;
-        Ok(Outcome::Done(K_OK))
-    }
-
-    /// `threadStore` (NC-077).
-    pub fn thread_store(&mut self, caller: Caller, context: u64) -> Result<Outcome, KError> {
-        if let Some(thread) = self.threads.get_mut(caller.thread) {
-            thread.context = context;
         }
         Ok(Outcome::Done(K_OK))
     }

@@ -197,7 +197,8 @@ impl<M: Machine> Nucleus<M> {
     fn leaving(&self, cpu: Cpu) -> Option<(Id<Thread>, &Thread)> {
         let id = self.running(cpu)?;
         let thread = self.threads.get(id)?;
-        (!thread.aborted && !thread.dying && !thread.watched).then_some((id, thread))
+        let plain = !thread.aborted && !thread.dying && !thread.watched && thread.inside.is_none();
+        (plain && !self.in_interrupt(cpu)).then_some((id, thread))
     }
 
     /// What goes from a sender's descriptor to a receiver's. `None`: the body is to be fetched later, or too long.

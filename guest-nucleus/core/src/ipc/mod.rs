@@ -3,6 +3,7 @@
 //! A message that finds a thread waiting is copied straight into its buffers; one that must wait has its body in page frames. A request ends in
 //! exactly one of the ways of spec 2.6: replied, failed, withdrawn, abandoned, orphaned.
 
+mod asking;
 mod fast;
 mod groups;
 mod message;

@@ -33,10 +33,9 @@ impl<M: Machine> Nucleus<M> {
 
     /// Takes a thread out of the lists that its wait put it in, and withdraws or orphans its request.
     pub(crate) fn leave_wait(&mut self, id: Id<Thread>) {
-        let Some(thread) = self.threads.get(id) else {
+        let (Some(thread), Some(actor)) = (self.threads.get(id), self.execution_actor(id)) else {
             return;
         };
-        let actor = thread.actor;
         match thread.wait {
             Wait::Receive => match thread.receive.port {
                 Some(port) => {
@@ -159,7 +158,10 @@ impl<M: Machine> Nucleus<M> {
         if found.wait != Wait::Receive {
             return Ok(());
         }
-        let (actor, wait) = (found.actor, found.receive);
+        let wait = found.receive;
+        let Some(actor) = self.execution_actor(thread) else {
+            return Ok(());
+        };
         match self.hand_in(thread, actor, &wait, port, message, source) {
             Err((true, error)) => Err(error),
             Err((false, error)) => {

@@ -206,7 +206,13 @@ impl<M: Machine> Nucleus<M> {
             })
     }
 
-    fn item(&self, kind: u32, handle: u64, letter: &Letter, parcel: &Parcel) -> KnNetItem {
+    pub(super) fn item(
+        &self,
+        kind: u32,
+        handle: u64,
+        letter: &Letter,
+        parcel: &Parcel,
+    ) -> KnNetItem {
         KnNetItem {
             kind,
             result: 0,

@@ -28,6 +28,18 @@ impl<M: Machine> Nucleus<M> {
         None
     }
 
+    /// Supervisor actors share a space, and give each other addresses in it (LAPs): what is not the one's is another's.
+    #[cold]
+    fn shared_region_at(&self, actor: Id<Actor>, address: u64) -> Option<Region> {
+        if self.actors.get(actor)?.space != Space::SUPERVISOR {
+            return None;
+        }
+        let others = self.actors.iter();
+        others
+            .filter(|(_, other)| other.space == Space::SUPERVISOR)
+            .find_map(|(id, _)| self.region_at(id, address))
+    }
+
     /// Makes the page of an address, if its region allows the access (spec 4.3).
     ///
     /// # Errors
@@ -39,7 +51,10 @@ impl<M: Machine> Nucleus<M> {
         write: bool,
         fetch: bool,
     ) -> Result<(), u32> {
-        let region = self.region_at(actor, address).ok_or(NO_REGION)?;
+        let region = self
+            .region_at(actor, address)
+            .or_else(|| self.shared_region_at(actor, address))
+            .ok_or(NO_REGION)?;
         let reserved = region.options & K_RESERVED != 0;
         if reserved
             || write && region.options & K_WRITABLE == 0
@@ -65,7 +80,7 @@ impl<M: Machine> Nucleus<M> {
             self.machine.frame_free(frame);
             return Err(SUPPLY);
         }
-        if let Some(actor) = self.actors.get_mut(actor) {
+        if let Some(actor) = self.actors.get_mut(region.actor) {
             actor.pages += 1;
         }
         self.counters.faults += 1;

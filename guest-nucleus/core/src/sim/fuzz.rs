@@ -31,7 +31,15 @@ proptest! {
         let mut site = Site::new(cpus);
         let kinds = [K_USERACTOR, K_SYSTEMACTOR, K_SUPACTOR, K_USERACTOR];
         let actors = kinds.map(|kind| site.actor(kind, 140));
+        // Access points of the supervisor actor, whose descriptors everybody has.
+        let maker = site.thread(actors[2]);
+        let place = site.at(actors[2], 0x900);
+        let create = [0, super::exceptions::ROUTINE, 0, 1, place];
+        let made = site.call(maker, "svLapCreate", &create);
+        prop_assert_eq!(made, Some(K_OK));
+        let lap: KnLapDesc = site.get(actors[2], 0x900);
         for actor in actors {
+            site.put(actor, 0x180, &[lap; 8]);
             for _ in 0..2 {
                 site.thread(actor);
             }
@@ -58,7 +66,12 @@ proptest! {
                 site.pass(50_000_000);
                 continue;
             };
-            let home = site.nucleus.threads.get(thread).unwrap().actor;
+            // Now and then a routine that a thread is in is over.
+            if more % 8 == 0 && site.nucleus.chain(thread).next().is_some() {
+                site.back(thread, 0);
+                continue;
+            }
+            let home = site.nucleus.execution_actor(thread).unwrap();
             let memory = site.nucleus.actors.get(home).map_or(0, |actor| actor.base);
             let arguments = kinds.map(|kind| argument(kind, memory, more));
             site.call_on(cpu, table::CALLS[call].number, &arguments);

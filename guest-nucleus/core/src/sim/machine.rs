@@ -40,6 +40,8 @@ pub struct Sim {
     pub marks: Vec<u32>,
     /// Exit code, once the site was ended.
     pub halted: Option<u8>,
+    /// Vectors that the Nucleus raised itself.
+    pub raised: Vec<u32>,
     /// Threads that have a context.
     pub contexts: Vec<bool>,
     /// How they began.
@@ -64,6 +66,7 @@ impl Sim {
             marks: Vec::new(),
             short: false,
             fails_after: None,
+            raised: Vec::new(),
             contexts: alloc::vec![false; threads],
             starts: alloc::vec![None; threads],
             registers: alloc::vec![(KnThreadCtx::default(), [0; FPU_AREA_SIZE]); threads],
@@ -406,6 +409,9 @@ impl Machine for Sim {
     }
     fn enable_interrupt(&mut self, irq: u32) {
         self.enabled.push(irq);
+    }
+    fn raise(&mut self, vector: u32) {
+        self.raised.push(vector);
     }
     fn halt(&mut self, code: u8) {
         self.halted = Some(code);

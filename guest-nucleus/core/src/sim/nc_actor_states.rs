@@ -3,6 +3,7 @@
 use super::nc_actors::stat;
 use super::scene::{FOREVER, NOWHERE};
 use super::site::Site;
+use crate::supervisor::Trouble;
 use chorus_abi::error::*;
 use chorus_abi::services::{ACTOR_ENDED, EndNotice};
 use chorus_abi::*;
@@ -220,7 +221,15 @@ fn an_actor_s_end_is_told_to_the_port_that_was_named() {
             0 => drop(site.grants(manager, "actorDelete", &[cap])),
             1 => {
                 let cpu = site.cpu_of(user.thread).unwrap();
-                site.nucleus.exception(cpu, 7, 0x1234, 0x5678);
+                site.nucleus.exception(
+                    cpu,
+                    Trouble {
+                        number: 7,
+                        pc: 0x1234,
+                        address: 0x5678,
+                        ..Trouble::default()
+                    },
+                );
                 site.settle();
             }
             _ => {

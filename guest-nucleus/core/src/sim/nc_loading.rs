@@ -51,7 +51,10 @@ fn image() -> Vec<u8> {
     put(NOTE + 20, &ABI_VERSION.to_le_bytes());
     let field = (NOTE + 36) as i32;
     put(NOTE + 36, &(DATA as i32 - field).to_le_bytes());
-    put(NOTE + 40, &(DATA as i32 + 32 - (field + 4)).to_le_bytes());
+    put(
+        NOTE + 40,
+        &((DATA + size_of::<Import>()) as i32 - (field + 4)).to_le_bytes(),
+    );
     for (at, value) in [(0, WORD), (8, 8), (16, 0x123)] {
         put(RELOCATION + at, &value.to_le_bytes());
     }
@@ -117,7 +120,13 @@ fn nc_194_the_same_image_is_loaded_into_either_ring() {
         assert_eq!(site.peek::<u64>(child, done.base + WORD), done.base + 0x123);
         let number = table::by_name("ipcReceive").unwrap().number;
         let stub = site.nucleus.machine.call_address(supervisor, number);
-        assert_eq!(site.peek::<u64>(child, done.base + DATA as u64 + 24), stub);
+        assert_eq!(
+            site.peek::<u64>(
+                child,
+                done.base + (DATA + core::mem::offset_of!(Import, slot)) as u64
+            ),
+            stub
+        );
         assert_eq!(site.peek::<u64>(child, done.base + 0x2ff8), 0);
         // What it is told.
         let info = site.bytes(child, start.argument, 64);

@@ -3,6 +3,7 @@
 use super::scene::{NOWHERE, Party};
 use super::site::Site;
 use crate::memory::Fault;
+use crate::supervisor::Trouble;
 use chorus_abi::error::*;
 use chorus_abi::*;
 
@@ -319,7 +320,13 @@ fn nc_241_the_nucleus_memory_is_no_user_s_and_the_site_goes_on() {
     let cpu = site.cpu_of(user.thread).unwrap();
     let fault = touch(&mut site, user, kernel, 'l');
     assert_eq!(fault, Fault::Exception(NO_REGION));
-    site.nucleus.exception(cpu, NO_REGION, 0x1000, kernel);
+    let trouble = Trouble {
+        number: NO_REGION,
+        pc: 0x1000,
+        address: kernel,
+        ..Trouble::default()
+    };
+    site.nucleus.exception(cpu, trouble);
     site.settle();
     assert!(site.nucleus.actors.get(user.actor).is_none(), "NC-051");
     assert_eq!(site.nucleus.machine.log.len(), 1);

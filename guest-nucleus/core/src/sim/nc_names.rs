@@ -139,7 +139,11 @@ fn nc_282_pointers_into_the_nucleus_are_refused_by_every_call() {
         .filter(|call| call.arguments.iter().any(|argument| argument.pointer))
     {
         for by in [user, system] {
-            if by.actor == user.actor && call.privilege > Privilege::User {
+            let most = match by.actor == user.actor {
+                true => Privilege::User,
+                false => Privilege::System,
+            };
+            if call.privilege > most {
                 continue;
             }
             let arguments: Vec<u64> = call

@@ -7,6 +7,7 @@ use crate::executive::scheduler::Next;
 use crate::executive::thread::{Thread, Wait, local_identifier};
 use crate::machine::{Frame, Machine, Start};
 use crate::nucleus::{Configuration, Limits, Nucleus, Outcome};
+use crate::supervisor::{Then, Trouble, Upcall};
 use alloc::vec::Vec;
 use chorus_abi::*;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -20,6 +21,10 @@ pub struct Site {
     pub nucleus: Nucleus<Sim>,
     /// Where the next argument goes (`scene`).
     pub arguments: u64,
+    /// The LAP that a caller went into last.
+    pub entered: Option<Upcall>,
+    /// What the core said last of a thread that was put out of a routine.
+    pub put_out: Option<Then>,
 }
 
 impl Site {
@@ -51,6 +56,8 @@ impl Site {
         Site {
             nucleus: Nucleus::new(machine, configuration),
             arguments: 0,
+            entered: None,
+            put_out: None,
         }
     }
 
@@ -105,6 +112,12 @@ impl Site {
             self.nucleus.machine.kicked[cpu] = false;
             self.choose(cpu);
         }
+        // As the machine does on the way back: routines of actors that are being deleted are lost.
+        let cpus = self.nucleus.machine.kicked.len();
+        if let Some(cpu) = (0..cpus).find(|&cpu| self.nucleus.doomed(cpu)) {
+            self.put_out = Some(self.nucleus.returned(cpu, None));
+            self.settle();
+        }
     }
 
     fn choose(&mut self, cpu: usize) {
@@ -147,9 +160,54 @@ impl Site {
                 return None;
             }
         };
+        if let Some(lap) = self.nucleus.entered_lap() {
+            self.entered = Some(lap);
+        }
         self.choose(cpu);
         self.serve_kicks();
         result
+    }
+
+    /// A thread that runs takes an exception or traps, or comes back from a routine: what the core says then. All processors choose afterwards.
+    fn event(
+        &mut self,
+        thread: Id<Thread>,
+        event: impl FnOnce(&mut Nucleus<Sim>, usize) -> Then,
+    ) -> Then {
+        let cpu = self.cpu_of(thread).expect("the thread does not run");
+        let then = event(&mut self.nucleus, cpu);
+        self.choose(cpu);
+        self.settle();
+        then
+    }
+
+    /// An exception, with the registers at an address of supervisor space.
+    pub fn exception(&mut self, thread: Id<Thread>, number: u32, context: u64) -> Then {
+        let trouble = Trouble {
+            number,
+            pc: 0x1234,
+            address: 0x5678,
+            context,
+            ..Trouble::default()
+        };
+        self.event(thread, |nucleus, cpu| nucleus.exception(cpu, trouble))
+    }
+
+    /// A trap, with this in the register that picks from a table.
+    pub fn trap(&mut self, thread: Id<Thread>, number: u32, index: u64, context: u64) -> Then {
+        self.event(thread, |nucleus, cpu| {
+            nucleus.trap(cpu, number, index, 0x1234, context)
+        })
+    }
+
+    /// The routine that a thread is in returns.
+    pub fn back(&mut self, thread: Id<Thread>, result: i32) -> Then {
+        self.event(thread, |nucleus, cpu| nucleus.returned(cpu, Some(result)))
+    }
+
+    /// The answer to a report has come, and the thread runs again.
+    pub fn reported(&mut self, thread: Id<Thread>, trouble: &Trouble) -> Then {
+        self.event(thread, |nucleus, cpu| nucleus.reported(cpu, trouble))
     }
 
     /// What a thread's last wait gave; `None` while it waits.
@@ -275,6 +333,11 @@ impl Site {
         );
         assert_eq!(left, (0, 0, 0, 0), "actors, threads, ports, timers left");
         assert_eq!(nucleus.scheduler.bound, 0, "a tied thread is counted");
+        let points = nucleus.points_left();
+        assert_eq!(
+            points, [0; 4],
+            "points, invocations, names, attachments are left"
+        );
         let left = (
             ipc.messages.len(),
             ipc.kept.len(),

@@ -68,7 +68,7 @@ impl Stage {
     /// A plausible argument of a type.
     fn plausible(&mut self, argument: &Argument, variant: usize) -> u64 {
         let of = self.caller.actor;
-        let cap = self.site.cap(if variant % 2 == 0 {
+        let cap = self.site.cap(if variant.is_multiple_of(2) {
             of
         } else {
             self.other.actor
@@ -87,31 +87,39 @@ impl Stage {
         }
         let inner = argument.rust.split(['<', '>']).nth(1).unwrap_or("");
         match inner.trim() {
-            "KnCap" if variant % 3 == 0 => 0,
+            "KnCap" if variant.is_multiple_of(3) => 0,
             "KnCap" if variant % 5 == 4 => site.arg(of, &self.group),
             "KnCap" => site.arg(of, &cap),
             "KnUniqueId" => {
-                let ui = if variant % 2 == 0 {
+                let ui = if variant.is_multiple_of(2) {
                     self.port.1
                 } else {
                     self.group.ui
                 };
                 site.arg(of, &ui)
             }
-            "KnMsgDesc" if variant % 2 == 0 => site.letter(self.caller, b"a body"),
+            "KnMsgDesc" if variant.is_multiple_of(2) => site.letter(self.caller, b"a body"),
             "KnMsgDesc" => site.room(self.caller, 64).desc,
             "KnIpcDest" => {
                 let door = site.door(self.other.actor);
                 site.dest(
                     self.caller,
-                    if variant % 3 == 0 { door } else { self.port.1 },
+                    if variant.is_multiple_of(3) {
+                        door
+                    } else {
+                        self.port.1
+                    },
                 )
             }
             "KnTimeVal" => site.arg(of, &KnTimeVal::from_ns(variant as u64 * 1000)),
             "i32" => site.arg(of, &(self.port.0 * (variant % 2) as i32)),
             "KnRgnDesc" => {
                 let desc = KnRgnDesc {
-                    start_addr: if variant % 2 == 0 { self.read_only } else { 0 },
+                    start_addr: if variant.is_multiple_of(2) {
+                        self.read_only
+                    } else {
+                        0
+                    },
                     size: 2 * PAGE_SIZE,
                     options: K_ANYWHERE | K_WRITABLE,
                     ..KnRgnDesc::default()
@@ -192,33 +200,34 @@ fn judge(call: &Call, arguments: &[u64], result: Option<i32>) {
 #[test]
 fn nc_281_every_argument_wrong_in_turn() {
     let mut tried = 0;
-    for kind in [K_USERACTOR, K_SYSTEMACTOR, K_SUPACTOR] {
+    for (variant, kind) in [K_USERACTOR, K_SYSTEMACTOR, K_SUPACTOR]
+        .into_iter()
+        .enumerate()
+    {
         for call in table::CALLS {
             let mut stage = Stage::new(kind);
-            for variant in [0, 3] {
-                for wrong in 0..call.arguments.len() {
-                    let values = stage.wrong(&call.arguments[wrong]);
-                    for value in values {
-                        let mut arguments: Vec<u64> = call
-                            .arguments
-                            .iter()
-                            .enumerate()
-                            .map(|(at, argument)| stage.plausible(argument, variant + at))
-                            .collect();
-                        arguments[wrong] = value;
-                        let before = stage.site.picture();
-                        let result = stage.site.call(stage.caller.thread, call.name, &arguments);
-                        tried += 1;
-                        judge(call, &arguments, result);
-                        if result.is_some_and(|result| result < 0 && !EVENTS.contains(&result)) {
-                            stage
-                                .site
-                                .unchanged(&before, &format!("{} {arguments:x?}", call.name));
-                        } else if !stage.fresh(&before) {
-                            // Nothing that a call did keeps the site from ending clean.
-                            stage.site.end();
-                            stage = Stage::new(kind);
-                        }
+            for wrong in 0..call.arguments.len() {
+                let values = stage.wrong(&call.arguments[wrong]);
+                for value in values {
+                    let mut arguments: Vec<u64> = call
+                        .arguments
+                        .iter()
+                        .enumerate()
+                        .map(|(at, argument)| stage.plausible(argument, variant + at))
+                        .collect();
+                    arguments[wrong] = value;
+                    let before = stage.site.picture();
+                    let result = stage.site.call(stage.caller.thread, call.name, &arguments);
+                    tried += 1;
+                    judge(call, &arguments, result);
+                    if result.is_some_and(|result| result < 0 && !EVENTS.contains(&result)) {
+                        stage
+                            .site
+                            .unchanged(&before, &format!("{} {arguments:x?}", call.name));
+                    } else if !stage.fresh(&before) {
+                        // Nothing that a call did keeps the site from ending clean.
+                        stage.site.end();
+                        stage = Stage::new(kind);
                     }
                 }
             }

@@ -1,5 +1,44 @@
 //! What supervisor and system actors ask for, and exceptions.
 
+mod aborts;
+mod connections;
 mod devices;
 mod exceptions;
+mod interrupts;
+mod laps;
+mod points;
+mod ports;
 mod site;
+mod soft;
+mod traps;
+mod upcall;
+
+pub use connections::Handlers;
+#[cfg(test)]
+pub(crate) use interrupts::ALLOWED;
+pub use interrupts::Service;
+pub use laps::NameWait;
+pub use points::{Invocation, Point};
+pub use upcall::{Call, Then, Trouble, Upcall};
+
+/// The tables of this room.
+pub(crate) struct Supervisor {
+    pub points: points::Points,
+    pub traps: traps::Traps,
+    pub names: laps::Names,
+    pub interrupts: interrupts::Interrupts,
+    /// The LAP that the caller goes into.
+    pub entered: Option<Upcall>,
+}
+
+impl Supervisor {
+    pub fn new(threads: usize, cpus: usize) -> Self {
+        Supervisor {
+            points: points::Points::new(threads),
+            traps: traps::Traps::new(),
+            names: laps::Names::new(),
+            interrupts: interrupts::Interrupts::new(cpus),
+            entered: None,
+        }
+    }
+}

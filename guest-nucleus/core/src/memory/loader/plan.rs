@@ -147,7 +147,7 @@ impl Plan {
         let at = self
             .file_offset(address, size_of::<Import>() as u64)
             .ok_or((LoadDiag::BadImports, address))?;
-        let name: [u8; 24] = File(file).bytes(at)?;
+        let name: [u8; 32] = File(file).bytes(at)?;
         let length = name
             .iter()
             .position(|&byte| byte == 0)
@@ -157,7 +157,10 @@ impl Plan {
             .and_then(|name| core::str::from_utf8(name).ok())
             .and_then(table::by_name);
         match call {
-            Some(call) => Ok((address + 24, call.number)),
+            Some(call) => Ok((
+                address + core::mem::offset_of!(Import, slot) as u64,
+                call.number,
+            )),
             None => refuse(
                 LoadDiag::UnknownImport,
                 u64::from_le_bytes([
