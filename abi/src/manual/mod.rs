@@ -8,6 +8,7 @@
 mod actors;
 mod devices;
 mod groups;
+mod library;
 mod memory;
 mod messages;
 mod names;
@@ -72,7 +73,14 @@ pub const ROOMS: &[(&str, &str)] = &[
     ("names", "Unique identifiers."),
     ("memory", "Regions of an actor's address space."),
     ("supervisor", "Devices, and the site as a whole."),
+    (
+        LIBRARY,
+        "Functions that need no Nucleus: pure computations on names, in the C header and, as methods, in Rust.",
+    ),
 ];
+
+/// What stands in the place of a room for functions that no room of the Nucleus has.
+pub const LIBRARY: &str = "library";
 
 const fn about(room: &'static str, title: &'static str, entries: &'static [Entry]) -> Section {
     Section {
@@ -99,6 +107,7 @@ pub const SECTIONS: &[Section] = &[
     about("memory", "Regions", memory::ENTRIES),
     about("supervisor", "Devices", devices::ENTRIES),
     about("supervisor", "The site", site::ENTRIES),
+    about(LIBRARY, "Computing with names", library::ENTRIES),
 ];
 
 /// Every entry, with its section.
@@ -108,7 +117,7 @@ pub fn entries() -> impl Iterator<Item = (&'static Section, &'static Entry)> {
         .flat_map(|section| section.entries.iter().map(move |entry| (section, entry)))
 }
 
-/// The assertions that entries name, a line each: `NC-014`, how many sites it takes to see it, the text of the specification.
+/// The assertions of the specification, a line each: `NC-014`, how many sites it takes to see it, the text of the specification.
 const ASSERTIONS: &str = include_str!("assertions.txt");
 
 /// An assertion of the specification.
@@ -122,7 +131,7 @@ pub struct Assertion {
     pub text: &'static str,
 }
 
-/// The assertions that entries may name, in the order of their numbers.
+/// All assertions, in the order of their numbers.
 pub fn assertions() -> impl Iterator<Item = Assertion> {
     ASSERTIONS.lines().filter_map(|line| {
         let (number, rest) = line.strip_prefix("NC-")?.split_once(' ')?;

@@ -12,6 +12,8 @@ use crate::executive::timeouts::Timeouts;
 use crate::ipc::Ipc;
 use crate::machine::{Cpu, Machine, Space};
 use crate::memory::Memory;
+use crate::names::declared::Declared;
+use crate::names::stamps::Stamps;
 use chorus_abi::table::Privilege;
 
 /// How large the tables are (spec 1.6). Everything is allocated from them when the Nucleus starts.
@@ -31,6 +33,8 @@ pub struct Limits {
     pub regions: usize,
     /// Outbound items waiting for the Network Manager.
     pub outbound: usize,
+    /// Names that the actors of the site declared.
+    pub declarations: usize,
 }
 
 impl Default for Limits {
@@ -43,6 +47,7 @@ impl Default for Limits {
             messages: 4096,
             regions: 4096,
             outbound: 1024,
+            declarations: 4096,
         }
     }
 }
@@ -58,6 +63,8 @@ pub struct Configuration {
     pub epoch: u16,
     /// Processors.
     pub cpus: usize,
+    /// What the sites of a cluster have in common and nobody else knows: keys of groups are made from it.
+    pub secret: (u64, u64),
     /// Table sizes.
     pub limits: Limits,
 }
@@ -101,8 +108,9 @@ pub struct Nucleus<M: Machine> {
     pub(crate) waiters: Waiters,
     pub(crate) ipc: Ipc,
     pub(crate) memory: Memory,
-    /// Counter part of the next UI made here.
-    pub(crate) next_ui: u32,
+    pub(crate) declared: Declared,
+    /// Where the stamps of UIs made here come from.
+    pub(crate) stamps: Stamps,
     /// Epoch of the next UI made here (advances when the counter wraps).
     pub(crate) ui_epoch: u16,
     pub(crate) counters: chorus_abi::KnSiteStat,
@@ -115,8 +123,9 @@ pub struct Nucleus<M: Machine> {
 
 impl<M: Machine> Nucleus<M> {
     /// The Nucleus of a site that has just booted. All tables are allocated here.
-    pub fn new(machine: M, configuration: Configuration) -> Self {
+    pub fn new(mut machine: M, configuration: Configuration) -> Self {
         let limits = configuration.limits;
+        let stamps = Stamps::new((machine.random(), machine.random()));
         Nucleus {
             machine,
             configuration,
@@ -127,7 +136,8 @@ impl<M: Machine> Nucleus<M> {
             waiters: Waiters::new(limits.threads),
             ipc: Ipc::new(&limits),
             memory: Memory::new(limits.regions),
-            next_ui: 1,
+            declared: Declared::new(limits.declarations, limits.actors),
+            stamps,
             ui_epoch: configuration.epoch,
             counters: chorus_abi::KnSiteStat::default(),
             entered: None,

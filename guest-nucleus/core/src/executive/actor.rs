@@ -102,7 +102,7 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// A user caller does not touch trusted actors.
-    fn may_change(&self, caller: Caller, id: Id<Actor>) -> Result<(), KError> {
+    pub(crate) fn may_change(&self, caller: Caller, id: Id<Actor>) -> Result<(), KError> {
         let kind = self.actors.get(id).ok_or(KError::Inval)?.kind;
         if kind != K_USERACTOR && caller.privilege < Privilege::System && id != caller.actor {
             Err(KError::Priv)

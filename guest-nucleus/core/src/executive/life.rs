@@ -91,6 +91,7 @@ impl<M: Machine> Nucleus<M> {
         actor.dying = true;
         actor.end = end;
         self.ipc_actor_dies(id);
+        self.declarations_end(id);
         for slot in 0..self.threads.extent() {
             if let Some(thread) = self.threads.at(slot)
                 && self

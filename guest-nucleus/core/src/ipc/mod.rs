@@ -6,6 +6,7 @@
 mod fast;
 mod groups;
 mod message;
+mod migrate;
 mod network;
 mod port;
 mod receive;

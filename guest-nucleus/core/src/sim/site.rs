@@ -38,12 +38,14 @@ impl Site {
             messages: 256,
             regions: 64,
             outbound: 16,
+            declarations: 1100,
         };
         let configuration = Configuration {
             site: 1,
             sites: 1,
             epoch,
             cpus,
+            secret: (3, 5),
             limits,
         };
         let machine = Sim::new(cpus, 512, limits.threads);
@@ -238,6 +240,7 @@ impl Site {
         }
         self.settle();
         self.settle();
+        assert_eq!(self.nucleus.declared.len(), 0, "declarations are left");
         let nucleus = &self.nucleus;
         let ipc = &nucleus.ipc;
         let left = (nucleus.actors.len(), nucleus.threads.len(), ipc.ports.len());
