@@ -7,7 +7,8 @@ use chorus_abi::error::*;
 use chorus_abi::*;
 use chorus_runtime::{at, at_mut, start_info};
 
-fn make(kind: i32, status: i32) -> (i32, KnCap) {
+/// Makes an actor: the result, and its capability.
+pub fn make(kind: i32, status: i32) -> (i32, KnCap) {
     let mut cap = KnCap::default();
     let result = call!(actor_create, OWN, Out::new(at_mut(&mut cap)), kind, status);
     (result, cap)
@@ -24,7 +25,8 @@ fn stat(cap: &KnCap) -> Option<KnActorStat> {
     listed().into_iter().find(|stat| stat.cap.ui == cap.ui)
 }
 
-fn delete(cap: &KnCap) -> i32 {
+/// Deletes an actor.
+pub fn delete(cap: &KnCap) -> i32 {
     call!(actor_delete, In::new(at(cap)))
 }
 

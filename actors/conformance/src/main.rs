@@ -7,11 +7,13 @@
 extern crate alloc;
 
 mod actors;
+mod content;
 mod groups;
 mod memory;
 mod messages;
 mod names;
 mod pointers;
+mod ports;
 mod requests;
 mod threads;
 mod verdict;
@@ -26,6 +28,8 @@ fn main() -> i32 {
     let own = names::check(&mut verdict);
     messages::check(&mut verdict, own);
     requests::check(&mut verdict);
+    content::check(&mut verdict);
+    ports::check(&mut verdict);
     groups::check(&mut verdict);
     threads::check(&mut verdict);
     actors::check(&mut verdict);

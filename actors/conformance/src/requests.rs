@@ -77,13 +77,15 @@ impl Client {
     }
 }
 
-fn take(port: &Port) -> Option<u8> {
+/// Takes a message of a port, if there is one: the first byte of its annex.
+pub fn take(port: &Port) -> Option<u8> {
     let mut buffer = Buffer::with_room(0);
     port.receive(&mut buffer, Some(Duration::ZERO)).ok()?;
     Some(buffer.annex[0])
 }
 
-fn answer(first: u8) -> Result<(), KError> {
+/// Answers the current message with an annex of this byte. Errors: those of `ipcReply`.
+pub fn answer(first: u8) -> Result<(), KError> {
     reply(Message {
         annex: Some(&[first; 64]),
         body: &[],

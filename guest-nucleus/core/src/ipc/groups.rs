@@ -113,11 +113,12 @@ impl<M: Machine> Nucleus<M> {
     fn group_by_cap(&mut self, caller: Caller, cap: In<KnCap>) -> Result<KnUniqueId, KError> {
         let cap = self.read(caller, cap)?;
         let group = cap.ui.group().ok_or(KError::Inval)?;
-        if cap.key != self.group_key(group.identity) {
-            return Err(KError::Inval);
-        }
+        // First the privilege: a caller without it learns nothing of the key.
         if group.kind == GroupKind::StaticSystem && caller.privilege < Privilege::System {
             return Err(KError::Priv);
+        }
+        if cap.key != self.group_key(group.identity) {
+            return Err(KError::Inval);
         }
         Ok(group.identity)
     }

@@ -146,7 +146,9 @@ fn nc_138_and_140_and_141_and_142_who_may_not_join() {
     assert_eq!(user.join(group, elsewhere), K_EUNKNOWN);
     let mut system = Alone::new(K_SYSTEMACTOR);
     let stolen = system.allocate(K_STATSYS, 7).unwrap();
-    assert_eq!(user.join(stolen, port), K_EPRIV);
+    for key in [stolen.key, 0] {
+        assert_eq!(user.join(KnCap { key, ..stolen }, port), K_EPRIV);
+    }
     let (_, port) = system.port();
     assert_eq!(system.join(stolen, port), K_OK);
     user.site.end();
