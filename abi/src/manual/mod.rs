@@ -144,6 +144,33 @@ pub fn assertions() -> impl Iterator<Item = Assertion> {
     })
 }
 
+/// The tests on the host that check assertions, a line each: `NC-003`, a file, a test. Written by the example `host_tests`; a test holds it to the sources.
+const HOST_TESTS: &str = include_str!("host_tests.txt");
+
+/// A test of the source tree that checks an assertion without a guest: of the core on a machine of tables, of the protocol in its simulator.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HostTest {
+    /// Number of the assertion.
+    pub number: u16,
+    /// File, from the root of the source tree.
+    pub file: &'static str,
+    /// Name of the test.
+    pub name: &'static str,
+}
+
+/// These tests, in the order of the assertions.
+pub fn host_tests() -> impl Iterator<Item = HostTest> {
+    HOST_TESTS.lines().filter_map(|line| {
+        let (number, rest) = line.strip_prefix("NC-")?.split_once(' ')?;
+        let (file, name) = rest.split_once(' ')?;
+        Some(HostTest {
+            number: number.parse().ok()?,
+            file,
+            name,
+        })
+    })
+}
+
 // Errors that mean the same in every call that has them.
 const BAD_CAP: &str = "The capability is ill-formed, its key is wrong, or its actor is gone.";
 const BAD_LI: &str = "The capability is ill-formed, its key is wrong or its actor is gone; or the LI names nothing of that actor.";

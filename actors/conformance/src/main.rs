@@ -1,6 +1,7 @@
 //! Checks the assertions of the call reference on one site, prints a line for each (`NC-165 ok`), and tells the verdict by its exit status.
 //!
-//! It needs nothing but the Nucleus: no network, no site manager. `conformance halt`, as a system actor, ends the site with the verdict.
+//! It needs nothing but the Nucleus: no network, no site manager. `conformance halt`, as a system or supervisor actor, ends the site with the verdict;
+//! `conformance referee NAME`, as a system actor, ends it with that of another.
 #![no_std]
 #![no_main]
 
@@ -14,6 +15,7 @@ mod messages;
 mod names;
 mod pointers;
 mod ports;
+mod referee;
 mod requests;
 mod threads;
 mod verdict;
@@ -24,6 +26,9 @@ use verdict::{Verdict, call};
 chorus_runtime::entry!(main);
 
 fn main() -> i32 {
+    if let (Some("referee"), Some(name)) = (args().nth(1), args().nth(2)) {
+        return referee::wait(name);
+    }
     let mut verdict = Verdict::default();
     let own = names::check(&mut verdict);
     messages::check(&mut verdict, own);
