@@ -21,7 +21,8 @@ fn listed() -> Vec<KnActorStat> {
     list
 }
 
-fn stat(cap: &KnCap) -> Option<KnActorStat> {
+/// The entry of an actor in the list, while it lives.
+pub fn stat(cap: &KnCap) -> Option<KnActorStat> {
     listed().into_iter().find(|stat| stat.cap.ui == cap.ui)
 }
 
@@ -30,7 +31,8 @@ pub fn delete(cap: &KnCap) -> i32 {
     call!(actor_delete, In::new(at(cap)))
 }
 
-fn priority(cap: &KnCap, new: Option<i32>) -> (i32, i32) {
+/// Reads and sets the priority of an actor: the result, and the old one.
+pub fn priority(cap: &KnCap, new: Option<i32>) -> (i32, i32) {
     let mut old = -1;
     let value = new.unwrap_or(0);
     let new = if new.is_some() { at(&value) } else { 0 };

@@ -2,6 +2,7 @@
 //!
 //! It needs nothing but the Nucleus: no network, no site manager. `conformance halt`, as a system or supervisor actor, ends the site with the verdict;
 //! `conformance referee NAME`, as a system actor, ends it with that of another.
+//! `conformance leader SITE SITE` checks what takes more sites, with `conformance partner` as a system actor on each of the two.
 #![no_std]
 #![no_main]
 
@@ -10,13 +11,16 @@ extern crate alloc;
 mod actors;
 mod content;
 mod groups;
+mod life;
 mod memory;
 mod messages;
 mod names;
+mod partner;
 mod pointers;
 mod ports;
 mod referee;
 mod requests;
+mod sites;
 mod threads;
 mod verdict;
 
@@ -29,7 +33,15 @@ fn main() -> i32 {
     if let (Some("referee"), Some(name)) = (args().nth(1), args().nth(2)) {
         return referee::wait(name);
     }
+    if args().nth(1) == Some("partner") {
+        return partner::serve();
+    }
     let mut verdict = Verdict::default();
+    if args().nth(1) == Some("leader") {
+        let sites = [2, 3].map(|word| args().nth(word).and_then(|site| site.parse().ok()));
+        sites::check(&mut verdict, sites.map(|site| site.unwrap_or(1)));
+        return told(&verdict);
+    }
     let own = names::check(&mut verdict);
     messages::check(&mut verdict, own);
     requests::check(&mut verdict);
@@ -38,15 +50,21 @@ fn main() -> i32 {
     groups::check(&mut verdict);
     threads::check(&mut verdict);
     actors::check(&mut verdict);
+    life::check(&mut verdict);
     memory::check(&mut verdict);
     pointers::check(&mut verdict);
-    println!(
-        "conformance: {} passed, {} failed",
-        verdict.passed, verdict.failed
-    );
-    let bad = i32::from(verdict.failed > 0);
+    let bad = told(&verdict);
     if args().nth(1) == Some("halt") {
         call!(site_halt, bad);
     }
     bad
+}
+
+/// Prints the sums: 0 when all is well.
+fn told(verdict: &Verdict) -> i32 {
+    println!(
+        "conformance: {} passed, {} failed",
+        verdict.passed, verdict.failed
+    );
+    i32::from(verdict.failed > 0)
 }

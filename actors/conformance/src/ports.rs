@@ -43,7 +43,7 @@ fn post(to: KnUniqueId, first: u8) -> bool {
 }
 
 fn pause() {
-    let _ = thread::sleep(Duration::from_millis(5));
+    let _ = thread::sleep(Duration::from_millis(50));
 }
 
 /// A receive in a thread of its own, on a port or on any (`K_ANYENABLED`): 1 while it waits, else what came.
@@ -206,7 +206,9 @@ fn none_lost(child: &KnCap, port: Port) -> bool {
             };
             loop {
                 match send(ui, message) {
-                    Err(KError::Full) => pause(),
+                    Err(KError::Full) => {
+                        let _ = thread::sleep(Duration::from_millis(1));
+                    }
                     result => break result.is_ok(),
                 }
                 thread::yield_now();
@@ -234,7 +236,7 @@ fn none_lost(child: &KnCap, port: Port) -> bool {
             next += 1;
         }
         if turns > 100 {
-            pause();
+            let _ = thread::sleep(Duration::from_millis(1));
         }
         turns += 1;
         if turns > 5000 {

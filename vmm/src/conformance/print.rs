@@ -1,6 +1,7 @@
 //! The report as a table, as JSON, as JUnit's XML.
 
 use super::report::{Report, Row, Verdict};
+use super::run::named;
 use crate::cli::args::ReportFormat;
 use crate::cli::output;
 use crate::cluster::failure::Outcome;
@@ -17,7 +18,7 @@ pub fn print(format: ReportFormat, report: &Report) -> Outcome<()> {
 }
 
 fn kinds(ran: &BTreeMap<&'static str, bool>) -> String {
-    let kinds = super::run::KINDS.iter().filter_map(|kind| {
+    let kinds = super::run::RUNS.iter().filter_map(|kind| {
         let holds = ran.get(kind)?;
         Some(if *holds {
             (*kind).to_owned()
@@ -81,8 +82,8 @@ fn table(report: &Report) -> String {
     for run in &report.runs {
         let _ = writeln!(
             text,
-            "{} actor: {} checks on {}",
-            run.kind,
+            "{}: {} checks on {}",
+            named(run.kind),
             run.checks.len(),
             run.machine
         );
@@ -152,8 +153,8 @@ fn junit(report: &Report) -> String {
         }
         let _ = writeln!(
             suites,
-            "  <testsuite name=\"{} actor\" tests=\"{count}\" failures=\"{failed}\" skipped=\"0\" hostname=\"{}\">\n{cases}  </testsuite>",
-            run.kind,
+            "  <testsuite name=\"{}\" tests=\"{count}\" failures=\"{failed}\" skipped=\"0\" hostname=\"{}\">\n{cases}  </testsuite>",
+            named(run.kind),
             escaped(&run.machine)
         );
         tests += count;

@@ -1,7 +1,7 @@
 //! What all runs together say of each assertion.
 
 use super::coverage;
-use super::run::Run;
+use super::run::{self, Run};
 use chorus_abi::manual::{Assertion, assertions, host_tests};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -154,11 +154,13 @@ impl Report {
                 }
             }
         }
+        let together = runs.iter().any(|run| run.kind == run::SITES);
         let rows: Vec<Row> = assertions()
             .filter(|assertion| filter.wants(&label(assertion.number)))
             .map(|assertion| {
                 row(
                     &assertion,
+                    together,
                     found.remove(&assertion.number).unwrap_or_default(),
                 )
             })
@@ -201,7 +203,7 @@ impl Report {
     }
 }
 
-fn row(assertion: &Assertion, ran: BTreeMap<&'static str, bool>) -> Row {
+fn row(assertion: &Assertion, together: bool, ran: BTreeMap<&'static str, bool>) -> Row {
     let tests = host_tests().filter(|test| test.number == assertion.number);
     let host_tests: Vec<String> = tests
         .map(|test| format!("{} {}", test.file, test.name))
@@ -215,7 +217,9 @@ fn row(assertion: &Assertion, ran: BTreeMap<&'static str, bool>) -> Row {
     Row {
         assertion: label(assertion.number),
         result,
-        reason: ran.is_empty().then(|| coverage::reason(assertion)),
+        reason: ran
+            .is_empty()
+            .then(|| coverage::reason(assertion, together)),
         ran,
         host_tests,
         sites: assertion.sites,

@@ -13,7 +13,13 @@ use std::time::Duration;
 /// Name of the actor's image.
 const ACTOR: &str = "conformance";
 /// The kinds, and the names of the actors.
-pub const KINDS: [&str; 3] = ["user", "system", "supervisor"];
+const KINDS: [&str; 3] = ["user", "system", "supervisor"];
+/// What is said of the run over three sites, and the name of its actor.
+pub const SITES: &str = "sites";
+/// All runs, in the order in which they are told.
+pub const RUNS: [&str; 4] = [KINDS[0], KINDS[1], KINDS[2], SITES];
+/// The site of the actor that leads the run over three sites. The two behind it have its partners.
+const LEADER: usize = KINDS.len() + 1;
 /// Processors of each site.
 const VCPUS: u32 = 2;
 /// Longest that all of it may take on one host.
@@ -31,7 +37,7 @@ pub struct Check {
 /// One run of the actor.
 #[derive(Clone, Debug, Serialize)]
 pub struct Run {
-    /// Kind of actor.
+    /// Kind of actor; `sites` for a user actor that checks what takes three sites, with partners on the others.
     pub kind: &'static str,
     /// Where it ran.
     pub machine: String,
@@ -55,13 +61,22 @@ pub fn all(host: ConformanceHost, nucleus: Option<&Path>) -> Outcome<Vec<Run>> {
     }
 }
 
-/// A cluster with a site for each kind, so that none disturbs another.
+/// A cluster with a site for each kind, so that none disturbs another, and three for what takes more than one.
 fn topology() -> String {
     let mut text = format!("version = 1\n[defaults]\nvcpus = {VCPUS}\n");
     for (index, kind) in KINDS.iter().enumerate() {
         text += &format!(
             "[[site]]\n[[actor]]\nbuiltin = \"{ACTOR}\"\nname = \"{kind}\"\nsite = {}\nkind = \"{kind}\"\n",
             index + 1
+        );
+    }
+    let (near, far) = (LEADER + 1, LEADER + 2);
+    text += &format!(
+        "[[site]]\nvcpus = 1\n[[actor]]\nbuiltin = \"{ACTOR}\"\nname = \"{SITES}\"\nsite = {LEADER}\nargs = [\"leader\", \"{near}\", \"{far}\"]\n"
+    );
+    for site in [near, far] {
+        text += &format!(
+            "[[site]]\nvcpus = 1\n[[actor]]\nbuiltin = \"{ACTOR}\"\nname = \"partner\"\nsite = {site}\nkind = \"system\"\nargs = [\"partner\"]\n"
         );
     }
     text
@@ -105,8 +120,8 @@ fn on_cluster(host: &str, nucleus: Option<&Path>) -> Outcome<Vec<Run>> {
             format!("the conformance cluster ended with {}", output.status),
         ));
     }
-    let machine = format!("{host} host, a site of {VCPUS} vCPUs");
-    let mut runs: Vec<Run> = KINDS
+    let machine = format!("{host} host, sites of {VCPUS} vCPUs");
+    let mut runs: Vec<Run> = RUNS
         .iter()
         .enumerate()
         .map(|(index, kind)| {
@@ -158,13 +173,22 @@ fn on_microvms(nucleus: Option<&Path>) -> Outcome<Vec<Run>> {
         let failed = run.checks.iter().any(|check| !check.holds);
         if run.complaint.is_none() && (ended.code != Some(0)) != failed {
             run.complaint = Some(format!(
-                "as {kind} actor: the site ended with {:?}",
+                "{}: the site ended with {:?}",
+                named(kind),
                 ended.code
             ));
         }
         runs.push(run);
     }
     Ok(runs)
+}
+
+/// A run, for people.
+pub fn named(kind: &str) -> String {
+    match kind {
+        SITES => "the user actor over three sites".to_owned(),
+        kind => format!("the {kind} actor"),
+    }
 }
 
 /// What a run printed.
@@ -192,11 +216,13 @@ fn read<'a>(kind: &'static str, machine: String, lines: impl Iterator<Item = &'a
     let counted = format!("{} passed, {failed} failed", checks.len() - failed);
     let complaint = match said {
         None => Some(format!(
-            "as {kind} actor it did not get to its end; its last line: {}",
+            "{} did not get to its end; its last line: {}",
+            named(kind),
             if last.is_empty() { "none" } else { &last }
         )),
         Some(said) if said != counted => Some(format!(
-            "as {kind} actor it says {said}, but the lines say {counted}"
+            "{} says {said}, but the lines say {counted}",
+            named(kind)
         )),
         Some(_) => None,
     };

@@ -4,7 +4,7 @@ use crate::lab::{Lab, Said};
 use serde_json::Value;
 
 /// Assertions that a guest checks, in a report of all.
-const CHECKED: u64 = 140;
+const CHECKED: u64 = 165;
 
 fn whole(said: &Said) -> Value {
     let report: Value = serde_json::from_str(&said.out).expect("JSON");
@@ -30,7 +30,10 @@ fn every_kind_of_actor_is_checked_on_a_cluster() {
     let lab = Lab::new();
     let said = lab.chorus(&["conformance", "--format", "json"]).with(0);
     let report = whole(&said);
-    for (index, kind) in ["user", "system", "supervisor"].into_iter().enumerate() {
+    for (index, kind) in ["user", "system", "supervisor", "sites"]
+        .into_iter()
+        .enumerate()
+    {
         assert_eq!(report["runs"][index]["kind"], kind);
     }
     let told = |name: &str| {
@@ -42,6 +45,8 @@ fn every_kind_of_actor_is_checked_on_a_cluster() {
     assert_eq!(every, ["supervisor", "system", "user"]);
     let user: Vec<String> = told("NC-131");
     assert_eq!(user, ["user"]);
+    let three_sites: Vec<String> = told("NC-151");
+    assert_eq!(three_sites, ["sites"]);
 }
 
 #[test]
