@@ -25,6 +25,12 @@ impl Stamps {
         (stamp, self.next == 0)
     }
 
+    /// As if so many names had been made.
+    #[cfg(test)]
+    pub(crate) fn skip_to(&mut self, count: u32) {
+        self.next = count;
+    }
+
     fn permute(&self, number: u32) -> u32 {
         let (mut left, mut right) = (number >> 16, number & 0xffff);
         for round in 0..4u64 {
