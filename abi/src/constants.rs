@@ -53,6 +53,13 @@ pub const K_STATUSER: i32 = 1;
 /// `grpAllocate`: well-known group of the system class.
 pub const K_STATSYS: i32 = 2;
 
+/// `portMigrate`: queued messages follow the port.
+pub const K_MIGRATEMSG: i32 = 0;
+/// `portMigrate`: queued messages are lost, and queued requests aborted, before the port moves.
+pub const K_DROPMSG: i32 = 1;
+/// Names that one actor may have declared with `uiDeclare` at a time.
+pub const K_CUIDECLARED: u32 = 1024;
+
 /// Bytes of the fixed message part (seed: 64).
 pub const K_CMSGANNEXSIZE: usize = 64;
 /// Largest body in bytes, inclusive (seed: 64 kilobytes).

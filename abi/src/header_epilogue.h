@@ -15,29 +15,49 @@ _Static_assert(sizeof(StartInfo) == 48, "StartInfo");
 
 extern const StartInfo *chorus_start;
 
-/* Identifiers: pure computations (spec 1.1). */
-static inline int uiValid(const KnUniqueId *ui) { return (ui->ui_head | ui->ui_tail) != 0; }
-static inline int uiSite(const KnUniqueId *ui) { return (int)(ui->ui_head >> 19); }
+/* Identifiers: pure computations (spec 1.1, 3.7), each with a page in docs/calls. K_EFAULT is for the null pointer; another address that is not the
+ * caller's ends as any access to it does. */
 static inline int uiType(const KnUniqueId *ui) { return (int)(ui->ui_head >> 16 & 7); }
+static inline void uiClear(KnUniqueId *ui) { ui->ui_head = 0; ui->ui_tail = 0; }
+static inline int uiValid(const KnUniqueId *ui) { return (ui->ui_head | ui->ui_tail) != 0; }
 static inline int uiEqual(const KnUniqueId *a, const KnUniqueId *b)
 {
     /* The addressing mode of a group does not count. */
-    unsigned int mask = uiType(a) == 3 ? 0xffff3fffu : 0xffffffffu;
+    unsigned int mask = uiType(a) == K_UIGROUP ? 0xffff3fffu : 0xffffffffu;
     return a->ui_tail == b->ui_tail && (a->ui_head & mask) == (b->ui_head & mask);
 }
-/* The well-known port `stamp` of a site. */
+static inline int uiBuild(KnUniqueId *ui, unsigned int type, unsigned int site, unsigned int stamp)
+{
+    unsigned int epoch = type == K_UIPORT ? 0x3fffu : type == K_UIGROUP ? 0x3ffeu : 0;
+    if (!ui)
+        return K_EFAULT;
+    if (type < K_UISITE || type > K_UIGROUP || site > SITE_MAX || stamp > UI_STAMP_MAX || (type == K_UIGROUP && site))
+        return K_EINVAL;
+    ui->ui_head = site << 19 | type << 16 | epoch;
+    ui->ui_tail = stamp;
+    return K_OK;
+}
+static inline int uiSite(KnUniqueId *ui, unsigned int site) { return uiBuild(ui, K_UISITE, site, 0); }
+static inline int uiGetSite(const KnUniqueId *ui)
+{
+    if (!ui)
+        return K_EFAULT;
+    return uiValid(ui) ? (int)(ui->ui_head >> 19) : K_EINVAL;
+}
+static inline int ipcTarget(KnUniqueId *ui, int mode)
+{
+    if (!ui)
+        return K_EFAULT;
+    if (uiType(ui) != K_UIGROUP || mode < K_BROADMODE || mode > K_FUNCXMODE)
+        return K_EINVAL;
+    ui->ui_head = (ui->ui_head & 0xffff3fffu) | (unsigned int)mode << 14;
+    return K_OK;
+}
+/* The well-known port `stamp` of a site: uiBuild(K_UIPORT, site, stamp), for numbers that are known to be good. */
 static inline KnUniqueId uiPort(unsigned int site, unsigned int stamp)
 {
     KnUniqueId ui = { site << 19 | 2u << 16 | 0x3fffu, stamp };
     return ui;
-}
-/* The group `ui` with an addressing mode; 0, or K_EINVAL when it is no group. */
-static inline int ipcTarget(KnUniqueId *ui, int mode)
-{
-    if (uiType(ui) != 3 || mode < K_BROADMODE || mode > K_FUNCXMODE)
-        return K_EINVAL;
-    ui->ui_head = (ui->ui_head & 0xffff3fffu) | (unsigned int)mode << 14;
-    return K_OK;
 }
 
 /* Writes bytes to the actor's standard output (STREAM_OUT) or standard error (STREAM_ERR); where there is no console service, to the site's log. */

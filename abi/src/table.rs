@@ -177,6 +177,10 @@ macro_rules! chorus_calls {
 76 "portLi" port_li User returns (port_ui: In<KnUniqueId>) [Inval, Fault];
 /// Count of messages received on the port.
 77 "portGetSeqNum" port_get_seq_num User returns (actor_cap: In<KnCap>, port_li: i32, seq_num: Out<u32>) [Inval, Unknown, Fault];
+/// Moves a port to another actor of the site, with what is queued on it or without; returns its LI there. It arrives disabled. NC-116…127.
+78 "portMigrate" port_migrate User returns (options: i32, src_actor_cap: In<KnCap>, port_li: i32, dst_actor_cap: In<KnCap>, seq_num: Out<u32>) [Inval, Unknown, Priv, Fault];
+/// Reads and sets the protection identifier of a port; a null pointer skips that half. NC-131, NC-132.
+79 "portPi" port_pi System returns (actor_cap: In<KnCap>, port_li: i32, old_pi: Out<KnProtId>, new_pi: In<KnProtId>) [Inval, Unknown, Priv, Fault];
 
 /// Gives a group capability: a new one, or that of the well-known group `stamp`. NC-133…137.
 90 "grpAllocate" grp_allocate User returns (options: i32, group_cap: Out<KnCap>, stamp: u32) [Inval, Priv, Fault];
@@ -208,6 +212,10 @@ macro_rules! chorus_calls {
 120 "uiLocalSite" ui_local_site User returns (site: Out<i32>) [Fault];
 /// 1 if this site recognises the UI, else 0. NC-011…013.
 121 "uiIsLocal" ui_is_local User returns (ui: In<KnUniqueId>) [Fault];
+/// Adds a UI to those that this site recognises, so that selective addressing finds the site by it. NC-157.
+122 "uiDeclare" ui_declare User returns (ui: In<KnUniqueId>) [Inval, Full, Priv, Fault];
+/// Takes one declaration of the caller's actor back. NC-158.
+123 "uiForget" ui_forget User returns (ui: In<KnUniqueId>) [Inval, Fault];
 
 /// Creates a region of fresh zeroed memory. NC-224…229.
 130 "rgnAllocate" rgn_allocate User returns (actor_cap: In<KnCap>, region: InOut<KnRgnDesc>) [Inval, Unknown, Round, Size, Addr, Overlap, Space, NoMem, Fault, Priv];
@@ -280,7 +288,7 @@ macro_rules! chorus_calls {
 193 "nmDeliver" nm_deliver System returns (item: In<KnNetItem>, body: In<u8>) [Inval, Unknown, Full, TooMuch, Fault, Priv, NoMem];
 /// Ends a local client's call with a reply or an error. K_EUNKNOWN: the client has gone. Own addition.
 194 "nmComplete" nm_complete System returns (item: In<KnNetItem>, body: In<u8>) [Inval, Unknown, TooMuch, Fault, Priv];
-/// 1 if messages to the UI can be delivered here (a port here, a group with a member here), else 0. Own addition.
+/// 1 if messages to the UI can be delivered here (the site, a port here, a group with a member here), else 0. What is only declared is not. Own addition.
 195 "nmQuery" nm_query System returns (ui: In<KnUniqueId>) [Inval, Fault, Priv];
 
 /// Connects a routine `int handler(KnThreadCtx *ctx, unsigned trap_no)` to a trap; it runs on the trapping thread, in the caller's actor. NC-265, NC-266, NC-268, NC-269.

@@ -166,7 +166,22 @@ impl KnUniqueId {
         Self::from_fields(0, UiType::Group, epoch, stamp)
     }
 
-    /// `uiBuild`: a static UI. Errors: `K_EINVAL` for a bad type, a site above 8191 or a stamp above 0x07FFFFFF (NC-008).
+    /// `uiGetSite`: the site that it was made on, 0 for "no hint". Errors: `K_EINVAL` null (NC-010).
+    pub const fn made_on(self) -> Result<u16, KError> {
+        if self.is_valid() {
+            Ok(self.site())
+        } else {
+            Err(KError::Inval)
+        }
+    }
+
+    /// `uiSite`: the predefined UI of a site. Errors: `K_EINVAL` for a number above 8191 (NC-007).
+    pub const fn of_site(site: u32) -> Result<KnUniqueId, KError> {
+        Self::build(K_UISITE, site, 0)
+    }
+
+    /// `uiBuild`: a static UI. Errors: `K_EINVAL` for a bad type, a site above 8191 or a stamp above 0x07FFFFFF, and for a group with a
+    /// site: well-known groups belong to none (NC-008).
     pub const fn build(kind: u32, site: u32, stamp: u32) -> Result<KnUniqueId, KError> {
         if site > SITE_MAX as u32 || stamp > UI_STAMP_MAX {
             return Err(KError::Inval);
@@ -179,12 +194,7 @@ impl KnUniqueId {
                 EPOCH_STATIC,
                 stamp,
             )),
-            K_UIGROUP => Ok(Self::from_fields(
-                site as u16,
-                UiType::Group,
-                EPOCH_STATIC_USER_GROUP,
-                stamp,
-            )),
+            K_UIGROUP if site == 0 => Ok(Self::static_group(false, stamp)),
             _ => Err(KError::Inval),
         }
     }
@@ -192,6 +202,16 @@ impl KnUniqueId {
     /// The well-known port `stamp` of a site (`uiBuild(K_UIPORT, site, stamp)` that cannot fail).
     pub const fn well_known_port(site: u16, stamp: u32) -> KnUniqueId {
         Self::from_fields(site, UiType::Port, EPOCH_STATIC, stamp)
+    }
+
+    /// Whether the Nucleus of a site made it: nobody knew it before. Static names are those that anybody can compute.
+    pub const fn is_dynamic(self) -> bool {
+        match self.kind() {
+            Some(UiType::Port) | Some(UiType::Group) => {
+                self.epoch() >= 1 && self.epoch() <= EPOCH_MAX
+            }
+            _ => false,
+        }
     }
 
     /// Whether the UI was made by `uiBuild` rather than by the Nucleus.
@@ -223,7 +243,36 @@ mod tests {
             Err(KError::Inval)
         );
         assert_eq!(KnUniqueId::build(K_UIPORT, 8192, 0), Err(KError::Inval));
-        assert_eq!(KnUniqueId::build(7, 1, 0), Err(KError::Inval));
+        for kind in [0, 4, 5, 6, 7] {
+            assert_eq!(KnUniqueId::build(kind, 1, 0), Err(KError::Inval));
+        }
+        assert_eq!(KnUniqueId::of_site(5), KnUniqueId::build(K_UISITE, 5, 0));
+        assert_eq!(KnUniqueId::of_site(8192), Err(KError::Inval));
+        assert_eq!(KnUniqueId::build(K_UIGROUP, 1, 7), Err(KError::Inval));
+        let group = KnUniqueId::build(K_UIGROUP, 0, 7);
+        assert_eq!(group, Ok(KnUniqueId::static_group(false, 7)));
+    }
+
+    #[test]
+    fn nc_009_null_is_all_zero_and_nc_010_has_no_site() {
+        assert_eq!(KnUniqueId::NULL.word(), 0);
+        assert!(!KnUniqueId::NULL.is_valid());
+        assert_eq!(KnUniqueId::NULL.made_on(), Err(KError::Inval));
+        assert_eq!(KnUniqueId::well_known_port(77, 1).made_on(), Ok(77));
+    }
+
+    #[test]
+    fn nc_002_site_and_type_lead() {
+        let port = KnUniqueId::from_fields(0x1234, UiType::Port, 1, 2);
+        assert_eq!(port.word() >> 51, 0x1234);
+        assert_eq!(port.word() >> 48 & 7, u64::from(K_UIPORT));
+    }
+
+    #[test]
+    fn nc_006_reserved_types_are_none() {
+        for code in [0u64, 4, 5, 6, 7] {
+            assert_eq!(KnUniqueId::from_word(1 << 51 | code << 48 | 1).kind(), None);
+        }
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! The manual: complete, true to the table, and on disk as it is generated.
 
-use chorus_abi::manual::{self, Entry, page};
-use chorus_abi::table::{CALLS, by_name};
+use chorus_abi::library::{self, FUNCTIONS};
+use chorus_abi::manual::{self, Entry, LIBRARY, page};
+use chorus_abi::table::{CALLS, Call, by_name};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::process::Command;
 
@@ -12,6 +14,11 @@ const ANEW: &str = "make it anew with: cargo run -p chorus-abi --example pages -
 
 fn entries() -> impl Iterator<Item = &'static Entry> {
     manual::entries().map(|(_, entry)| entry)
+}
+
+/// Entries of calls, with their rows.
+fn of_calls() -> impl Iterator<Item = (&'static str, &'static Call, &'static Entry)> {
+    entries().filter_map(|entry| Some((entry.name, by_name(entry.name)?, entry)))
 }
 
 fn text(write: impl FnOnce(&mut String) -> fmt::Result) -> String {
@@ -44,16 +51,41 @@ fn named(text: &str) -> BTreeSet<u16> {
 
 #[test]
 fn every_call_has_one_entry_and_every_entry_a_call() {
-    let calls: BTreeSet<_> = CALLS.iter().map(|call| call.name).collect();
+    let calls = CALLS.iter().map(|call| call.name);
+    let functions = FUNCTIONS.iter().map(|function| function.name);
+    let known: BTreeSet<_> = calls.chain(functions).collect();
     let names: BTreeSet<_> = entries().map(|entry| entry.name).collect();
-    assert_eq!(calls, names);
-    assert_eq!(entries().count(), CALLS.len());
+    assert_eq!(known, names);
+    assert_eq!(entries().count(), CALLS.len() + FUNCTIONS.len());
+}
+
+#[test]
+fn functions_have_entries_of_their_arguments_and_errors_and_bodies_in_the_header() {
+    let header = text(|out| chorus_abi::header::write(out));
+    for (section, entry) in manual::entries() {
+        let function = library::by_name(entry.name);
+        assert_eq!(section.room == LIBRARY, function.is_some());
+        let Some(function) = function else { continue };
+        let said: Vec<_> = entry.arguments.iter().map(|(name, _)| *name).collect();
+        let taken: Vec<_> = function.arguments.iter().map(|(name, ..)| *name).collect();
+        assert_eq!(said, taken, "arguments of {}", entry.name);
+        let said: Vec<_> = entry.errors.iter().map(|(error, _)| *error).collect();
+        assert_eq!(said, function.errors, "errors of {}", entry.name);
+        let declared = function.arguments.iter().all(|(name, kind, _)| {
+            let blank = if kind.ends_with('*') { "" } else { " " };
+            function.c.contains(&format!("{kind}{blank}{name}"))
+        });
+        assert!(declared, "{}", function.c);
+        assert!(
+            header.contains(&format!("static inline {}\n{{", function.c))
+                || header.contains(&format!("static inline {} {{", function.c))
+        );
+    }
 }
 
 #[test]
 fn entries_have_the_arguments_and_errors_of_their_rows() {
-    for entry in entries() {
-        let (name, call) = (entry.name, by_name(entry.name).unwrap());
+    for (name, call, entry) in of_calls() {
         let said: Vec<_> = entry.arguments.iter().map(|(name, _)| *name).collect();
         let taken: Vec<_> = call
             .arguments
@@ -74,7 +106,8 @@ fn entries_are_whole() {
         let name = entry.name;
         assert!(!entry.see.is_empty(), "{name} has nothing to see also");
         for other in entry.see {
-            assert!(by_name(other).is_some(), "{name} speaks of {other}");
+            let known = by_name(other).is_some() || library::by_name(other).is_some();
+            assert!(known, "{name} speaks of {other}");
             assert_ne!(other, &name);
         }
         let cells = entry.arguments.iter().map(|(_, meaning)| meaning);
@@ -116,15 +149,35 @@ fn entries_name_assertions_that_exist_and_those_of_their_rows() {
     for entry in entries() {
         let here: BTreeSet<u16> = entry.assertions.iter().cloned().flatten().collect();
         assert!(here.is_subset(&known), "{}: {here:?}", entry.name);
-        let call = by_name(entry.name).unwrap();
-        let row = named(&call.contract.concat());
+        let contract = by_name(entry.name).map_or(&[][..], |call| call.contract);
+        let row = named(&contract.concat());
         assert!(row.is_subset(&here), "{}: the row has {row:?}", entry.name);
         spoken_of.extend(here);
     }
-    // Of every call.
-    spoken_of.extend([281, 282]);
-    let unused: Vec<_> = known.difference(&spoken_of).collect();
+    let unused: Vec<_> = known
+        .difference(&spoken_of)
+        .filter(|number| !AWAITED.iter().any(|range| range.contains(number)))
+        .collect();
     assert!(unused.is_empty(), "named by no entry: {unused:?}");
+}
+
+/// Assertions of every call or of none, and those whose calls are not there yet.
+const AWAITED: &[RangeInclusive<u16>] = &[
+    1..=1,
+    48..=52,
+    78..=79,
+    84..=85,
+    91..=96,
+    220..=223,
+    231..=238,
+    240..=278,
+    280..=282,
+];
+
+#[test]
+fn the_assertions_are_those_of_the_specification() {
+    let numbers: Vec<u16> = manual::assertions().map(|each| each.number).collect();
+    assert_eq!(numbers, (1..=284).collect::<Vec<u16>>());
 }
 
 #[test]

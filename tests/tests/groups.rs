@@ -126,6 +126,38 @@ fn ss_030_selective_mode_reaches_the_co_targets_site_only() {
 }
 
 #[test]
+fn nc_157_and_158_a_declared_name_stands_for_its_site_until_it_is_forgotten() {
+    let mut world = World::new(32, 4, Faults::NONE);
+    let ports = members(&mut world, &[1, 2]);
+    // A port of site 3, a port that nobody has, a group: site 2 declares each of them.
+    let port = world.open(3, 8);
+    let nobody = KnUniqueId::from_fields(3, UiType::Port, 1, 0xffff);
+    let group = KnUniqueId::from_fields(4, UiType::Group, 1, 5);
+    for name in [nobody, group] {
+        let ask = |world: &mut World| {
+            let call = world.call_beside(4, mode(K_FUNCUMODE), name, &[], Plan::NULL);
+            result(world, call)
+        };
+        assert_eq!(ask(&mut world), K_EUNKNOWN);
+        world.site(2).nucleus.declared.insert(name.word());
+        for _ in 0..3 {
+            assert_eq!(ask(&mut world), 0);
+        }
+        world.site(2).nucleus.declared.remove(&name.word());
+        assert_eq!(ask(&mut world), K_EUNKNOWN, "after a refusal and a search");
+    }
+    assert!(world.site(1).nucleus.requests.is_empty());
+    assert_ne!(ports[0], ports[1]);
+    // A declaration attracts no messages to the name itself, wherever the name is looked for first.
+    world.site(2).nucleus.declared.insert(port.word());
+    world.site(2).nucleus.declared.insert(nobody.word());
+    let call = world.call_beside(4, port, KnUniqueId::NULL, &[], Plan::NULL);
+    assert_eq!(result(&mut world, call), 0);
+    let call = world.call_beside(4, nobody, KnUniqueId::NULL, &[], Plan::NULL);
+    assert_eq!(result(&mut world, call), K_EUNKNOWN);
+}
+
+#[test]
 fn ss_031_exclusive_mode_never_picks_the_co_targets_site() {
     let mut world = World::new(31, 3, Faults::NONE);
     let ports = members(&mut world, &[1, 2]);

@@ -7,7 +7,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use chorus_abi::{K_FUNCUMODE, K_FUNCXMODE, KnUniqueId, UiType};
 
-/// What is located: a port, a site, or a group with mode (and co-target in exclusive mode).
+/// What is located: a port, a site, a group with mode (and co-target in exclusive mode), or the site that recognises a name: that name twice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Key {
     ui: u64,
@@ -20,7 +20,7 @@ impl Key {
         match target.group().map(|group| group.mode) {
             Some(K_FUNCUMODE) => Key {
                 ui: co_target.word(),
-                co_target: 0,
+                co_target: co_target.word(),
             },
             Some(K_FUNCXMODE) => Key {
                 ui: target.word(),

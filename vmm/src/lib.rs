@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod cluster;
+pub mod conformance;
 pub mod debug;
 pub mod devices;
 pub mod fabric;

@@ -6,7 +6,9 @@ section! {
 "grpAllocate": "Gives the capability of a port group."
 contract "With `K_DYNAMIC` the group is new, and no other has its name. With `K_STATUSER` or `K_STATSYS` it is the well-known group of that number, whose capability is the same on every site and at \
 every time. A group costs nothing: it is a name until ports are inserted, and there is no call that deletes it. The UI suffices for sending to the group; membership takes the whole \
-capability. A UI as it comes addresses all members; `ipcTarget` of `chorus.h` writes another mode into it."
+capability. A UI as it comes addresses all members; `ipcTarget` writes another mode into it. The key is a keyed hash of the UI \
+under a secret that the sites of a cluster have in common and that no actor can read; so any site can check it without asking the one that made the group. For new groups the specification has random keys; these are as \
+hard to guess, and need no memory."
 privilege "For `K_STATSYS`, system privilege."
 arguments {
     options "`K_DYNAMIC`, `K_STATUSER` or `K_STATSYS`.";
@@ -19,7 +21,6 @@ errors {
     Priv "The caller has user privilege and asks for a group of the system class.";
     Fault BAD_POINTER;
 }
-missing "The secret that keys of groups are computed with is a constant of this Nucleus: a key proves no more than that its holder knows how it is computed."
 assertions [133..=137]
 example r"/* The well-known group 7 of the cluster. */
 int join_printers(int port_li)

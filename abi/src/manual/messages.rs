@@ -25,7 +25,7 @@ errors {
     Unknown "There is no such port on this site; no member of the group can be reached in a functional mode; or the target is on another site, and there is no Network Manager.";
     NoMem "There is no memory to keep the body in.";
 }
-missing "The flag `K_MOVE` is taken and has no effect: the pages are copied and stay with the sender (NC-177). `uiDeclare` and `uiForget` are not there (NC-157, NC-158)."
+missing "The flag `K_MOVE` is taken and has no effect: the pages are copied and stay with the sender (NC-177)."
 assertions [6..=6, 149..=179, 284..=284]
 example r#"/* A line of text to a port, wherever it is. */
 int tell(const KnUniqueId *port)

@@ -12,6 +12,7 @@ mod exceptions;
 mod groups;
 mod interrupts;
 mod laps;
+mod library;
 mod memory;
 mod messages;
 mod names;
@@ -82,7 +83,14 @@ pub const ROOMS: &[(&str, &str)] = &[
         "supervisor",
         "Exceptions, traps, local access points, interrupts, devices, and the site as a whole.",
     ),
+    (
+        LIBRARY,
+        "Functions that need no Nucleus: pure computations on names, in the C header and, as methods, in Rust.",
+    ),
 ];
+
+/// What stands in the place of a room for functions that no room of the Nucleus has.
+pub const LIBRARY: &str = "library";
 
 const fn about(room: &'static str, title: &'static str, entries: &'static [Entry]) -> Section {
     Section {
@@ -120,6 +128,7 @@ pub const SECTIONS: &[Section] = &[
     about("supervisor", "Interrupts", interrupts::ENTRIES),
     about("supervisor", "Devices", devices::ENTRIES),
     about("supervisor", "The site", site::ENTRIES),
+    about(LIBRARY, "Computing with names", library::ENTRIES),
 ];
 
 /// Every entry, with its section.
@@ -129,7 +138,7 @@ pub fn entries() -> impl Iterator<Item = (&'static Section, &'static Entry)> {
         .flat_map(|section| section.entries.iter().map(move |entry| (section, entry)))
 }
 
-/// The assertions that entries name, a line each: `NC-014`, how many sites it takes to see it, the text of the specification.
+/// The assertions of the specification, a line each: `NC-014`, how many sites it takes to see it, the text of the specification.
 const ASSERTIONS: &str = include_str!("assertions.txt");
 
 /// An assertion of the specification.
@@ -143,7 +152,7 @@ pub struct Assertion {
     pub text: &'static str,
 }
 
-/// The assertions that entries may name, in the order of their numbers.
+/// All assertions, in the order of their numbers.
 pub fn assertions() -> impl Iterator<Item = Assertion> {
     ASSERTIONS.lines().filter_map(|line| {
         let (number, rest) = line.strip_prefix("NC-")?.split_once(' ')?;
@@ -152,6 +161,33 @@ pub fn assertions() -> impl Iterator<Item = Assertion> {
             number: number.parse().ok()?,
             sites: sites.parse().ok()?,
             text,
+        })
+    })
+}
+
+/// The tests on the host that check assertions, a line each: `NC-003`, a file, a test. Written by the example `host_tests`; a test holds it to the sources.
+const HOST_TESTS: &str = include_str!("host_tests.txt");
+
+/// A test of the source tree that checks an assertion without a guest: of the core on a machine of tables, of the protocol in its simulator.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HostTest {
+    /// Number of the assertion.
+    pub number: u16,
+    /// File, from the root of the source tree.
+    pub file: &'static str,
+    /// Name of the test.
+    pub name: &'static str,
+}
+
+/// These tests, in the order of the assertions.
+pub fn host_tests() -> impl Iterator<Item = HostTest> {
+    HOST_TESTS.lines().filter_map(|line| {
+        let (number, rest) = line.strip_prefix("NC-")?.split_once(' ')?;
+        let (file, name) = rest.split_once(' ')?;
+        Some(HostTest {
+            number: number.parse().ok()?,
+            file,
+            name,
         })
     })
 }

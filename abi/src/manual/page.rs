@@ -2,9 +2,10 @@
 //!
 //! `cargo run -p chorus-abi --example pages -- docs/calls` writes them; a test holds what is in the repository to what is written here.
 
-use super::{Entry, ROOMS, SECTIONS, Section, assertions};
+use super::{Entry, LIBRARY, ROOMS, SECTIONS, Section, assertions};
 use crate::error::KError;
 use crate::header;
+use crate::library::{self, Function};
 use crate::table::{Argument, CALLS, Call, Privilege, by_name};
 use core::fmt::{Error, Result, Write};
 
@@ -28,6 +29,14 @@ fn privilege(call: &Call) -> &'static str {
         Privilege::User => "Any thread may call it.",
         Privilege::System => "Threads of system actors, and supervisor threads.",
         Privilege::Supervisor => "Supervisor threads only.",
+    }
+}
+
+fn word(privilege: Privilege) -> &'static str {
+    match privilege {
+        Privilege::User => "user",
+        Privilege::System => "system",
+        Privilege::Supervisor => "supervisor",
     }
 }
 
@@ -91,9 +100,9 @@ fn arguments(out: &mut dyn Write, call: &Call, entry: &Entry) -> Result {
     Ok(())
 }
 
-fn errors(out: &mut dyn Write, call: &Call, entry: &Entry) -> Result {
+fn errors(out: &mut dyn Write, returned: &[KError], entry: &Entry) -> Result {
     out.write_str("\n## Errors\n\n")?;
-    if call.errors.is_empty() {
+    if returned.is_empty() {
         return out.write_str("None.\n");
     }
     out.write_str("| error | why |\n| --- | --- |\n")?;
@@ -124,9 +133,49 @@ fn spoken_of(out: &mut dyn Write, entry: &Entry) -> Result {
     Ok(())
 }
 
-/// Writes the page of a call. Errors: those of `out`, and an entry without a call.
+/// Writes the page of a call or function. Errors: those of `out`, and an entry that has neither.
 pub fn page(out: &mut dyn Write, section: &Section, entry: &Entry) -> Result {
-    let call = by_name(entry.name).ok_or(Error)?;
+    match (by_name(entry.name), library::by_name(entry.name)) {
+        (Some(call), _) => page_of_call(out, section, entry, call),
+        (None, Some(function)) => page_of_function(out, section, entry, function),
+        (None, None) => Err(Error),
+    }
+}
+
+fn page_of_function(
+    out: &mut dyn Write,
+    section: &Section,
+    entry: &Entry,
+    function: &Function,
+) -> Result {
+    write!(
+        out,
+        "{GENERATED}\n# {}\n\n{}\n\nA function, [{}](README.md#",
+        entry.name, entry.purpose, section.title
+    )?;
+    anchor(out, section.title)?;
+    out.write_str("): it needs no Nucleus.\n\n## Synopsis\n\n```c\n#include \"chorus.h\"\n\n")?;
+    writeln!(out, "{};\n```\n\n```rust,ignore", function.c)?;
+    writeln!(out, "{}\n```\n\n## Arguments\n", function.rust)?;
+    out.write_str("| argument | direction | kind | meaning |\n| --- | --- | --- | --- |\n")?;
+    for ((name, kind, written), (_, meaning)) in function.arguments.iter().zip(entry.arguments) {
+        let kind = kind.trim_start_matches("const ");
+        let (pointer, kind) = match kind.strip_suffix(" *") {
+            Some(kind) => ("pointer to ", kind),
+            None => ("", kind),
+        };
+        let direction = if *written { "out" } else { "in" };
+        writeln!(
+            out,
+            "| `{name}` | {direction} | {pointer}`{kind}` | {meaning} |"
+        )?;
+    }
+    write!(out, "\n## Result\n\n{}\n", entry.result)?;
+    errors(out, function.errors, entry)?;
+    promises(out, entry)
+}
+
+fn page_of_call(out: &mut dyn Write, section: &Section, entry: &Entry, call: &Call) -> Result {
     write!(
         out,
         "{GENERATED}\n# {}\n\n{}\n\n",
@@ -152,7 +201,12 @@ pub fn page(out: &mut dyn Write, section: &Section, entry: &Entry) -> Result {
         (true, "") => out.write_str("It does not return.\n")?,
         (true, waits) => writeln!(out, "The caller waits {waits}")?,
     }
-    errors(out, call, entry)?;
+    errors(out, call.errors, entry)?;
+    promises(out, entry)
+}
+
+/// What pages of calls and functions end with.
+fn promises(out: &mut dyn Write, entry: &Entry) -> Result {
     write!(out, "\n## Contract\n\n{}\n", entry.contract)?;
     if !entry.missing.is_empty() {
         write!(out, "\n## Not there yet\n\n{}\n", entry.missing)?;
@@ -177,20 +231,22 @@ pub fn index(out: &mut dyn Write) -> Result {
     )?;
     out.write_str(include_str!("introduction.md"))?;
     for (room, purpose) in ROOMS {
-        write!(out, "\n## Room `{room}`\n\n{purpose}\n")?;
+        if *room == LIBRARY {
+            write!(out, "\n## Functions\n\n{purpose}\n")?;
+        } else {
+            write!(out, "\n## Room `{room}`\n\n{purpose}\n")?;
+        }
         for section in SECTIONS.iter().filter(|section| section.room == *room) {
             write!(out, "\n### {}\n\n", section.title)?;
             out.write_str(
                 "| call | what it does | privilege | blocks |\n| --- | --- | --- | --- |\n",
             )?;
             for entry in section.entries {
-                let call = by_name(entry.name).ok_or(Error)?;
-                let privilege = match call.privilege {
-                    Privilege::User => "user",
-                    Privilege::System => "system",
-                    Privilege::Supervisor => "supervisor",
+                let (privilege, blocks) = match by_name(entry.name) {
+                    Some(call) => (word(call.privilege), call.blocks),
+                    None => ("user", false),
                 };
-                let blocks = if call.blocks { "yes" } else { "no" };
+                let blocks = if blocks { "yes" } else { "no" };
                 writeln!(
                     out,
                     "| [{0}]({0}.md) | {1} | {privilege} | {blocks} |",

@@ -4,7 +4,7 @@ use super::*;
 
 section! {
 "portCreate": "Makes a port of an actor."
-contract "The port has a new UI that no other object of the site ever had or will have, an empty queue for 64 messages (`K_CPORTQUEUE`), and the protection identifier of the caller's \
+contract "The port has a new UI that no other object of the site ever had or will have, and whose stamp cannot be foreseen from those before; an empty queue for 64 messages (`K_CPORTQUEUE`), and the protection identifier of the caller's \
 actor. It is disabled: it is received from by its LI, and not by `K_ANYENABLED` until `portEnable`. It is a destination, for every site, when the call returns."
 arguments {
     actor_cap "Capability of the actor that gets the port; null: the caller's own.";
@@ -29,7 +29,7 @@ int open_service(KnUniqueId *ui)
 see ["portDelete", "portEnable", "portDeclare", "grpPortInsert", "ipcReceive"]
 
 "portDeclare": "Makes a port with a well-known UI."
-contract "As `portCreate`, but the UI is one that others can compute: that of a site and a stamp (`uiPort` in `chorus.h`). The caller answers for its being the only one: when two sites declare the \
+contract "As `portCreate`, but the UI is one that others can compute: that of a site and a stamp (`uiBuild`). The caller answers for its being the only one: when two sites declare the \
 same UI, messages reach either."
 arguments {
     actor_cap "Capability of the actor that gets the port; null: the caller's own.";
@@ -45,14 +45,15 @@ errors {
     NoMem "The site's table of ports is full.";
 }
 assertions [107..=109]
-example r"/* Port 100 of this site, which other sites know as uiPort(site, 100). */
+example r"/* Port 100 of this site: others build the same UI. */
 int declare_service(void)
 {
-    KnUniqueId ui = uiPort(chorus_start->site, 100);
-    return portDeclare(K_MYACTOR, &ui);
+    KnUniqueId ui;
+    int result = uiBuild(&ui, K_UIPORT, chorus_start->site, 100);
+    return result < 0 ? result : portDeclare(K_MYACTOR, &ui);
 }
 "
-see ["portCreate", "portDelete", "uiLocalSite"]
+see ["uiBuild", "portCreate", "portDelete", "uiLocalSite"]
 
 "portDelete": "Destroys a port."
 contract "Messages in its queue are lost; clients whose requests are in it leave `ipcCall` with `K_ENOPORT`, and so do threads that wait on it in `ipcReceive`, and clients that named it as the \
@@ -171,7 +172,7 @@ example r"int is_mine(const KnUniqueId *ui)
 see ["portUi", "uiIsLocal"]
 
 "portGetSeqNum": "Count of messages received on a port."
-contract "Each message received on the port adds one; the number that a message had is in `seq_num` of its receiver's descriptor. Messages that are still queued do not count."
+contract "Each message received on the port since it was made, or came to its actor, adds one; the number that a message had is in `seq_num` of its receiver's descriptor. Messages that are still queued do not count."
 arguments {
     actor_cap "Capability of the actor; null: the caller's own.";
     port_li "LI of the port; `K_DEFAULTPORT`: the default port.";
@@ -183,7 +184,7 @@ errors {
     Unknown OTHER_SITE;
     Fault BAD_POINTER;
 }
-assertions [204..=204]
+assertions [122..=122, 204..=204]
 example r"/* How many messages were served so far. */
 unsigned int served(int port_li)
 {
@@ -193,4 +194,66 @@ unsigned int served(int port_li)
 }
 "
 see ["ipcReceive", "siteStat"]
+
+"portMigrate": "Moves a port to another actor of the site."
+contract "The port keeps its UI, its protection identifier, its memberships and what has been received from it: who sends to it notices nothing. With `K_MIGRATEMSG` what is queued follows, in order; with \
+`K_DROPMSG` queued messages are lost and queued requests end with `K_ENOPORT` first. It is one step: every message was received before it, or is for the new actor. The port arrives disabled, with a count of 0. \
+Threads of the old actor that wait on it leave `ipcReceive` with `K_ENOPORT`; those that wait on `K_ANYENABLED` wait on. A request that a thread holds stays with it and can be answered. The old \
+owner takes no part. The default port of an actor and ports with a static UI stay where they are. The LI in the new actor may be the same number as in the old one, where it names nothing any more; a program uses \
+the one that it is given. Nothing is allocated: `K_ENOMEM`, which the specification allows, does not come. Migrating within one actor is allowed and does the same."
+privilege "For moving from or to a system or supervisor actor, system privilege."
+arguments {
+    options "`K_MIGRATEMSG`: queued messages follow. `K_DROPMSG`: they are lost.";
+    src_actor_cap "Capability of the actor that has the port; null: the caller's own.";
+    port_li "LI of the port in that actor.";
+    dst_actor_cap "Capability of the actor that gets it; null: the caller's own.";
+    seq_num "Where the count of messages received on it so far goes, plus one; null: nowhere.";
+}
+result "LI of the port in the new actor."
+errors {
+    Inval "A capability is ill-formed, its key is wrong or its actor is gone; the LI names no port of the actor, or its default port; the port has a static UI; or there is no such option.";
+    Unknown "A capability names an actor of another site: ports do not leave their site.";
+    Priv "The caller has user privilege, and one of the actors is a system or supervisor actor.";
+    Fault BAD_POINTER;
+}
+missing "Ports do not migrate to other sites (NC-128)."
+assertions [116..=128, 192..=192]
+example r"/* A new server takes the work of an old one over, requests that wait and all; no client notices. */
+int replace_server(const KnCap *old, int port_li, const KnCap *new_server)
+{
+    int li = portMigrate(K_MIGRATEMSG, old, port_li, new_server, 0);
+    return li < 0 ? li : portEnable(new_server, li, 0);
+}
+"
+see ["portEnable", "portGetSeqNum", "portDelete", "actorDelete", "ipcReceive"]
+
+"portPi": "Reads and sets the protection identifier of a port."
+contract "A port has the protection identifier of the actor that made it until this call sets another. Every message sent with the port as its source is stamped with it, and its receiver finds it in \
+`port_id` of `ipcSysInfo`; those sent before keep their stamp. The Nucleus itself makes nothing of it. A null pointer skips reading or setting."
+arguments {
+    actor_cap "Capability of the actor; null: the caller's own.";
+    port_li "LI of the port; `K_DEFAULTPORT`: the default port.";
+    old_pi "Where the present one goes, before it is set.";
+    new_pi "The new one; its padding is taken as zero.";
+}
+result "0."
+errors {
+    Inval BAD_LI;
+    Unknown OTHER_SITE;
+    Priv NOT_TRUSTED;
+    Fault BAD_POINTER;
+}
+assertions [99..=99, 131..=132, 215..=215]
+example r"/* What is sent from this port is the mail service's. */
+int stamp_as_mail(int port_li, unsigned short mail_group)
+{
+    KnProtId pi;
+    int result = portPi(K_MYACTOR, port_li, &pi, 0);
+    if (result < 0)
+        return result;
+    pi.gid = mail_group;
+    return portPi(K_MYACTOR, port_li, 0, &pi);
+}
+"
+see ["ipcSysInfo", "portCreate", "ipcSend"]
 }

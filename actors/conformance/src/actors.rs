@@ -7,7 +7,8 @@ use chorus_abi::error::*;
 use chorus_abi::*;
 use chorus_runtime::{at, at_mut, start_info};
 
-fn make(kind: i32, status: i32) -> (i32, KnCap) {
+/// Makes an actor: the result, and its capability.
+pub fn make(kind: i32, status: i32) -> (i32, KnCap) {
     let mut cap = KnCap::default();
     let result = call!(actor_create, OWN, Out::new(at_mut(&mut cap)), kind, status);
     (result, cap)
@@ -20,15 +21,18 @@ fn listed() -> Vec<KnActorStat> {
     list
 }
 
-fn stat(cap: &KnCap) -> Option<KnActorStat> {
+/// The entry of an actor in the list, while it lives.
+pub fn stat(cap: &KnCap) -> Option<KnActorStat> {
     listed().into_iter().find(|stat| stat.cap.ui == cap.ui)
 }
 
-fn delete(cap: &KnCap) -> i32 {
+/// Deletes an actor.
+pub fn delete(cap: &KnCap) -> i32 {
     call!(actor_delete, In::new(at(cap)))
 }
 
-fn priority(cap: &KnCap, new: Option<i32>) -> (i32, i32) {
+/// Reads and sets the priority of an actor: the result, and the old one.
+pub fn priority(cap: &KnCap, new: Option<i32>) -> (i32, i32) {
     let mut old = -1;
     let value = new.unwrap_or(0);
     let new = if new.is_some() { at(&value) } else { 0 };

@@ -39,6 +39,13 @@ pub fn check(verdict: &mut Verdict) {
     let answer = call!(grp_allocate, K_STATSYS, Out::new(at_mut(&mut system)), 7);
     if start_info().kind == K_USERACTOR {
         verdict.check("NC-137", answer == K_EPRIV);
+        // Whatever the key is, which it cannot know.
+        let forged = KnCap {
+            ui: KnUniqueId::static_group(true, 7),
+            key: static7.key,
+        };
+        let joined = Port::create().and_then(|port| port.join(&forged));
+        verdict.check("NC-141", joined == Err(KError::Priv));
     } else {
         verdict.check("NC-136", answer == K_OK && !system.ui.same(static7.ui));
     }
@@ -60,6 +67,11 @@ pub fn check(verdict: &mut Verdict) {
         joined
             && send(group.ui, none) == K_OK
             && [&a, &b, &c].iter().all(|port| waiting(port) == 1),
+    );
+    let plain = group.ui.with_mode(K_BROADMODE) == Ok(group.ui);
+    verdict.check(
+        "NC-149",
+        plain && send(group.ui, none) == K_OK && [&a, &b, &c].iter().all(|port| waiting(port) == 1),
     );
     verdict.check(
         "NC-139",

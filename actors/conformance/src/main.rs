@@ -1,21 +1,29 @@
 //! Checks the assertions of the call reference on one site, prints a line for each (`NC-165 ok`), and tells the verdict by its exit status.
 //!
-//! It needs nothing but the Nucleus: no network, no site manager. `conformance halt`, as a system actor, ends the site with the verdict.
+//! It needs nothing but the Nucleus: no network, no site manager. `conformance halt`, as a system or supervisor actor, ends the site with the verdict;
+//! `conformance referee NAME`, as a system actor, ends it with that of another.
+//! `conformance leader SITE SITE` checks what takes more sites, with `conformance partner` as a system actor on each of the two.
 #![no_std]
 #![no_main]
 
 extern crate alloc;
 
 mod actors;
+mod content;
 mod control;
 mod events;
 mod exceptions;
 mod groups;
+mod life;
 mod memory;
 mod messages;
 mod names;
+mod partner;
 mod pointers;
+mod ports;
+mod referee;
 mod requests;
+mod sites;
 mod supervisor;
 mod threads;
 mod timers;
@@ -28,33 +36,48 @@ use verdict::{Verdict, call};
 chorus_runtime::entry!(main);
 
 fn main() -> i32 {
-    // Partners of the supervisor actor that checks.
-    match args().nth(1) {
-        Some("victim") => return victim::serve(),
-        Some("saboteur") => return supervisor::sabotage(),
+    // Partners of the actor that checks.
+    match (args().nth(1), args().nth(2)) {
+        (Some("referee"), Some(name)) => return referee::wait(name),
+        (Some("partner"), _) => return partner::serve(),
+        (Some("victim"), _) => return victim::serve(),
+        (Some("saboteur"), _) => return supervisor::sabotage(),
         _ => {}
     }
     let mut verdict = Verdict::default();
+    if args().nth(1) == Some("leader") {
+        let sites = [2, 3].map(|word| args().nth(word).and_then(|site| site.parse().ok()));
+        sites::check(&mut verdict, sites.map(|site| site.unwrap_or(1)));
+        return told(&verdict);
+    }
     let own = names::check(&mut verdict);
     messages::check(&mut verdict, own);
     requests::check(&mut verdict);
+    content::check(&mut verdict);
+    ports::check(&mut verdict);
     groups::check(&mut verdict);
     threads::check(&mut verdict);
     control::check(&mut verdict);
     events::check(&mut verdict);
     timers::check(&mut verdict);
     actors::check(&mut verdict);
+    life::check(&mut verdict);
     memory::check(&mut verdict);
     exceptions::check(&mut verdict);
     supervisor::check(&mut verdict);
     pointers::check(&mut verdict);
-    println!(
-        "conformance: {} passed, {} failed",
-        verdict.passed, verdict.failed
-    );
-    let bad = i32::from(verdict.failed > 0);
+    let bad = told(&verdict);
     if args().nth(1) == Some("halt") {
         call!(site_halt, bad);
     }
     bad
+}
+
+/// Prints the sums: 0 when all is well.
+fn told(verdict: &Verdict) -> i32 {
+    println!(
+        "conformance: {} passed, {} failed",
+        verdict.passed, verdict.failed
+    );
+    i32::from(verdict.failed > 0)
 }

@@ -62,8 +62,16 @@ impl Client {
             let _ = own.done.release();
         });
         client.li.store(li.unwrap_or(0), Ordering::Release);
-        // It gets as far as it can.
-        let _ = thread::sleep(Duration::from_millis(5));
+        // It gets as far as it can: it waits, or has ended.
+        for _ in 0..400 {
+            let _ = thread::sleep(Duration::from_millis(5));
+            let own = client.li.load(Ordering::Acquire);
+            let threads = crate::threads::states(OWN);
+            let found = threads.iter().find(|thread| thread.li == own);
+            if found.is_none_or(|thread| thread.state & THREAD_WAITING != 0) {
+                break;
+            }
+        }
         client
     }
 
@@ -77,13 +85,15 @@ impl Client {
     }
 }
 
-fn take(port: &Port) -> Option<u8> {
+/// Takes a message of a port, if there is one: the first byte of its annex.
+pub fn take(port: &Port) -> Option<u8> {
     let mut buffer = Buffer::with_room(0);
     port.receive(&mut buffer, Some(Duration::ZERO)).ok()?;
     Some(buffer.annex[0])
 }
 
-fn answer(first: u8) -> Result<(), KError> {
+/// Answers the current message with an annex of this byte. Errors: those of `ipcReply`.
+pub fn answer(first: u8) -> Result<(), KError> {
     reply(Message {
         annex: Some(&[first; 64]),
         body: &[],

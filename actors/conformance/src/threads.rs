@@ -44,7 +44,8 @@ impl Counter {
     }
 }
 
-pub(crate) fn states(actor: In<KnCap>) -> Vec<KnThreadStat> {
+/// The threads of an actor.
+pub fn states(actor: In<KnCap>) -> Vec<KnThreadStat> {
     let mut list = alloc::vec![KnThreadStat::default(); 32];
     let count = call!(
         thread_stat,

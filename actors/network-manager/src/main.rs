@@ -46,6 +46,10 @@ impl Site for Here {
         nucleus::query(ui)
     }
 
+    fn recognises(&mut self, ui: KnUniqueId) -> bool {
+        nucleus::recognises(ui)
+    }
+
     fn notice(&mut self, notice: Notice) {
         match notice {
             Notice::OwnSiteHeard { incarnation } => {

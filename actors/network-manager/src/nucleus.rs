@@ -53,3 +53,9 @@ pub fn query(ui: KnUniqueId) -> bool {
     // SAFETY: the identifier lives through the call.
     unsafe { raw::nm_query(In::new(at(&ui))) == 1 }
 }
+
+/// Whether the site recognises the name.
+pub fn recognises(ui: KnUniqueId) -> bool {
+    // SAFETY: the identifier lives through the call.
+    unsafe { raw::ui_is_local(In::new(at(&ui))) == 1 }
+}

@@ -64,6 +64,12 @@ struct chorus_import { char name[32]; unsigned long slot; };
 #define K_DYNAMIC (0)
 #define K_STATUSER (1)
 #define K_STATSYS (2)
+#define K_MIGRATEMSG (0)
+#define K_DROPMSG (1)
+#define K_CUIDECLARED (1024)
+#define K_UISITE (1)
+#define K_UIPORT (2)
+#define K_UIGROUP (3)
 #define K_CMSGANNEXSIZE (64)
 #define K_CMSGSIZEMAX (65536)
 #define K_CPORTQUEUE (64)
@@ -794,6 +800,10 @@ static inline int portUi(KnUniqueId *port_ui, int port_li) { CHORUS_CALL("portUi
 static inline int portLi(const KnUniqueId *port_ui) { CHORUS_CALL("portLi", (unsigned long)port_ui); }
 /* Count of messages received on the port. */
 static inline int portGetSeqNum(const KnCap *actor_cap, int port_li, unsigned int *seq_num) { CHORUS_CALL("portGetSeqNum", (unsigned long)actor_cap, (unsigned long)port_li, (unsigned long)seq_num); }
+/* Moves a port to another actor of the site, with what is queued on it or without; returns its LI there. It arrives disabled. NC-116…127. */
+static inline int portMigrate(int options, const KnCap *src_actor_cap, int port_li, const KnCap *dst_actor_cap, unsigned int *seq_num) { CHORUS_CALL("portMigrate", (unsigned long)options, (unsigned long)src_actor_cap, (unsigned long)port_li, (unsigned long)dst_actor_cap, (unsigned long)seq_num); }
+/* Reads and sets the protection identifier of a port; a null pointer skips that half. NC-131, NC-132. */
+static inline int portPi(const KnCap *actor_cap, int port_li, KnProtId *old_pi, const KnProtId *new_pi) { CHORUS_CALL("portPi", (unsigned long)actor_cap, (unsigned long)port_li, (unsigned long)old_pi, (unsigned long)new_pi); }
 /* Gives a group capability: a new one, or that of the well-known group `stamp`. NC-133…137. */
 static inline int grpAllocate(int options, KnCap *group_cap, unsigned int stamp) { CHORUS_CALL("grpAllocate", (unsigned long)options, (unsigned long)group_cap, (unsigned long)stamp); }
 /* Makes a port of this site a member; 0 also if it was one. NC-138…146. */
@@ -822,6 +832,10 @@ static inline int ipcSysInfo(KnMsgHead *head) { CHORUS_CALL("ipcSysInfo", (unsig
 static inline int uiLocalSite(int *site) { CHORUS_CALL("uiLocalSite", (unsigned long)site); }
 /* 1 if this site recognises the UI, else 0. NC-011…013. */
 static inline int uiIsLocal(const KnUniqueId *ui) { CHORUS_CALL("uiIsLocal", (unsigned long)ui); }
+/* Adds a UI to those that this site recognises, so that selective addressing finds the site by it. NC-157. */
+static inline int uiDeclare(const KnUniqueId *ui) { CHORUS_CALL("uiDeclare", (unsigned long)ui); }
+/* Takes one declaration of the caller's actor back. NC-158. */
+static inline int uiForget(const KnUniqueId *ui) { CHORUS_CALL("uiForget", (unsigned long)ui); }
 /* Creates a region of fresh zeroed memory. NC-224…229. */
 static inline int rgnAllocate(const KnCap *actor_cap, KnRgnDesc *region) { CHORUS_CALL("rgnAllocate", (unsigned long)actor_cap, (unsigned long)region); }
 /* Releases an address range; regions are split at its ends. NC-230. */
@@ -888,7 +902,7 @@ static inline int nmTake(KnNetItem *item, void *body, unsigned int room) { CHORU
 static inline int nmDeliver(const KnNetItem *item, const void *body) { CHORUS_CALL("nmDeliver", (unsigned long)item, (unsigned long)body); }
 /* Ends a local client's call with a reply or an error. K_EUNKNOWN: the client has gone. Own addition. */
 static inline int nmComplete(const KnNetItem *item, const void *body) { CHORUS_CALL("nmComplete", (unsigned long)item, (unsigned long)body); }
-/* 1 if messages to the UI can be delivered here (a port here, a group with a member here), else 0. Own addition. */
+/* 1 if messages to the UI can be delivered here (the site, a port here, a group with a member here), else 0. What is only declared is not. Own addition. */
 static inline int nmQuery(const KnUniqueId *ui) { CHORUS_CALL("nmQuery", (unsigned long)ui); }
 /* Connects a routine `int handler(KnThreadCtx *ctx, unsigned trap_no)` to a trap; it runs on the trapping thread, in the caller's actor. NC-265, NC-266, NC-268, NC-269. */
 static inline int svTrapConnect(unsigned int trap_no, unsigned long routine) { CHORUS_CALL("svTrapConnect", (unsigned long)trap_no, (unsigned long)routine); }
@@ -947,29 +961,49 @@ _Static_assert(sizeof(StartInfo) == 48, "StartInfo");
 
 extern const StartInfo *chorus_start;
 
-/* Identifiers: pure computations (spec 1.1). */
-static inline int uiValid(const KnUniqueId *ui) { return (ui->ui_head | ui->ui_tail) != 0; }
-static inline int uiSite(const KnUniqueId *ui) { return (int)(ui->ui_head >> 19); }
+/* Identifiers: pure computations (spec 1.1, 3.7), each with a page in docs/calls. K_EFAULT is for the null pointer; another address that is not the
+ * caller's ends as any access to it does. */
 static inline int uiType(const KnUniqueId *ui) { return (int)(ui->ui_head >> 16 & 7); }
+static inline void uiClear(KnUniqueId *ui) { ui->ui_head = 0; ui->ui_tail = 0; }
+static inline int uiValid(const KnUniqueId *ui) { return (ui->ui_head | ui->ui_tail) != 0; }
 static inline int uiEqual(const KnUniqueId *a, const KnUniqueId *b)
 {
     /* The addressing mode of a group does not count. */
-    unsigned int mask = uiType(a) == 3 ? 0xffff3fffu : 0xffffffffu;
+    unsigned int mask = uiType(a) == K_UIGROUP ? 0xffff3fffu : 0xffffffffu;
     return a->ui_tail == b->ui_tail && (a->ui_head & mask) == (b->ui_head & mask);
 }
-/* The well-known port `stamp` of a site. */
+static inline int uiBuild(KnUniqueId *ui, unsigned int type, unsigned int site, unsigned int stamp)
+{
+    unsigned int epoch = type == K_UIPORT ? 0x3fffu : type == K_UIGROUP ? 0x3ffeu : 0;
+    if (!ui)
+        return K_EFAULT;
+    if (type < K_UISITE || type > K_UIGROUP || site > SITE_MAX || stamp > UI_STAMP_MAX || (type == K_UIGROUP && site))
+        return K_EINVAL;
+    ui->ui_head = site << 19 | type << 16 | epoch;
+    ui->ui_tail = stamp;
+    return K_OK;
+}
+static inline int uiSite(KnUniqueId *ui, unsigned int site) { return uiBuild(ui, K_UISITE, site, 0); }
+static inline int uiGetSite(const KnUniqueId *ui)
+{
+    if (!ui)
+        return K_EFAULT;
+    return uiValid(ui) ? (int)(ui->ui_head >> 19) : K_EINVAL;
+}
+static inline int ipcTarget(KnUniqueId *ui, int mode)
+{
+    if (!ui)
+        return K_EFAULT;
+    if (uiType(ui) != K_UIGROUP || mode < K_BROADMODE || mode > K_FUNCXMODE)
+        return K_EINVAL;
+    ui->ui_head = (ui->ui_head & 0xffff3fffu) | (unsigned int)mode << 14;
+    return K_OK;
+}
+/* The well-known port `stamp` of a site: uiBuild(K_UIPORT, site, stamp), for numbers that are known to be good. */
 static inline KnUniqueId uiPort(unsigned int site, unsigned int stamp)
 {
     KnUniqueId ui = { site << 19 | 2u << 16 | 0x3fffu, stamp };
     return ui;
-}
-/* The group `ui` with an addressing mode; 0, or K_EINVAL when it is no group. */
-static inline int ipcTarget(KnUniqueId *ui, int mode)
-{
-    if (uiType(ui) != 3 || mode < K_BROADMODE || mode > K_FUNCXMODE)
-        return K_EINVAL;
-    ui->ui_head = (ui->ui_head & 0xffff3fffu) | (unsigned int)mode << 14;
-    return K_OK;
 }
 
 /* Writes bytes to the actor's standard output (STREAM_OUT) or standard error (STREAM_ERR); where there is no console service, to the site's log. */

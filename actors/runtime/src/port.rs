@@ -4,7 +4,8 @@ use crate::message::Buffer;
 use crate::time::milliseconds;
 use crate::{at, at_mut, check};
 use chorus_abi::{
-    In, InOut, K_ANYENABLED, K_DEFAULTPORT, K_MYACTOR, KError, KnCap, KnUniqueId, Out,
+    In, InOut, K_ANYENABLED, K_DEFAULTPORT, K_DROPMSG, K_MIGRATEMSG, K_MYACTOR, KError, KnCap,
+    KnProtId, KnUniqueId, Out,
 };
 use core::time::Duration;
 
@@ -16,6 +17,24 @@ pub struct Port {
 }
 
 const OWN: In<KnCap> = In::new(K_MYACTOR);
+
+/// What becomes of the messages that are queued on a port when it moves to another actor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Queued {
+    /// They follow.
+    Follow,
+    /// They are lost; clients whose requests are queued get `K_ENOPORT`.
+    Drop,
+}
+
+impl Queued {
+    fn options(self) -> i32 {
+        match self {
+            Queued::Follow => K_MIGRATEMSG,
+            Queued::Drop => K_DROPMSG,
+        }
+    }
+}
 
 impl Port {
     /// `portCreate`. Errors: `K_ENOMEM`.
@@ -61,6 +80,51 @@ impl Port {
     pub fn disable(&self) -> Result<(), KError> {
         // SAFETY: no pointers of this actor.
         check(unsafe { crate::raw::port_disable(OWN, self.li) }).map(|_| ())
+    }
+
+    /// `portMigrate`: gives the port to another actor of this site, where it arrives disabled; its LI there. The default port and ports with
+    /// a static name stay (`K_EINVAL`). Errors: with the port, which has not moved.
+    pub fn give(self, to: &KnCap, queued: Queued) -> Result<i32, (Port, KError)> {
+        // SAFETY: the capability lives through the call.
+        let moved = check(unsafe {
+            crate::raw::port_migrate(queued.options(), OWN, self.li, In::new(at(to)), Out::new(0))
+        });
+        match moved {
+            Ok(li) => {
+                // It is another's now: not to be deleted here.
+                core::mem::forget(self);
+                Ok(li as i32)
+            }
+            Err(error) => Err((self, error)),
+        }
+    }
+
+    /// `portMigrate`: takes a port of another actor of this site, whose threads need not know. It arrives disabled. Errors: `K_EINVAL`,
+    /// `K_EUNKNOWN`, `K_EPRIV`.
+    pub fn take_over(from: &KnCap, li: i32, queued: Queued) -> Result<Port, KError> {
+        // SAFETY: the capability lives through the call.
+        let li = check(unsafe {
+            crate::raw::port_migrate(queued.options(), In::new(at(from)), li, OWN, Out::new(0))
+        })? as i32;
+        let mut ui = KnUniqueId::NULL;
+        // SAFETY: the identifier lives through the call.
+        check(unsafe { crate::raw::port_ui(Out::new(at_mut(&mut ui)), li) })?;
+        Ok(Port { li, ui })
+    }
+
+    /// `portPi`: the protection identifier that messages from this port are stamped with. Errors: `K_EPRIV`.
+    pub fn pi(&self) -> Result<KnProtId, KError> {
+        let mut pi = KnProtId::default();
+        // SAFETY: the identifier lives through the call.
+        check(unsafe { crate::raw::port_pi(OWN, self.li, Out::new(at_mut(&mut pi)), In::new(0)) })?;
+        Ok(pi)
+    }
+
+    /// `portPi`: sets it, for messages from now on. Errors: `K_EPRIV`.
+    pub fn set_pi(&self, pi: KnProtId) -> Result<(), KError> {
+        // SAFETY: the identifier lives through the call.
+        check(unsafe { crate::raw::port_pi(OWN, self.li, Out::new(0), In::new(at(&pi))) })
+            .map(|_| ())
     }
 
     /// `grpPortInsert`: becomes a member of a group. Errors: `K_EUNKNOWN`, `K_ENOMEM`.

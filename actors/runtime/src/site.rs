@@ -1,7 +1,7 @@
 //! Where an actor is: its site, the cluster, its own port.
 
-use crate::{at_mut, start_info};
-use chorus_abi::{K_DEFAULTPORT, KnUniqueId, Out};
+use crate::{at, at_mut, check, start_info};
+use chorus_abi::{In, K_DEFAULTPORT, KError, KnUniqueId, Out};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Number of this site, from 1.
@@ -31,4 +31,23 @@ pub fn own_port() -> KnUniqueId {
     unsafe { crate::raw::port_ui(Out::new(at_mut(&mut ui)), K_DEFAULTPORT) };
     PORT.store(ui.word(), Ordering::Relaxed);
     ui
+}
+
+/// `uiIsLocal`: whether this site recognises a name: its own, its ports' and actors', and what was declared here.
+pub fn recognises(ui: KnUniqueId) -> bool {
+    // SAFETY: the identifier lives through the call.
+    unsafe { crate::raw::ui_is_local(In::new(at(&ui))) == 1 }
+}
+
+/// `uiDeclare`: this site recognises the name until [`forget`], or the end of this actor. Errors: `K_EINVAL`, `K_EFULL`; `K_EPRIV` for names
+/// that anybody can compute.
+pub fn declare(ui: KnUniqueId) -> Result<(), KError> {
+    // SAFETY: the identifier lives through the call.
+    check(unsafe { crate::raw::ui_declare(In::new(at(&ui))) }).map(|_| ())
+}
+
+/// `uiForget`: takes one declaration of this actor back. Errors: `K_EINVAL`, there is none.
+pub fn forget(ui: KnUniqueId) -> Result<(), KError> {
+    // SAFETY: the identifier lives through the call.
+    check(unsafe { crate::raw::ui_forget(In::new(at(&ui))) }).map(|_| ())
 }

@@ -14,6 +14,8 @@ use crate::executive::timers::Timer;
 use crate::ipc::Ipc;
 use crate::machine::{Cpu, Machine, Space};
 use crate::memory::Memory;
+use crate::names::declared::Declared;
+use crate::names::stamps::Stamps;
 use crate::supervisor::Supervisor;
 use chorus_abi::table::Privilege;
 
@@ -36,6 +38,8 @@ pub struct Limits {
     pub outbound: usize,
     /// Timers.
     pub timers: usize,
+    /// Names that the actors of the site declared.
+    pub declarations: usize,
 }
 
 impl Default for Limits {
@@ -49,6 +53,7 @@ impl Default for Limits {
             regions: 4096,
             outbound: 1024,
             timers: 256,
+            declarations: 4096,
         }
     }
 }
@@ -64,6 +69,8 @@ pub struct Configuration {
     pub epoch: u16,
     /// Processors.
     pub cpus: usize,
+    /// What the sites of a cluster have in common and nobody else knows: keys of groups are made from it.
+    pub secret: (u64, u64),
     /// Table sizes.
     pub limits: Limits,
 }
@@ -111,8 +118,9 @@ pub struct Nucleus<M: Machine> {
     pub(crate) ipc: Ipc,
     pub(crate) memory: Memory,
     pub(crate) supervisor: Supervisor,
-    /// Counter part of the next UI made here.
-    pub(crate) next_ui: u32,
+    pub(crate) declared: Declared,
+    /// Where the stamps of UIs made here come from.
+    pub(crate) stamps: Stamps,
     /// Epoch of the next UI made here (advances when the counter wraps).
     pub(crate) ui_epoch: u16,
     pub(crate) counters: chorus_abi::KnSiteStat,
@@ -128,6 +136,7 @@ impl<M: Machine> Nucleus<M> {
     pub fn new(mut machine: M, configuration: Configuration) -> Self {
         let limits = configuration.limits;
         let secret = (machine.random(), machine.random());
+        let stamps = Stamps::new((machine.random(), machine.random()));
         Nucleus {
             machine,
             configuration,
@@ -141,7 +150,8 @@ impl<M: Machine> Nucleus<M> {
             ipc: Ipc::new(&limits),
             memory: Memory::new(limits.regions),
             supervisor: Supervisor::new(limits.threads, configuration.cpus),
-            next_ui: 1,
+            declared: Declared::new(limits.declarations, limits.actors),
+            stamps,
             ui_epoch: configuration.epoch,
             counters: chorus_abi::KnSiteStat::default(),
             entered: None,

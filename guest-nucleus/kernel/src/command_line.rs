@@ -40,6 +40,8 @@ pub struct CommandLine {
     pub epoch: u16,
     /// Seed of the random source.
     pub seed: Option<u64>,
+    /// What the sites of the cluster have in common and nobody else knows.
+    pub secret: Option<(u64, u64)>,
     /// Clock of the time-stamp counter.
     pub tsc_khz: Option<u64>,
     /// All processors come through the 64-bit door.
@@ -89,6 +91,7 @@ pub fn parse(line: &str) -> CommandLine {
         vcpus: 1,
         epoch: 1,
         seed: None,
+        secret: None,
         tsc_khz: None,
         direct: false,
         msi: false,
@@ -115,6 +118,11 @@ pub fn parse(line: &str) -> CommandLine {
                 result.epoch = within(value, 1..=0x3FFD).map_or(result.epoch, |n| n as u16)
             }
             "chorus.seed" => result.seed = u64::from_str_radix(value, 16).ok().or(result.seed),
+            "chorus.secret" => {
+                let halves = u128::from_str_radix(value, 16)
+                    .map(|secret| ((secret >> 64) as u64, secret as u64));
+                result.secret = halves.ok().or(result.secret);
+            }
             "chorus.tsc_khz" => result.tsc_khz = within(value, 1..=100_000_000).or(result.tsc_khz),
             "chorus.direct" => result.direct = true,
             "chorus.msi" => result.msi = true,
@@ -141,12 +149,13 @@ mod tests {
     #[test]
     fn the_contract_s_words_are_read() {
         let line = parse(
-            "chorus.site=7 chorus.seed=ff chorus.direct chorus.msi chorus.vcpus=4 virtio_mmio.device=4K@0xd0000000:5 quiet",
+            "chorus.site=7 chorus.seed=ff chorus.secret=20000000000000003 chorus.direct chorus.msi chorus.vcpus=4 virtio_mmio.device=4K@0xd0000000:5 quiet",
         );
         assert_eq!(
             (line.site, line.seed, line.direct, line.msi, line.vcpus),
             (7, Some(255), true, true, 4)
         );
+        assert_eq!(line.secret, Some((2, 3)));
         assert_eq!(
             &line.devices[..line.device_count],
             &[Announced {
@@ -160,7 +169,9 @@ mod tests {
     #[test]
     fn numbers_out_of_range_and_broken_words_change_nothing() {
         assert_eq!(
-            parse("chorus.site=8191 chorus.vcpus=0 chorus.epoch=x virtio_mmio.device=4K@:5 = =1"),
+            parse(
+                "chorus.site=8191 chorus.vcpus=0 chorus.epoch=x chorus.secret=g virtio_mmio.device=4K@:5 = =1"
+            ),
             parse("")
         );
     }

@@ -27,6 +27,13 @@ impl Random {
         Random(ChaCha20Rng::from_seed(key))
     }
 
+    /// The secret of a cluster that was told none: with a seed the same on all sites that have the same seed, otherwise of this boot alone.
+    pub fn secret(seed: Option<u64>) -> (u64, u64) {
+        // No site has number 0.
+        let mut random = Random::new(seed, 0);
+        (random.next(), random.next())
+    }
+
     /// The next 64 bits.
     pub fn next(&mut self) -> u64 {
         self.0.next_u64()

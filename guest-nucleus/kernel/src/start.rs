@@ -119,6 +119,7 @@ fn run(record: &BootRecord, line: CommandLine, kernel: Tables) -> ! {
         sites: line.sites,
         epoch: line.epoch,
         cpus,
+        secret: line.secret.unwrap_or_else(|| Random::secret(line.seed)),
         limits,
     };
     let machine = machine(record, &line, kernel, stacks, limits);

@@ -4,7 +4,7 @@ use chorus_abi::error::{K_EFULL, K_EUNKNOWN};
 use chorus_abi::net::{KnNetItem, NET_CALL, NET_CANCEL};
 use chorus_abi::{K_BROADMODE, KnUniqueId, UiType};
 use chorus_transport::{Notice, Site};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A request that was delivered.
 #[derive(Clone, Debug)]
@@ -39,6 +39,8 @@ pub struct Nucleus {
     pub ports: BTreeMap<u64, usize>,
     /// Members here of each group, by its identity.
     pub groups: BTreeMap<u64, Vec<KnUniqueId>>,
+    /// Names that were declared here (`uiDeclare`).
+    pub declared: BTreeSet<u64>,
     /// Requests in queue or service, by token.
     pub requests: BTreeMap<u64, Request>,
     rotation: usize,
@@ -163,6 +165,11 @@ impl Site for Nucleus {
                 .groups
                 .get(&ui.identity().word())
                 .is_some_and(|members| !members.is_empty())
+    }
+
+    fn recognises(&mut self, ui: KnUniqueId) -> bool {
+        self.queries += 1;
+        self.ports.contains_key(&ui.word()) || self.declared.contains(&ui.identity().word())
     }
 
     fn notice(&mut self, notice: Notice) {

@@ -67,7 +67,7 @@ pub(super) fn addressable(target: KnUniqueId, co_target: KnUniqueId, broadcast: 
     match (target.kind(), target.group().map(|group| group.mode)) {
         (Some(UiType::Port), _) | (_, Some(K_FUNCMODE)) => true,
         (_, Some(K_BROADMODE)) => broadcast,
-        (Some(UiType::Group), _) => matches!(co_target.kind(), Some(UiType::Port | UiType::Site)),
+        (Some(UiType::Group), _) => co_target.kind().is_some(),
         _ => false,
     }
 }

@@ -244,6 +244,10 @@ impl Endpoint {
 
     /// Whether this site is the place for a searched name.
     fn recognises(&self, ui: KnUniqueId, co_target: KnUniqueId, site: &mut dyn Site) -> bool {
+        if co_target == ui {
+            // Selective mode: which site knows the name, not where messages to it go.
+            return self.is_at_home(co_target, site);
+        }
         match ui.kind() {
             Some(UiType::Site) => ui.site() == self.config.site,
             Some(UiType::Port) => site.query(ui),
@@ -256,12 +260,12 @@ impl Endpoint {
         }
     }
 
-    /// Whether a co-target is this site or a port on it.
+    /// Whether this site recognises a co-target: it is the site itself, a port on it, or a name that was declared there.
     pub(super) fn is_at_home(&self, co_target: KnUniqueId, site: &mut dyn Site) -> bool {
         match co_target.kind() {
-            Some(UiType::Site) => co_target.site() == self.config.site,
-            Some(UiType::Port) => site.query(co_target),
-            _ => false,
+            Some(UiType::Site) if co_target.site() == self.config.site => true,
+            Some(_) => site.recognises(co_target.identity()),
+            None => false,
         }
     }
 }

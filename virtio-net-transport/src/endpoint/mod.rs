@@ -39,6 +39,10 @@ pub trait Site {
     fn complete(&mut self, item: &KnNetItem, body: &[u8]);
     /// `nmQuery`: whether messages to this port, or to a member of this group, can be delivered here.
     fn query(&mut self, ui: KnUniqueId) -> bool;
+    /// `uiIsLocal`: whether the site recognises a name, for selective addressing: also one that was only declared there.
+    fn recognises(&mut self, ui: KnUniqueId) -> bool {
+        self.query(ui)
+    }
     /// Something for people and for the site manager.
     fn notice(&mut self, _notice: Notice) {}
 }

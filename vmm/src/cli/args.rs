@@ -385,6 +385,54 @@ pub struct BenchArgs {
     pub nucleus: Option<PathBuf>,
 }
 
+/// Where `chorus conformance` runs its sites.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ConformanceHost {
+    /// KVM when it passes the self-test, else the emulated host.
+    #[default]
+    Auto,
+    /// This machine's /dev/kvm.
+    Kvm,
+    /// A Linux with KVM inside QEMU's TCG: slower, works without any KVM.
+    Emulated,
+    /// The image on bare QEMU microvms under an instruction clock: no cluster, every run is the same.
+    Microvm,
+}
+
+/// How a report prints.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReportFormat {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs: JSON, the fields never change their meaning.
+    Json,
+    /// For CI: XML as JUnit writes it.
+    Junit,
+}
+
+/// `chorus conformance`.
+#[derive(Args, Debug, Clone)]
+pub struct ConformanceArgs {
+    /// How to print
+    #[arg(
+        long,
+        env = "CHORUS_FORMAT",
+        value_name = "FORMAT",
+        default_value = "table"
+    )]
+    pub format: ReportFormat,
+    /// Assertions to report: NC-069, NC-1 for all that begin so, NC-097..NC-149 (all are checked)
+    #[arg(long, value_name = "ASSERTIONS", value_delimiter = ',')]
+    pub filter: Vec<String>,
+    /// Where the sites run
+    #[arg(long, env = "CHORUS_HOST", value_name = "HOST", default_value = "auto")]
+    pub host: ConformanceHost,
+    /// Nucleus image to check instead of the built-in one
+    #[arg(long, env = "CHORUS_NUCLEUS", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub nucleus: Option<PathBuf>,
+}
+
 /// `chorus gdb`.
 #[derive(Args, Debug, Clone)]
 pub struct GdbArgs {
@@ -461,6 +509,8 @@ pub enum Verb {
     Topo(TopoArgs),
     /// Measure context switches, IPC, RPC and boot
     Bench(BenchArgs),
+    /// Check the assertions of the call reference, on sites of its own
+    Conformance(ConformanceArgs),
     /// Debug a site with gdb
     Gdb(GdbArgs),
     /// Tell what this machine can do, and what to install

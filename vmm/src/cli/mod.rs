@@ -75,6 +75,7 @@ fn run(context: &Context, verb: Verb) -> Outcome<u8> {
         Verb::Validate(args) => topology::validate(context, &args).map(|()| 0),
         Verb::Topo(args) => topology::topo(context, &args).map(|()| 0),
         Verb::Bench(args) => crate::measure::bench(&args).map(|()| 0),
+        Verb::Conformance(args) => crate::conformance::conformance(&args).map(|()| 0),
         Verb::Gdb(args) => gdb::gdb(context, &args).map(|()| 0),
         Verb::Doctor(args) => manual::doctor(context, &args),
         Verb::Version(args) => manual::version(context, &args).map(|()| 0),

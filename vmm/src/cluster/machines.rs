@@ -6,6 +6,7 @@ use super::gateway::station::Station;
 use super::gateway::{Calls, Services};
 use super::images;
 use super::plan::Plan;
+use super::process::seed_of;
 use super::site::{Counters, Events, Machines, SiteEvent, SiteMachine, SiteOrder};
 use crate::debug::images::Known;
 use crate::debug::inferior::Delivery;
@@ -88,7 +89,7 @@ impl Machines for OnKvm {
                 epoch: 1,
                 seed: order.seed,
                 tsc_khz: None,
-                extra: String::new(),
+                extra: secret_word(self.seed),
             },
             mem: order.mem,
             nucleus: order.nucleus,
@@ -106,6 +107,13 @@ impl Machines for OnKvm {
             number,
         }))
     }
+}
+
+/// What all sites of the cluster are told, and nobody else: keys of groups are made from it. Made of the cluster's seed, so that a run repeats under it.
+fn secret_word(seed: u64) -> String {
+    // Site 0 is nobody's.
+    let halves = [seed, !seed].map(|seed| seed_of(seed, 0));
+    format!("chorus.secret={:016x}{:016x}", halves[0], halves[1])
 }
 
 fn refusal(name: &str, error: &machine::Error) -> Failure {

@@ -482,7 +482,7 @@ pub(super) fn deadline(seconds: Option<f64>) -> Option<Instant> {
 }
 
 /// A site's seed, made of the cluster's (the finaliser of SplitMix64, so that neighbours have nothing in common).
-fn seed_of(seed: u64, site: u16) -> u64 {
+pub(super) fn seed_of(seed: u64, site: u16) -> u64 {
     let mut z = seed.wrapping_add(u64::from(site).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -3,6 +3,7 @@
 //! The sites run on this machine's KVM where it is faithful, else on the emulated host, as the command chooses by itself. Each test has runtime folders
 //! of its own. In a build without guests they are counted as ignored.
 
+mod conformance;
 mod endings;
 mod examples;
 mod images;

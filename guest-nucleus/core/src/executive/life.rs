@@ -102,6 +102,7 @@ impl<M: Machine> Nucleus<M> {
         self.timers_of_actor_end(id);
         self.handlers_end(id);
         self.points_end(id);
+        self.declarations_end(id);
         for slot in 0..self.threads.extent() {
             if let Some(thread) = self.threads.at(slot)
                 && self

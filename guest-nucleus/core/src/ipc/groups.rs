@@ -46,7 +46,6 @@ impl Groups {
     }
 
     fn bucket(group: KnUniqueId) -> usize {
-        // Stamps and counters count up.
         group.counter() as usize % BUCKETS
     }
 
@@ -105,23 +104,21 @@ impl Groups {
     }
 }
 
-/// Secret of the installation for keys of groups: every site of a cluster has the same. Sealing (issue C) brings one per cluster.
-const SECRET: (u64, u64) = (0x4368_6f72_7573_2041, 0x6e65_7720_696e_2052);
-
 impl<M: Machine> Nucleus<M> {
-    /// The key of a group: computed from its name, so that any site can check it without asking.
-    fn group_key(group: KnUniqueId) -> u64 {
-        keyed_hash(SECRET, group.identity().word())
+    /// The key of a group: computed from its name and the cluster's secret, so that any site can check it without asking and nobody else knows it.
+    fn group_key(&self, group: KnUniqueId) -> u64 {
+        keyed_hash(self.configuration.secret, group.identity().word())
     }
 
     fn group_by_cap(&mut self, caller: Caller, cap: In<KnCap>) -> Result<KnUniqueId, KError> {
         let cap = self.read(caller, cap)?;
         let group = cap.ui.group().ok_or(KError::Inval)?;
-        if cap.key != Self::group_key(group.identity) {
-            return Err(KError::Inval);
-        }
+        // First the privilege: a caller without it learns nothing of the key.
         if group.kind == GroupKind::StaticSystem && caller.privilege < Privilege::System {
             return Err(KError::Priv);
+        }
+        if cap.key != self.group_key(group.identity) {
+            return Err(KError::Inval);
         }
         Ok(group.identity)
     }
@@ -147,7 +144,7 @@ impl<M: Machine> Nucleus<M> {
             cap,
             &KnCap {
                 ui,
-                key: Self::group_key(ui),
+                key: self.group_key(ui),
             },
         )?;
         Ok(Outcome::Done(K_OK))

@@ -7,6 +7,7 @@ mod asking;
 mod fast;
 mod groups;
 mod message;
+mod migrate;
 mod network;
 mod port;
 mod receive;

@@ -389,7 +389,8 @@ impl<M: Machine> Nucleus<M> {
         let ui = self.read(caller, ui)?;
         let here = match ui.kind() {
             Some(UiType::Group) => self.has_member(ui),
-            _ => self.recognises(ui),
+            // A name that was only declared here gets no messages here.
+            _ => self.is_own(ui),
         };
         Ok(Outcome::Done(here.into()))
     }

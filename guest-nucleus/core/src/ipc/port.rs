@@ -109,9 +109,54 @@ impl<M: Machine> Nucleus<M> {
 
     /// Removes a port: queued messages are lost, requests and waiters end with `K_ENOPORT`, memberships go (NC-100…106).
     pub(crate) fn port_remove(&mut self, id: Id<Port>) {
-        while let Some(message) = self.dequeue(id) {
-            self.message_fail(message, KError::NoPort);
+        self.port_empty(id);
+        self.port_waiters_leave(id);
+        self.memberships_end(id);
+        let Some(port) = self.ipc.ports.remove(id) else {
+            return;
+        };
+        self.ipc.names.remove(port.ui.word());
+        self.port_leaves(id, port.owner, port.next);
+    }
+
+    /// Takes a port out of the list of its actor; `next` is the one behind it.
+    fn port_leaves(&mut self, id: Id<Port>, owner: Id<Actor>, next: Option<Id<Port>>) {
+        let Some(actor) = self.actors.get_mut(owner) else {
+            return;
+        };
+        actor.ports = actor.ports.saturating_sub(1);
+        if actor.first_port == Some(id) {
+            actor.first_port = next;
+            return;
         }
+        let mut at = actor.first_port;
+        while let Some(other) = at.and_then(|at| self.ipc.ports.get_mut(at)) {
+            if other.next == Some(id) {
+                other.next = next;
+                return;
+            }
+            at = other.next;
+        }
+    }
+
+    /// Moves a port to the list of another actor.
+    pub(crate) fn port_moves(&mut self, id: Id<Port>, to: Id<Actor>) {
+        let Some((owner, next)) = self.ipc.ports.get(id).map(|port| (port.owner, port.next)) else {
+            return;
+        };
+        self.port_leaves(id, owner, next);
+        let Some(actor) = self.actors.get_mut(to) else {
+            return;
+        };
+        let next = actor.first_port.replace(id);
+        actor.ports += 1;
+        if let Some(port) = self.ipc.ports.get_mut(id) {
+            (port.owner, port.next) = (to, next);
+        }
+    }
+
+    /// Threads that wait on a port leave with `K_ENOPORT`; those that wait for any enabled port wait on.
+    pub(crate) fn port_waiters_leave(&mut self, id: Id<Port>) {
         while let Some(slot) = self.ipc.ports.get(id).and_then(|port| port.waiters.first()) {
             let Some(thread) = self.threads.at(slot) else {
                 break;
@@ -119,26 +164,12 @@ impl<M: Machine> Nucleus<M> {
             self.leave_wait(thread);
             self.wake(thread, KError::NoPort.code());
         }
-        self.memberships_end(id);
-        let Some(port) = self.ipc.ports.remove(id) else {
-            return;
-        };
-        self.ipc.names.remove(port.ui.word());
-        let Some(actor) = self.actors.get_mut(port.owner) else {
-            return;
-        };
-        actor.ports = actor.ports.saturating_sub(1);
-        if actor.first_port == Some(id) {
-            actor.first_port = port.next;
-            return;
-        }
-        let mut at = actor.first_port;
-        while let Some(other) = at.and_then(|at| self.ipc.ports.get_mut(at)) {
-            if other.next == Some(id) {
-                other.next = port.next;
-                return;
-            }
-            at = other.next;
+    }
+
+    /// Messages in a queue are lost, requests in it aborted.
+    pub(crate) fn port_empty(&mut self, id: Id<Port>) {
+        while let Some(message) = self.dequeue(id) {
+            self.message_fail(message, KError::NoPort);
         }
     }
 

@@ -27,7 +27,7 @@ fn nc_003_no_name_comes_twice() {
     for round in 0..20_000 {
         if round == 10_000 {
             // The counter's end is among the names.
-            site.nucleus.next_ui = u32::MAX - 5_000;
+            site.nucleus.stamps.skip_to(u32::MAX - 5_000);
         }
         let li = site.grants(user, "portCreate", &[0, at]);
         let ui: KnUniqueId = site.peek(user.actor, at);

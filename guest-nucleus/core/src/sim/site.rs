@@ -44,12 +44,14 @@ impl Site {
             regions: 64,
             outbound: 16,
             timers: 8,
+            declarations: 1100,
         };
         let configuration = Configuration {
             site: 1,
             sites: 1,
             epoch,
             cpus,
+            secret: (3, 5),
             limits,
         };
         let machine = Sim::new(cpus, 512, limits.threads);
@@ -323,6 +325,7 @@ impl Site {
         }
         self.settle();
         self.settle();
+        assert_eq!(self.nucleus.declared.len(), 0, "declarations are left");
         let nucleus = &self.nucleus;
         let ipc = &nucleus.ipc;
         let left = (
