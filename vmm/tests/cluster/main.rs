@@ -6,6 +6,7 @@
 mod conformance;
 mod endings;
 mod examples;
+mod fuzz;
 mod images;
 mod lab;
 mod life;
