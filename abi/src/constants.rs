@@ -127,6 +127,10 @@ pub const K_RESERVED: u32 = 1 << 6;
 pub const K_NODEMAND: u32 = 1 << 7;
 /// Fail with `K_ENOMEM` instead of waiting for free pages.
 pub const K_NOWAITFORMEMORY: u32 = 1 << 8;
+/// A duplicate of the actor's memory has a private copy of the region.
+pub const K_INHERITCOPY: u32 = 1 << 9;
+/// A duplicate of the actor's memory shares the region.
+pub const K_INHERITSHARE: u32 = 1 << 10;
 
 /// Largest site number (13 bits; 0 means "no hint").
 pub const SITE_MAX: u16 = 8191;

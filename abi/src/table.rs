@@ -220,11 +220,35 @@ macro_rules! chorus_calls {
 /// Creates a region of fresh zeroed memory. NC-224…229.
 130 "rgnAllocate" rgn_allocate User returns (actor_cap: In<KnCap>, region: InOut<KnRgnDesc>) [Inval, Unknown, Round, Size, Addr, Overlap, Space, NoMem, Fault, Priv];
 /// Releases an address range; regions are split at its ends. NC-230.
-131 "rgnFree" rgn_free User returns (actor_cap: In<KnCap>, region: In<KnRgnDesc>) [Inval, Unknown, Round, Size, Addr, Fault, NoMem, Priv];
+131 "rgnFree" rgn_free User blocks (actor_cap: In<KnCap>, region: In<KnRgnDesc>) [Inval, Unknown, Round, Size, Addr, Fault, NoMem, Priv];
 /// Bytes of a page.
 132 "vmPageSize" vm_page_size User returns () [];
 /// Memory totals of the site.
 133 "vmStat" vm_stat User returns (stat: Out<KnVmStat>) [Fault];
+/// Sets the protection of a range. NC-231.
+134 "rgnSetProtect" rgn_set_protect User blocks (actor_cap: In<KnCap>, region: In<KnRgnDesc>) [Inval, Unknown, Round, Size, Addr, Prot, NoMem, Fault, Priv];
+/// Says what a duplicate of the actor's memory gets of a range. NC-237.
+135 "rgnSetInherit" rgn_set_inherit User returns (actor_cap: In<KnCap>, region: In<KnRgnDesc>) [Inval, Unknown, Round, Size, Addr, NoMem, Fault, Priv];
+/// Keeps two words with a range.
+136 "rgnSetOpaque" rgn_set_opaque User returns (actor_cap: In<KnCap>, region: In<KnRgnDesc>) [Inval, Unknown, Round, Size, Addr, NoMem, Fault, Priv];
+/// Makes and fixes the pages of a range, or lets them go again. NC-240.
+137 "rgnSetPaging" rgn_set_paging User returns (actor_cap: In<KnCap>, region: In<KnRgnDesc>) [Inval, Unknown, Round, Size, Addr, NoMem, Fault, Priv];
+/// Describes the regions in a range; returns how many there are. NC-015, NC-232.
+138 "rgnStat" rgn_stat User returns (actor_cap: In<KnCap>, region: In<KnRgnDesc>, stat: Out<KnRgnStat>, stat_size: u32) [Inval, Unknown, Fault, Priv];
+/// Copies bytes from actor to actor.
+139 "vmCopy" vm_copy User returns (src_actor: In<KnCap>, src: u64, dst_actor: In<KnCap>, dst: u64, size: u64) [Inval, Unknown, Addr, Prot, Size, NoMem, Fault, Priv];
+/// Fixes the pages of a range where they are.
+140 "vmLock" vm_lock User returns (actor_cap: In<KnCap>, address: u64, size: u64, flags: u32) [Inval, Unknown, Round, Size, Addr, Prot, NoMem, Fault, Priv];
+/// Takes one lock from each page of a range.
+141 "vmUnLock" vm_un_lock User returns (actor_cap: In<KnCap>, address: u64, size: u64) [Inval, Unknown, Round, Size, Addr, Fault, Priv];
+/// Physical address of a resident page.
+142 "vmPhysAddr" vm_phys_addr Supervisor returns (actor_cap: In<KnCap>, address: u64, physical: Out<u64>) [Inval, Unknown, Addr, Fault, Priv];
+/// Creates a region with a deferred copy of a range of an actor. NC-233…235.
+143 "rgnInitFromActor" rgn_init_from_actor User returns (target: In<KnCap>, target_region: InOut<KnRgnDesc>, source: In<KnCap>, source_region: In<KnRgnDesc>) [Inval, Unknown, Round, Size, Addr, Overlap, Space, NoMem, Fault, Priv];
+/// Creates a region that shares a range of an actor. NC-236.
+144 "rgnMapFromActor" rgn_map_from_actor User returns (target: In<KnCap>, target_region: InOut<KnRgnDesc>, source: In<KnCap>, source_region: In<KnRgnDesc>) [Inval, Unknown, Round, Size, Addr, Overlap, Space, NoMem, Fault, Priv];
+/// Duplicates the memory of an actor into an actor without any. NC-237, NC-238.
+145 "rgnDup" rgn_dup User returns (target: In<KnCap>, source: In<KnCap>, flags: u32) [Inval, Unknown, NoMem, Fault, Priv];
 
 /// Time since boot; never goes back.
 160 "sysTime" sys_time User returns (time: Out<KnTimeVal>) [Fault];

@@ -127,6 +127,25 @@ plain! {
         /// Kept for the user.
         opaque2: u64,
     }
+    /// One range of equal attributes in `rgnStat`'s list.
+    KnRgnStat {
+        /// First address.
+        start_addr: u64,
+        /// Bytes.
+        size: u64,
+        /// `K_WRITABLE`…
+        options: u32,
+        /// Padding, zero.
+        pad: u32,
+        /// The user's own.
+        opaque1: u64,
+        /// The user's own.
+        opaque2: u64,
+        /// Bytes of its own that are in memory. What a copy still shares with its source is not its own.
+        resident: u64,
+        /// Bytes of them that stay there.
+        fixed: u64,
+    }
     /// Mutex in the user's memory (spec 2.8). All zero is a free mutex.
     KnMutex {
         /// 0 free, 1 locked.

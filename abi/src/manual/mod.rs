@@ -87,6 +87,10 @@ pub const ROOMS: &[(&str, &str)] = &[
         LIBRARY,
         "Functions that need no Nucleus: pure computations on names, in the C header and, as methods, in Rust.",
     ),
+        "memory",
+        "Regions of an actor's address space, copies and sharing.",
+    ),
+    ("supervisor", "Devices, and the site as a whole."),
 ];
 
 /// What stands in the place of a room for functions that no room of the Nucleus has.

@@ -22,6 +22,7 @@ mod partner;
 mod pointers;
 mod ports;
 mod referee;
+mod regions;
 mod requests;
 mod sites;
 mod supervisor;
@@ -65,6 +66,7 @@ fn main() -> i32 {
     memory::check(&mut verdict);
     exceptions::check(&mut verdict);
     supervisor::check(&mut verdict);
+    regions::check(&mut verdict);
     pointers::check(&mut verdict);
     let bad = told(&verdict);
     if args().nth(1) == Some("halt") {

@@ -85,6 +85,8 @@ struct chorus_import { char name[32]; unsigned long slot; };
 #define K_RESERVED (64)
 #define K_NODEMAND (128)
 #define K_NOWAITFORMEMORY (256)
+#define K_INHERITCOPY (512)
+#define K_INHERITSHARE (1024)
 #define SITE_MAX (8191)
 #define GATEWAY_SITE (8191)
 #define UI_STAMP_MAX (134217727)
@@ -254,6 +256,26 @@ _Static_assert(__builtin_offsetof(KnRgnDesc, end_addr) == 24, "KnRgnDesc.end_add
 _Static_assert(__builtin_offsetof(KnRgnDesc, opaque1) == 32, "KnRgnDesc.opaque1");
 _Static_assert(__builtin_offsetof(KnRgnDesc, opaque2) == 40, "KnRgnDesc.opaque2");
 _Static_assert(sizeof(KnRgnDesc) == 48, "KnRgnDesc");
+
+typedef struct KnRgnStat {
+    unsigned long start_addr;
+    unsigned long size;
+    unsigned int options;
+    unsigned int pad;
+    unsigned long opaque1;
+    unsigned long opaque2;
+    unsigned long resident;
+    unsigned long fixed;
+} KnRgnStat;
+_Static_assert(__builtin_offsetof(KnRgnStat, start_addr) == 0, "KnRgnStat.start_addr");
+_Static_assert(__builtin_offsetof(KnRgnStat, size) == 8, "KnRgnStat.size");
+_Static_assert(__builtin_offsetof(KnRgnStat, options) == 16, "KnRgnStat.options");
+_Static_assert(__builtin_offsetof(KnRgnStat, pad) == 20, "KnRgnStat.pad");
+_Static_assert(__builtin_offsetof(KnRgnStat, opaque1) == 24, "KnRgnStat.opaque1");
+_Static_assert(__builtin_offsetof(KnRgnStat, opaque2) == 32, "KnRgnStat.opaque2");
+_Static_assert(__builtin_offsetof(KnRgnStat, resident) == 40, "KnRgnStat.resident");
+_Static_assert(__builtin_offsetof(KnRgnStat, fixed) == 48, "KnRgnStat.fixed");
+_Static_assert(sizeof(KnRgnStat) == 56, "KnRgnStat");
 
 typedef struct KnMutex {
     unsigned int locked;
@@ -844,6 +866,30 @@ static inline int rgnFree(const KnCap *actor_cap, const KnRgnDesc *region) { CHO
 static inline int vmPageSize(void) { CHORUS_CALL("vmPageSize"); }
 /* Memory totals of the site. */
 static inline int vmStat(KnVmStat *stat) { CHORUS_CALL("vmStat", (unsigned long)stat); }
+/* Sets the protection of a range. NC-231. */
+static inline int rgnSetProtect(const KnCap *actor_cap, const KnRgnDesc *region) { CHORUS_CALL("rgnSetProtect", (unsigned long)actor_cap, (unsigned long)region); }
+/* Says what a duplicate of the actor's memory gets of a range. NC-237. */
+static inline int rgnSetInherit(const KnCap *actor_cap, const KnRgnDesc *region) { CHORUS_CALL("rgnSetInherit", (unsigned long)actor_cap, (unsigned long)region); }
+/* Keeps two words with a range. */
+static inline int rgnSetOpaque(const KnCap *actor_cap, const KnRgnDesc *region) { CHORUS_CALL("rgnSetOpaque", (unsigned long)actor_cap, (unsigned long)region); }
+/* Makes and fixes the pages of a range, or lets them go again. NC-240. */
+static inline int rgnSetPaging(const KnCap *actor_cap, const KnRgnDesc *region) { CHORUS_CALL("rgnSetPaging", (unsigned long)actor_cap, (unsigned long)region); }
+/* Describes the regions in a range; returns how many there are. NC-015, NC-232. */
+static inline int rgnStat(const KnCap *actor_cap, const KnRgnDesc *region, KnRgnStat *stat, unsigned int stat_size) { CHORUS_CALL("rgnStat", (unsigned long)actor_cap, (unsigned long)region, (unsigned long)stat, (unsigned long)stat_size); }
+/* Copies bytes from actor to actor. */
+static inline int vmCopy(const KnCap *src_actor, unsigned long src, const KnCap *dst_actor, unsigned long dst, unsigned long size) { CHORUS_CALL("vmCopy", (unsigned long)src_actor, (unsigned long)src, (unsigned long)dst_actor, (unsigned long)dst, (unsigned long)size); }
+/* Fixes the pages of a range where they are. */
+static inline int vmLock(const KnCap *actor_cap, unsigned long address, unsigned long size, unsigned int flags) { CHORUS_CALL("vmLock", (unsigned long)actor_cap, (unsigned long)address, (unsigned long)size, (unsigned long)flags); }
+/* Takes one lock from each page of a range. */
+static inline int vmUnLock(const KnCap *actor_cap, unsigned long address, unsigned long size) { CHORUS_CALL("vmUnLock", (unsigned long)actor_cap, (unsigned long)address, (unsigned long)size); }
+/* Physical address of a resident page. */
+static inline int vmPhysAddr(const KnCap *actor_cap, unsigned long address, unsigned long *physical) { CHORUS_CALL("vmPhysAddr", (unsigned long)actor_cap, (unsigned long)address, (unsigned long)physical); }
+/* Creates a region with a deferred copy of a range of an actor. NC-233…235. */
+static inline int rgnInitFromActor(const KnCap *target, KnRgnDesc *target_region, const KnCap *source, const KnRgnDesc *source_region) { CHORUS_CALL("rgnInitFromActor", (unsigned long)target, (unsigned long)target_region, (unsigned long)source, (unsigned long)source_region); }
+/* Creates a region that shares a range of an actor. NC-236. */
+static inline int rgnMapFromActor(const KnCap *target, KnRgnDesc *target_region, const KnCap *source, const KnRgnDesc *source_region) { CHORUS_CALL("rgnMapFromActor", (unsigned long)target, (unsigned long)target_region, (unsigned long)source, (unsigned long)source_region); }
+/* Duplicates the memory of an actor into an actor without any. NC-237, NC-238. */
+static inline int rgnDup(const KnCap *target, const KnCap *source, unsigned int flags) { CHORUS_CALL("rgnDup", (unsigned long)target, (unsigned long)source, (unsigned long)flags); }
 /* Time since boot; never goes back. */
 static inline int sysTime(KnTimeVal *time) { CHORUS_CALL("sysTime", (unsigned long)time); }
 /* Resolution of the clock. */

@@ -137,6 +137,7 @@ impl<M: Machine> Nucleus<M> {
         let limits = configuration.limits;
         let secret = (machine.random(), machine.random());
         let stamps = Stamps::new((machine.random(), machine.random()));
+        let memory = Memory::new(limits.regions, machine.frame_limit());
         Nucleus {
             machine,
             configuration,
@@ -152,6 +153,8 @@ impl<M: Machine> Nucleus<M> {
             supervisor: Supervisor::new(limits.threads, configuration.cpus),
             declared: Declared::new(limits.declarations, limits.actors),
             stamps,
+            memory,
+            next_ui: 1,
             ui_epoch: configuration.epoch,
             counters: chorus_abi::KnSiteStat::default(),
             entered: None,

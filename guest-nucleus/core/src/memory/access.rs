@@ -1,19 +1,11 @@
-//! Checked access to the memory of actors, and page faults.
+//! Checked access to the memory of actors.
 
-use super::{Fault, Region};
 use crate::arena::Id;
 use crate::executive::actor::Actor;
-use crate::machine::{AccessFault, CopyFault, Cpu, Frame, Machine, Space};
+use crate::machine::{AccessFault, CopyFault, Frame, Machine, Space};
 use crate::nucleus::{Caller, Nucleus};
 use chorus_abi::*;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
-
-/// Exception: no region at the address.
-const NO_REGION: u32 = 7;
-/// Exception: the region forbids the access.
-const PROTECTION: u32 = 8;
-/// Exception: what should supply the page failed. Volatile pages come from the site's memory, so this is how it tells that it has none left.
-const SUPPLY: u32 = 9;
 
 impl<M: Machine> Nucleus<M> {
     fn region_at(&self, actor: Id<Actor>, address: u64) -> Option<Region> {

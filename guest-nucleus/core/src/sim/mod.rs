@@ -40,6 +40,7 @@ mod nc_threads;
 mod placement;
 mod ports;
 mod scene;
+mod memory;
 mod schedule;
 mod shortage;
 mod site;
