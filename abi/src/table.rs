@@ -249,6 +249,22 @@ macro_rules! chorus_calls {
 144 "rgnMapFromActor" rgn_map_from_actor User returns (target: In<KnCap>, target_region: InOut<KnRgnDesc>, source: In<KnCap>, source_region: In<KnRgnDesc>) [Inval, Unknown, Round, Size, Addr, Overlap, Space, NoMem, Fault, Priv];
 /// Duplicates the memory of an actor into an actor without any. NC-237, NC-238.
 145 "rgnDup" rgn_dup User returns (target: In<KnCap>, source: In<KnCap>, flags: u32) [Inval, Unknown, NoMem, Fault, Priv];
+/// Creates a region with a deferred copy of a part of a segment. NC-251.
+146 "rgnInit" rgn_init User blocks (actor_cap: In<KnCap>, region: InOut<KnRgnDesc>, segment: In<KnObjDesc>) [Inval, Unknown, Round, Size, Addr, Overlap, Space, Offset, Mapper, NoMem, Fault, Priv];
+/// Creates a region that shows a part of a segment. NC-242…244.
+147 "rgnMap" rgn_map User blocks (actor_cap: In<KnCap>, region: InOut<KnRgnDesc>, segment: In<KnObjDesc>) [Inval, Unknown, Round, Size, Addr, Overlap, Space, Offset, Mapper, NoMem, Fault, Priv];
+/// Reads bytes of a segment; returns how many. NC-245.
+148 "sgRead" sg_read User blocks (segment: In<KnObjDesc>, dst_actor: In<KnCap>, dst: u64, flags: u32) [Inval, Unknown, Addr, Prot, Size, Offset, Mapper, NoMem, Fault, Priv];
+/// Writes bytes of a segment; returns how many. NC-246.
+149 "sgWrite" sg_write User blocks (src_actor: In<KnCap>, src: u64, segment: In<KnObjDesc>, flags: u32) [Inval, Unknown, Addr, Prot, Size, Offset, Mapper, NoMem, Fault, Priv];
+/// Describes the cache of a segment on this site. NC-252.
+150 "sgStat" sg_stat User returns (segment: In<KnCap>, stat: Out<KnLcStat>) [Unknown, Fault];
+/// Pushes out what a segment's mapper does not have. NC-247, NC-248, NC-258.
+151 "sgFlush" sg_flush User blocks (segment: In<KnObjDesc>, flags: u32, order: u64) [Inval, Unknown, Round, Mapper, NoMem, Fault, Priv];
+/// Pushes out all segments of the site.
+152 "sgSyncAll" sg_sync_all System blocks () [Mapper, NoMem, Priv];
+/// Flushes the segments that are shown in a range.
+153 "vmFlush" vm_flush User blocks (actor_cap: In<KnCap>, address: u64, size: u64, flags: u32) [Inval, Unknown, Round, Size, Addr, Mapper, NoMem, Fault, Priv];
 
 /// Time since boot; never goes back.
 160 "sysTime" sys_time User returns (time: Out<KnTimeVal>) [Fault];

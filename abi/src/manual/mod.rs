@@ -19,6 +19,7 @@ mod names;
 mod network;
 pub mod page;
 mod ports;
+mod segments;
 mod site;
 mod synchronisation;
 mod thread_control;
@@ -88,7 +89,7 @@ pub const ROOMS: &[(&str, &str)] = &[
         "Functions that need no Nucleus: pure computations on names, in the C header and, as methods, in Rust.",
     ),
         "memory",
-        "Regions of an actor's address space, copies and sharing.",
+        "Regions of an actor's address space, copies and sharing, and segments of mappers.",
     ),
     ("supervisor", "Devices, and the site as a whole."),
 ];
@@ -130,6 +131,7 @@ pub const SECTIONS: &[Section] = &[
     about("supervisor", "Traps", traps::ENTRIES),
     about("supervisor", "Local access points", laps::ENTRIES),
     about("supervisor", "Interrupts", interrupts::ENTRIES),
+    about("memory", "Segments", segments::ENTRIES),
     about("supervisor", "Devices", devices::ENTRIES),
     about("supervisor", "The site", site::ENTRIES),
     about(LIBRARY, "Computing with names", library::ENTRIES),

@@ -87,6 +87,15 @@ struct chorus_import { char name[32]; unsigned long slot; };
 #define K_NOWAITFORMEMORY (256)
 #define K_INHERITCOPY (512)
 #define K_INHERITSHARE (1024)
+#define K_READABLE (2048)
+#define K_NOACCESS (4096)
+#define K_DISCARD (8192)
+#define K_ASYNC (16384)
+#define K_ORDERED (32768)
+#define KN_MPRELEASE (2)
+#define KN_MPPULLIN (3)
+#define KN_MPPUSHOUT (4)
+#define KN_MPGETACCESS (5)
 #define SITE_MAX (8191)
 #define GATEWAY_SITE (8191)
 #define UI_STAMP_MAX (134217727)
@@ -266,6 +275,8 @@ typedef struct KnRgnStat {
     unsigned long opaque2;
     unsigned long resident;
     unsigned long fixed;
+    KnCap segment;
+    unsigned long offset;
 } KnRgnStat;
 _Static_assert(__builtin_offsetof(KnRgnStat, start_addr) == 0, "KnRgnStat.start_addr");
 _Static_assert(__builtin_offsetof(KnRgnStat, size) == 8, "KnRgnStat.size");
@@ -275,7 +286,71 @@ _Static_assert(__builtin_offsetof(KnRgnStat, opaque1) == 24, "KnRgnStat.opaque1"
 _Static_assert(__builtin_offsetof(KnRgnStat, opaque2) == 32, "KnRgnStat.opaque2");
 _Static_assert(__builtin_offsetof(KnRgnStat, resident) == 40, "KnRgnStat.resident");
 _Static_assert(__builtin_offsetof(KnRgnStat, fixed) == 48, "KnRgnStat.fixed");
-_Static_assert(sizeof(KnRgnStat) == 56, "KnRgnStat");
+_Static_assert(__builtin_offsetof(KnRgnStat, segment) == 56, "KnRgnStat.segment");
+_Static_assert(__builtin_offsetof(KnRgnStat, offset) == 72, "KnRgnStat.offset");
+_Static_assert(sizeof(KnRgnStat) == 80, "KnRgnStat");
+
+typedef struct KnObjDesc {
+    KnCap data_object;
+    unsigned long start_offset;
+    unsigned long size;
+} KnObjDesc;
+_Static_assert(__builtin_offsetof(KnObjDesc, data_object) == 0, "KnObjDesc.data_object");
+_Static_assert(__builtin_offsetof(KnObjDesc, start_offset) == 16, "KnObjDesc.start_offset");
+_Static_assert(__builtin_offsetof(KnObjDesc, size) == 24, "KnObjDesc.size");
+_Static_assert(sizeof(KnObjDesc) == 32, "KnObjDesc");
+
+typedef struct KnLcStat {
+    KnCap segment;
+    KnCap cache;
+    unsigned long allocated;
+    unsigned long fixed;
+    unsigned long dirty;
+} KnLcStat;
+_Static_assert(__builtin_offsetof(KnLcStat, segment) == 0, "KnLcStat.segment");
+_Static_assert(__builtin_offsetof(KnLcStat, cache) == 16, "KnLcStat.cache");
+_Static_assert(__builtin_offsetof(KnLcStat, allocated) == 32, "KnLcStat.allocated");
+_Static_assert(__builtin_offsetof(KnLcStat, fixed) == 40, "KnLcStat.fixed");
+_Static_assert(__builtin_offsetof(KnLcStat, dirty) == 48, "KnLcStat.dirty");
+_Static_assert(sizeof(KnLcStat) == 56, "KnLcStat");
+
+typedef struct KnMpRequest {
+    int service;
+    unsigned int access;
+    unsigned long seg_key;
+    KnCap lc_cap;
+    unsigned long offset;
+    unsigned long size;
+    unsigned long required_offset;
+    unsigned long id;
+} KnMpRequest;
+_Static_assert(__builtin_offsetof(KnMpRequest, service) == 0, "KnMpRequest.service");
+_Static_assert(__builtin_offsetof(KnMpRequest, access) == 4, "KnMpRequest.access");
+_Static_assert(__builtin_offsetof(KnMpRequest, seg_key) == 8, "KnMpRequest.seg_key");
+_Static_assert(__builtin_offsetof(KnMpRequest, lc_cap) == 16, "KnMpRequest.lc_cap");
+_Static_assert(__builtin_offsetof(KnMpRequest, offset) == 32, "KnMpRequest.offset");
+_Static_assert(__builtin_offsetof(KnMpRequest, size) == 40, "KnMpRequest.size");
+_Static_assert(__builtin_offsetof(KnMpRequest, required_offset) == 48, "KnMpRequest.required_offset");
+_Static_assert(__builtin_offsetof(KnMpRequest, id) == 56, "KnMpRequest.id");
+_Static_assert(sizeof(KnMpRequest) == 64, "KnMpRequest");
+
+typedef struct KnMpReply {
+    int diag;
+    unsigned int access;
+    unsigned long offset;
+    unsigned long size;
+    unsigned int in_cluster;
+    unsigned int release;
+    unsigned long pad[4];
+} KnMpReply;
+_Static_assert(__builtin_offsetof(KnMpReply, diag) == 0, "KnMpReply.diag");
+_Static_assert(__builtin_offsetof(KnMpReply, access) == 4, "KnMpReply.access");
+_Static_assert(__builtin_offsetof(KnMpReply, offset) == 8, "KnMpReply.offset");
+_Static_assert(__builtin_offsetof(KnMpReply, size) == 16, "KnMpReply.size");
+_Static_assert(__builtin_offsetof(KnMpReply, in_cluster) == 24, "KnMpReply.in_cluster");
+_Static_assert(__builtin_offsetof(KnMpReply, release) == 28, "KnMpReply.release");
+_Static_assert(__builtin_offsetof(KnMpReply, pad) == 32, "KnMpReply.pad");
+_Static_assert(sizeof(KnMpReply) == 64, "KnMpReply");
 
 typedef struct KnMutex {
     unsigned int locked;
@@ -890,6 +965,22 @@ static inline int rgnInitFromActor(const KnCap *target, KnRgnDesc *target_region
 static inline int rgnMapFromActor(const KnCap *target, KnRgnDesc *target_region, const KnCap *source, const KnRgnDesc *source_region) { CHORUS_CALL("rgnMapFromActor", (unsigned long)target, (unsigned long)target_region, (unsigned long)source, (unsigned long)source_region); }
 /* Duplicates the memory of an actor into an actor without any. NC-237, NC-238. */
 static inline int rgnDup(const KnCap *target, const KnCap *source, unsigned int flags) { CHORUS_CALL("rgnDup", (unsigned long)target, (unsigned long)source, (unsigned long)flags); }
+/* Creates a region with a deferred copy of a part of a segment. NC-251. */
+static inline int rgnInit(const KnCap *actor_cap, KnRgnDesc *region, const KnObjDesc *segment) { CHORUS_CALL("rgnInit", (unsigned long)actor_cap, (unsigned long)region, (unsigned long)segment); }
+/* Creates a region that shows a part of a segment. NC-242…244. */
+static inline int rgnMap(const KnCap *actor_cap, KnRgnDesc *region, const KnObjDesc *segment) { CHORUS_CALL("rgnMap", (unsigned long)actor_cap, (unsigned long)region, (unsigned long)segment); }
+/* Reads bytes of a segment; returns how many. NC-245. */
+static inline int sgRead(const KnObjDesc *segment, const KnCap *dst_actor, unsigned long dst, unsigned int flags) { CHORUS_CALL("sgRead", (unsigned long)segment, (unsigned long)dst_actor, (unsigned long)dst, (unsigned long)flags); }
+/* Writes bytes of a segment; returns how many. NC-246. */
+static inline int sgWrite(const KnCap *src_actor, unsigned long src, const KnObjDesc *segment, unsigned int flags) { CHORUS_CALL("sgWrite", (unsigned long)src_actor, (unsigned long)src, (unsigned long)segment, (unsigned long)flags); }
+/* Describes the cache of a segment on this site. NC-252. */
+static inline int sgStat(const KnCap *segment, KnLcStat *stat) { CHORUS_CALL("sgStat", (unsigned long)segment, (unsigned long)stat); }
+/* Pushes out what a segment's mapper does not have. NC-247, NC-248, NC-258. */
+static inline int sgFlush(const KnObjDesc *segment, unsigned int flags, unsigned long order) { CHORUS_CALL("sgFlush", (unsigned long)segment, (unsigned long)flags, (unsigned long)order); }
+/* Pushes out all segments of the site. */
+static inline int sgSyncAll(void) { CHORUS_CALL("sgSyncAll"); }
+/* Flushes the segments that are shown in a range. */
+static inline int vmFlush(const KnCap *actor_cap, unsigned long address, unsigned long size, unsigned int flags) { CHORUS_CALL("vmFlush", (unsigned long)actor_cap, (unsigned long)address, (unsigned long)size, (unsigned long)flags); }
 /* Time since boot; never goes back. */
 static inline int sysTime(KnTimeVal *time) { CHORUS_CALL("sysTime", (unsigned long)time); }
 /* Resolution of the clock. */

@@ -211,4 +211,14 @@ fn wait(nucleus: &mut Nucleus<X86>, own: &Processor) -> i32 {
     let result = nucleus.result(processor::this().index);
     site::leave();
     result
+    loop {
+        let outcome = nucleus.resume(processor::this().index);
+        if outcome == Outcome::Blocked || !nucleus.caller_goes_on() {
+            site::settle(nucleus, processor::this());
+        }
+        if let Outcome::Done(result) = outcome {
+            site::leave();
+            return result;
+        }
+    }
 }

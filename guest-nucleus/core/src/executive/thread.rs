@@ -8,7 +8,7 @@ use crate::executive::inheritance::{NOBODY, RealTimeWait};
 use crate::executive::timers::PoolWait;
 use crate::ipc::{CallWait, Current, ReceiveWait};
 use crate::machine::{Cpu, Machine, Space, Start};
-use crate::memory::LockWait;
+use crate::memory::{LockWait, Request};
 use crate::nucleus::{Caller, Nucleus, Outcome};
 use crate::supervisor::{Invocation, NameWait, Point};
 use chorus_abi::table::Privilege;
@@ -53,6 +53,8 @@ pub enum Wait {
     Name(NameWait),
     /// That no page of a range is locked.
     Unlocked(LockWait),
+    /// The answer of a segment's mapper.
+    Mapper(Id<Request>),
     /// For ever: the site ends.
     Halt,
 }

@@ -292,6 +292,11 @@ impl<M: Machine> Nucleus<M> {
             opaque2: region.opaque.1,
             resident: resident * PAGE_SIZE,
             fixed: fixed * PAGE_SIZE,
+            segment: self.shown_segment(region),
+            offset: match self.shown_segment(region) == KnCap::default() {
+                true => 0,
+                false => u64::from(region.page_at(start)) * PAGE_SIZE,
+            },
         }
     }
 
@@ -320,11 +325,19 @@ impl<M: Machine> Nucleus<M> {
                 .and_then(|id| self.memory.regions.get(id))
                 .filter(|region| region.start < range.1);
             next = found.and_then(|region| region.next);
-            let found = found.map(|region| self.describe(region, range));
+            let found = found.map(|region| {
+                let mut stat = self.describe(region, range);
+                if caller.privilege < Privilege::System {
+                    stat.segment.key = 0;
+                }
+                stat
+            });
             if let (Some(last), Some(found)) = (&mut last, found)
                 && last.start_addr + last.size == found.start_addr
                 && (last.options, last.opaque1, last.opaque2)
                     == (found.options, found.opaque1, found.opaque2)
+                && last.segment == found.segment
+                && (last.segment == KnCap::default() || last.offset + last.size == found.offset)
             {
                 last.size += found.size;
                 last.resident += found.resident;

@@ -16,6 +16,7 @@
 
 use super::Region;
 use super::pages::PageList;
+use super::segments::Segment;
 use crate::arena::Id;
 use crate::executive::actor::Actor;
 use crate::executive::thread::Wait;
@@ -28,6 +29,10 @@ use chorus_abi::{KError, PAGE_SIZE};
 pub struct Cache {
     /// How many pages it is about.
     pub(super) size: u32,
+    /// How many of them the parent has if it lacks them; the rest begins as zeros.
+    pub(super) window: u32,
+    /// The segment whose pages it has.
+    pub(super) segment: Option<Id<Segment>>,
     /// Its resident pages.
     pub(super) list: PageList,
     /// First of the regions that map it.
@@ -51,6 +56,8 @@ impl Cache {
     pub(super) fn new(size: u32, payer: Option<Id<Actor>>) -> Self {
         Cache {
             size,
+            window: size,
+            segment: None,
             list: PageList::EMPTY,
             regions: None,
             parent: None,
@@ -66,7 +73,7 @@ impl Cache {
     /// Which of its pages shows this one of the parent.
     fn sees(&self, page: u32) -> Option<u32> {
         page.checked_sub(self.offset)
-            .filter(|&page| page < self.size)
+            .filter(|&page| page < self.window)
     }
 }
 
@@ -98,6 +105,25 @@ impl<M: Machine> Nucleus<M> {
                 return Some((frame, at == cache));
             }
             let entry = self.memory.caches.get(at)?;
+            if page >= entry.window {
+                return None;
+            }
+            page += entry.offset;
+            at = entry.parent?;
+        }
+    }
+
+    /// The cache of a segment whose mapper has a page that a cache sees and no cache has; `None`: the page is zeros.
+    pub(super) fn page_supplier(&self, cache: Id<Cache>, page: u32) -> Option<(Id<Cache>, u32)> {
+        let (mut at, mut page) = (cache, page);
+        loop {
+            let entry = self.cache(at)?;
+            if entry.segment.is_some() {
+                return Some((at, page));
+            }
+            if page >= entry.window {
+                return None;
+            }
             page += entry.offset;
             at = entry.parent?;
         }
@@ -269,10 +295,13 @@ impl<M: Machine> Nucleus<M> {
         };
         // The child takes the frame itself, which it and its own children may have mapped; nobody waits in it, nor is it locked (see `cache_copy`).
         let copy = self.frame_like(Some(frame))?;
+        let flags = self.memory.pages.flags(frame);
         self.page_remove(cache, frame);
         self.page_insert(child, seen, frame);
         self.page_unmap(cache, page);
-        self.page_put(cache, page, copy)
+        let copy = self.page_put(cache, page, copy)?;
+        self.memory.pages.set_flags(copy, flags, 0);
+        Some(copy)
     }
 
     /// Gives the child its own copies of the pages of a range that have to stay in their frames. `false`: no memory.
@@ -422,6 +451,12 @@ impl<M: Machine> Nucleus<M> {
             if entry.regions.is_some() {
                 return;
             }
+            if let Some(segment) = entry.segment {
+                if !self.segment_may_go(segment) {
+                    return self.cache_repay(id);
+                }
+                self.memory.segments.remove(segment);
+            }
             match entry.child {
                 None => {
                     while let Some(frame) = self.cache(id).and_then(|cache| cache.list.first()) {
@@ -460,13 +495,22 @@ impl<M: Machine> Nucleus<M> {
         self.cache_unlink(child);
         self.cache_unlink(id);
         self.memory.caches.remove(id);
+        let window = entry.window.saturating_sub(heir.offset);
+        if let Some(child) = self.memory.caches.get_mut(child) {
+            child.window = child.window.min(window);
+        }
         if let Some(parent) = entry.parent {
             self.cache_link(child, parent, heir.offset + entry.offset);
         }
     }
 
     /// A page that no region of its cache maps any more: the heir takes it, or it goes.
-    fn page_bequeath(&mut self, cache: Id<Cache>, frame: Frame, heir: Option<(Id<Cache>, u32)>) {
+    pub(super) fn page_bequeath(
+        &mut self,
+        cache: Id<Cache>,
+        frame: Frame,
+        heir: Option<(Id<Cache>, u32)>,
+    ) {
         let Some((heir, page)) = heir else {
             return self.page_free(cache, frame);
         };
@@ -479,7 +523,12 @@ impl<M: Machine> Nucleus<M> {
 
     /// Regions of a cache mapped some of its pages and do no more: those that no other region maps go to the child if it needs them, else away.
     pub(super) fn cache_trim(&mut self, cache: Id<Cache>, first: u32, end: u32) {
-        let Some(list) = self.cache(cache).map(|cache| cache.list) else {
+        // The pages of a segment stay for whoever maps it next, as long as anybody uses it.
+        let Some(list) = self
+            .cache(cache)
+            .filter(|cache| cache.segment.is_none())
+            .map(|cache| cache.list)
+        else {
             return;
         };
         let one = |nucleus: &mut Self, page: u32, frame: Frame| {

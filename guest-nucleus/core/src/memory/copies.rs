@@ -12,7 +12,7 @@ use crate::nucleus::{Caller, Nucleus, Outcome};
 use chorus_abi::*;
 
 /// Most bytes that `vmCopy` copies: it is one step of the Nucleus.
-const COPY_MAX: u64 = 16 << 20;
+pub(super) const COPY_MAX: u64 = 16 << 20;
 
 impl<M: Machine> Nucleus<M> {
     /// `rgnInitFromActor` (NC-233…235).
@@ -268,7 +268,7 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// Makes all pages of a range that is to be copied. Errors: `K_EADDR`, `K_EPROT`, `K_ENOMEM`.
-    fn make_all(
+    pub(super) fn make_all(
         &mut self,
         actor: Id<Actor>,
         space: Space,

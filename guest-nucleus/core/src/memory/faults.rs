@@ -1,8 +1,11 @@
 //! Page faults (spec 4.3): the page of an address is found, made or copied, and mapped.
 
+use super::mappers::Kind;
+use super::pages::{DIRTY, GRANTED};
 use super::{Fault, Region};
 use crate::arena::Id;
 use crate::executive::actor::Actor;
+use crate::executive::thread::Wait;
 use crate::machine::{Cpu, Frame, Machine, Protection, Space};
 use crate::nucleus::Nucleus;
 use chorus_abi::*;
@@ -14,11 +17,19 @@ pub(super) const PROTECTION: u32 = 8;
 /// Exception: what should supply the page failed. Volatile pages come from the site's memory, so this is how it tells that it has none left.
 pub(super) const SUPPLY: u32 = 9;
 
+/// The mapper of a segment refused, or cannot be asked: the thread's exception is `SUPPLY`, a call's error `K_EMAPPER`.
+pub(super) const MAPPER: u32 = 100;
+/// No exception yet: a mapper was asked for the page.
+pub(super) const WAITS: u32 = 101;
+
 /// How a call tells an exception's number that its own access met.
 pub(super) fn as_error(exception: u32) -> KError {
     match exception {
         NO_REGION => KError::Addr,
         PROTECTION => KError::Prot,
+        MAPPER => KError::Mapper,
+        // The call is made again (`failed`).
+        WAITS => KError::Fault,
         _ => KError::NoMem,
     }
 }
@@ -76,22 +87,37 @@ impl<M: Machine> Nucleus<M> {
     ) -> Result<Frame, u32> {
         let cache = region.cache.ok_or(PROTECTION)?;
         let page = region.page_at(address);
-        let seen = if own {
-            None
-        } else {
-            self.page_seen(cache, page)
-        };
+        let allowed = region.protection();
+        let segment = self.cache(cache).ok_or(PROTECTION)?.segment.is_some();
+        // What a segment's mapper has need not be changed to be fixed.
+        let own = own && (!segment || allowed.write);
+        let seen = self.page_seen(cache, page);
+        if seen.is_none()
+            && let Some((supplier, page)) = self.page_supplier(cache, page)
+        {
+            let store = own && supplier == cache;
+            let kind = if store { Kind::PullToStore } else { Kind::Pull };
+            return Err(self.await_mapper(supplier, page, kind));
+        }
+        if own && segment {
+            self.may_store(cache, page)?;
+        }
         let (frame, mine) = match seen {
-            Some(seen) => seen,
+            Some(seen) if !own => seen,
             // Nobody has it: zeros of its own. A copy sees them through it, as it would without them.
             None if !own => {
                 let zeros = self.frame_like(None).ok_or(SUPPLY)?;
                 (self.page_put(cache, page, zeros).ok_or(SUPPLY)?, true)
             }
-            None => (self.page_own(cache, page).ok_or(SUPPLY)?, true),
+            _ => (self.page_own(cache, page).ok_or(SUPPLY)?, true),
         };
-        let allowed = region.protection();
-        let write = allowed.write && mine && (own || self.history(cache, page).is_none());
+        if own && segment {
+            self.memory.pages.set_flags(frame, DIRTY, 0);
+        }
+        // The first store into a clean page of a segment is to be noticed.
+        let clean =
+            segment && self.memory.pages.flags(frame) & (DIRTY | GRANTED) != DIRTY | GRANTED;
+        let write = allowed.write && mine && !clean && (own || self.history(cache, page).is_none());
         let protection = Protection { write, ..allowed };
         let at = address & !(PAGE_SIZE - 1);
         self.machine
@@ -113,6 +139,13 @@ impl<M: Machine> Nucleus<M> {
         }
         match self.touch(caller.actor, address, write, fetch) {
             Ok(()) => Fault::Resolved,
+            Err(WAITS) => {
+                if let Some(request) = self.awaited() {
+                    self.block(caller.thread, Wait::Mapper(request), None);
+                }
+                Fault::Waits
+            }
+            Err(MAPPER) => Fault::Exception(SUPPLY),
             Err(number) => {
                 if number == SUPPLY {
                     self.machine

@@ -16,8 +16,11 @@ mod faults;
 mod invariants;
 pub mod loader;
 mod locks;
+mod mappers;
 mod pages;
 mod regions;
+mod segments;
+mod transfers;
 
 use crate::arena::{Arena, Id};
 use crate::executive::actor::Actor;
@@ -25,7 +28,10 @@ use crate::machine::{Protection, Space};
 use caches::Cache;
 use chorus_abi::*;
 pub use locks::LockWait;
+use mappers::Mappers;
+pub use mappers::Request;
 use pages::Pages;
+use segments::Segment;
 
 /// A region: a range of pages of an actor (spec 2.7).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -99,6 +105,8 @@ impl Region {
 pub enum Fault {
     /// The page is there now.
     Resolved,
+    /// The thread waits for a mapper; then it tries again. `schedule` follows.
+    Waits,
     /// The thread takes this exception.
     Exception(u32),
 }
@@ -115,7 +123,14 @@ pub struct Memory {
     pub(crate) regions: Arena<Region>,
     caches: Arena<Cache>,
     pages: Pages,
+    segments: Arena<Segment>,
+    mappers: Mappers,
 }
+
+/// Segments of which anything is here.
+const SEGMENTS: usize = 256;
+/// Requests to mappers that are out, and calls that wait for them.
+const REQUESTS: usize = 512;
 
 impl Memory {
     /// Room for so many regions, and for pages in frames below a number.
@@ -124,6 +139,8 @@ impl Memory {
             regions: Arena::new(regions),
             caches: Arena::new(regions),
             pages: Pages::new(frames),
+            segments: Arena::new(SEGMENTS),
+            mappers: Mappers::new(REQUESTS),
         }
     }
 }

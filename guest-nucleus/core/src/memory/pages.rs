@@ -15,11 +15,19 @@ const FREE: u16 = u16::MAX;
 /// Most lists of the hash table: beyond, they get longer.
 const BUCKETS_MAX: usize = 1 << 16;
 
+/// Of a segment's page: its mapper allows stores.
+pub(super) const GRANTED: u8 = 1;
+/// Of a segment's page: the mapper does not have what it holds.
+pub(super) const DIRTY: u8 = 2;
+/// Of a segment's page: the mapper was sent what it holds, or held, and has not answered.
+pub(super) const PUSHING: u8 = 4;
+
 /// What a frame holds.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     cache: u16,
     locks: u16,
+    flags: u8,
     page: u32,
     /// Next in the list of the hash table.
     chain: u32,
@@ -31,6 +39,7 @@ struct Entry {
 const EMPTY: Entry = Entry {
     cache: FREE,
     locks: 0,
+    flags: 0,
     page: 0,
     chain: NONE,
     next: NONE,
@@ -121,6 +130,18 @@ impl Pages {
         (next != NONE).then_some(Frame(next))
     }
 
+    /// `GRANTED`, `DIRTY`, `PUSHING` of a page.
+    pub fn flags(&self, frame: Frame) -> u8 {
+        self.entry(frame.0).flags
+    }
+
+    /// Sets some of them and clears others.
+    pub fn set_flags(&mut self, frame: Frame, set: u8, clear: u8) {
+        if let Some(entry) = self.entries.get_mut(frame.0 as usize) {
+            entry.flags = entry.flags & !clear | set;
+        }
+    }
+
     /// Locks of a page.
     pub fn locks(&self, frame: Frame) -> u16 {
         self.entry(frame.0).locks
@@ -161,6 +182,7 @@ impl Pages {
             *entry = Entry {
                 cache,
                 locks: 0,
+                flags: 0,
                 page,
                 chain,
                 next: first,

@@ -43,6 +43,7 @@ mod scene;
 mod memory;
 mod schedule;
 mod shortage;
+mod segments;
 mod site;
 mod states;
 mod timers;

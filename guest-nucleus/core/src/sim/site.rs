@@ -120,6 +120,24 @@ impl Site {
             self.put_out = Some(self.nucleus.returned(cpu, None));
             self.settle();
         }
+        (0..cpus).for_each(|cpu| self.resume(cpu));
+    }
+
+    /// Has the thread on a processor make the call again that waited for a mapper.
+    fn resume(&mut self, cpu: usize) {
+        let Some(thread) = self.nucleus.running(cpu) else {
+            return;
+        };
+        if !self.nucleus.resumes(thread) {
+            return;
+        }
+        if let Outcome::Done(result) = self.nucleus.resume(cpu)
+            && let Some(thread) = self.nucleus.threads.get_mut(thread)
+        {
+            thread.result = result;
+        }
+        self.choose(cpu);
+        self.settle();
     }
 
     fn choose(&mut self, cpu: usize) {

@@ -1,0 +1,592 @@
+//! Segments, their caches, and mappers that are slow, die or lie (NC-242…252, NC-258): the test plays the mapper.
+
+use super::site::Site;
+use crate::arena::Id;
+use crate::executive::actor::Actor;
+use crate::executive::thread::Thread;
+use crate::machine::Machine;
+use crate::memory::Fault;
+use alloc::vec::Vec;
+use chorus_abi::error::*;
+use chorus_abi::*;
+use zerocopy::IntoBytes;
+
+/// Where regions of the tests lie.
+const BASE: u64 = 0x100_0000;
+const PAGE: u64 = PAGE_SIZE;
+/// Where the mapper's messages lie in its memory.
+const BODY: u64 = 0x4000;
+
+/// A mapper, and two actors that use its segments.
+struct Lab {
+    site: Site,
+    mapper: Id<Actor>,
+    serves: Id<Thread>,
+    users: [Id<Actor>; 2],
+    threads: [Id<Thread>; 2],
+    cap: KnCap,
+}
+
+impl Lab {
+    fn new() -> Lab {
+        let mut site = Site::new(4);
+        let mapper = site.actor(K_SYSTEMACTOR, 140);
+        let serves = site.thread(mapper);
+        let users = [K_USERACTOR, K_SYSTEMACTOR].map(|kind| site.actor(kind, 140));
+        let threads = users.map(|actor| site.thread(actor));
+        let ui = site.nucleus.actors.get(mapper).unwrap().cap.ui;
+        let cap = KnCap { ui, key: 77 };
+        let mut lab = Lab {
+            site,
+            mapper,
+            serves,
+            users,
+            threads,
+            cap,
+        };
+        for actor in [mapper, users[0], users[1]] {
+            for page in 0..16 {
+                lab.site.put(actor, page * PAGE, &0u64);
+            }
+        }
+        lab
+    }
+
+    /// The next request that the mapper gets, and the beginning of its body.
+    fn request(&mut self) -> Option<(KnMpRequest, u64)> {
+        let desc = KnMsgDesc {
+            body_size: 4 * PAGE as u32,
+            body_addr: self.site.at(self.mapper, BODY),
+            annex_addr: self.site.at(self.mapper, 0x100),
+            ..KnMsgDesc::default()
+        };
+        let desc = self.site.put(self.mapper, 0x200, &desc);
+        let port = self.site.put(self.mapper, 0x300, &K_DEFAULTPORT);
+        let got = self
+            .site
+            .call(self.serves, "ipcReceive", &[desc, port, 0])
+            .unwrap();
+        if got == K_ETIMEOUT {
+            return None;
+        }
+        assert!(got >= 0, "{got}");
+        let request = self.site.get(self.mapper, 0x100);
+        Some((request, self.site.get(self.mapper, BODY)))
+    }
+
+    fn expect(&mut self, service: i32) -> (KnMpRequest, u64) {
+        let (request, body) = self.request().expect("no request");
+        assert_eq!((request.service, request.seg_key), (service, 77));
+        (request, body)
+    }
+
+    /// Answers the request that was received last: each page of the body begins with one of these words.
+    fn answer(&mut self, reply: KnMpReply, words: &[u64]) {
+        for (page, word) in words.iter().enumerate() {
+            let mut bytes = [0xee; PAGE_SIZE as usize];
+            bytes[..8].copy_from_slice(&word.to_le_bytes());
+            self.site
+                .put(self.mapper, BODY + page as u64 * PAGE, &bytes);
+        }
+        self.site.put(self.mapper, 0x100, &reply);
+        let desc = KnMsgDesc {
+            body_size: (words.len() as u64 * PAGE) as u32,
+            body_addr: self.site.at(self.mapper, BODY),
+            annex_addr: self.site.at(self.mapper, 0x100),
+            ..KnMsgDesc::default()
+        };
+        let desc = self.site.put(self.mapper, 0x200, &desc);
+        assert_eq!(self.site.call(self.serves, "ipcReply", &[desc]), Some(K_OK));
+        self.site.settle();
+    }
+
+    /// Answers a pull-in with one page, with as much access as was asked for.
+    fn give(&mut self, word: u64) -> u64 {
+        let (request, _) = self.expect(KN_MPPULLIN);
+        let reply = KnMpReply {
+            access: request.access,
+            offset: request.offset,
+            size: PAGE,
+            ..KnMpReply::default()
+        };
+        self.answer(reply, &[word]);
+        request.offset
+    }
+
+    fn part(&mut self, user: usize, offset: u64, size: u64) -> u64 {
+        let part = KnObjDesc {
+            data_object: self.cap,
+            start_offset: offset,
+            size,
+        };
+        self.site.put(self.users[user], 0x400, &part)
+    }
+
+    fn region(&mut self, user: usize, start: u64, pages: u64, options: u32) -> u64 {
+        let desc = KnRgnDesc {
+            start_addr: start,
+            size: pages * PAGE,
+            options,
+            ..KnRgnDesc::default()
+        };
+        self.site.put(self.users[user], 0x500, &desc)
+    }
+
+    fn map(&mut self, user: usize, start: u64, pages: u64, offset: u64) -> i32 {
+        let arguments = [
+            0,
+            self.region(user, start, pages, K_WRITABLE),
+            self.part(user, offset, 0),
+        ];
+        self.call(user, "rgnMap", &arguments).unwrap()
+    }
+
+    fn call(&mut self, user: usize, name: &str, arguments: &[u64]) -> Option<i32> {
+        self.site.call(self.threads[user], name, arguments)
+    }
+
+    fn free(&mut self, user: usize, start: u64, pages: u64) -> i32 {
+        let region = self.region(user, start, pages, 0);
+        self.call(user, "rgnFree", &[0, region]).unwrap()
+    }
+
+    /// An access of a user's thread.
+    fn touch(&mut self, user: usize, address: u64, write: bool) -> Fault {
+        let cpu = self.site.cpu_of(self.threads[user]).expect("it runs");
+        let fault = self.site.nucleus.fault(cpu, address, write, false, true);
+        self.site.settle();
+        fault
+    }
+
+    /// A load that must not wait.
+    fn load(&mut self, user: usize, address: u64) -> u64 {
+        let (actor, mut bytes) = (self.users[user], [0; 8]);
+        let space = self.site.nucleus.actors.get(actor).unwrap().space;
+        let nucleus = &mut self.site.nucleus;
+        nucleus
+            .read_bytes(actor, space, address, &mut bytes)
+            .unwrap();
+        u64::from_le_bytes(bytes)
+    }
+
+    /// A store that must not wait.
+    fn store(&mut self, user: usize, address: u64, value: u64) {
+        let actor = self.users[user];
+        let space = self.site.nucleus.actors.get(actor).unwrap().space;
+        let nucleus = &mut self.site.nucleus;
+        nucleus
+            .write_bytes(actor, space, address, value.as_bytes())
+            .unwrap();
+    }
+
+    fn finish(mut self) {
+        self.site.nucleus.check_memory();
+        self.site.end();
+        let (free, total) = self.site.nucleus.machine.frames();
+        assert_eq!(free, total, "frames are lost");
+        assert_eq!(self.site.nucleus.memory_objects(), (0, 0, 0));
+    }
+}
+
+/// Done, and nothing more.
+const FINE: KnMpReply = KnMpReply {
+    diag: 0,
+    access: 0,
+    offset: 0,
+    size: 0,
+    in_cluster: 0,
+    release: 0,
+    pad: [0; 4],
+};
+
+#[test]
+fn nc_242_243_and_244_two_actors_share_one_page_that_is_pulled_in_once() {
+    let mut lab = Lab::new();
+    assert_eq!(lab.map(0, BASE, 2, 8 * PAGE), K_OK);
+    assert_eq!(lab.map(1, 2 * BASE, 2, 8 * PAGE), K_OK);
+    assert_eq!(lab.request(), None, "nothing is asked for before a touch");
+    assert_eq!(lab.touch(0, BASE + 8, false), Fault::Waits);
+    assert_eq!(lab.touch(1, 2 * BASE, false), Fault::Waits);
+    assert_eq!(lab.give(5), 8 * PAGE);
+    assert_eq!(lab.request(), None, "NC-243");
+    for user in [0, 1] {
+        assert_eq!(lab.site.result(lab.threads[user]), Some(K_OK));
+    }
+    assert_eq!(lab.touch(0, BASE, false), Fault::Resolved);
+    assert_eq!((lab.load(0, BASE), lab.load(1, 2 * BASE)), (5, 5));
+    // A store needs the mapper's leave.
+    assert_eq!(lab.touch(0, BASE, true), Fault::Waits);
+    let (request, _) = lab.expect(KN_MPGETACCESS);
+    assert_eq!(request.offset, 8 * PAGE);
+    let granted = KnMpReply {
+        access: K_READABLE | K_WRITABLE,
+        ..FINE
+    };
+    lab.answer(granted, &[]);
+    assert_eq!(lab.touch(0, BASE, true), Fault::Resolved);
+    lab.store(0, BASE, 6);
+    assert_eq!(lab.load(1, 2 * BASE), 6);
+    lab.store(1, 2 * BASE, 7);
+    assert_eq!(lab.load(0, BASE), 7);
+    lab.site.nucleus.check_memory();
+    lab.finish();
+}
+
+#[test]
+fn nc_245_246_247_and_248_reading_writing_and_flushing_agree_with_mappings() {
+    let mut lab = Lab::new();
+    lab.map(0, BASE, 2, 0);
+    assert_eq!(lab.touch(0, BASE, true), Fault::Waits);
+    lab.give(1);
+    assert_eq!(lab.touch(0, BASE, true), Fault::Resolved);
+    lab.store(0, BASE, 2);
+    let (part, to) = (lab.part(1, 0, 8), lab.site.at(lab.users[1], 0x800));
+    assert_eq!(lab.call(1, "sgRead", &[part, 0, to, 0]), Some(8));
+    assert_eq!(lab.site.get::<u64>(lab.users[1], 0x800), 2, "NC-245");
+    lab.site.put(lab.users[1], 0x800, &3u64);
+    assert_eq!(lab.call(1, "sgWrite", &[0, to, part, 0]), Some(8));
+    assert_eq!(lab.load(0, BASE), 3, "NC-246");
+    // A page that is not here is pulled in, and the call goes on.
+    let part = lab.part(1, PAGE + 8, 8);
+    assert_eq!(lab.call(1, "sgRead", &[part, 0, to, 0]), None);
+    assert_eq!(lab.give(9), PAGE);
+    assert_eq!(lab.site.result(lab.threads[1]), Some(8));
+    let behind: u64 = lab.site.get(lab.users[1], 0x800);
+    assert_eq!(behind, 0xeeee_eeee_eeee_eeee);
+    let whole = lab.part(1, 0, 0);
+    assert_eq!(lab.call(1, "sgFlush", &[whole, 0, 0]), None);
+    let (request, body) = lab.expect(KN_MPPUSHOUT);
+    assert_eq!((request.offset, request.size, body), (0, PAGE, 3), "NC-247");
+    assert_eq!(lab.site.result(lab.threads[1]), None);
+    lab.answer(FINE, &[]);
+    assert_eq!(lab.site.result(lab.threads[1]), Some(K_OK));
+    assert_eq!(lab.request(), None, "NC-248: the second page is clean");
+    assert_eq!(lab.call(1, "sgFlush", &[whole, 0, 0]), Some(K_OK));
+    // Stores are noticed again.
+    lab.store(0, BASE, 4);
+    let cap = lab.site.put(lab.users[1], 0x900, &lab.cap);
+    let stat = lab.site.at(lab.users[1], 0x980);
+    assert_eq!(lab.call(1, "sgStat", &[cap, stat]), Some(K_OK));
+    let stat: KnLcStat = lab.site.get(lab.users[1], 0x980);
+    assert_eq!((stat.allocated, stat.dirty), (2 * PAGE, PAGE));
+    assert_eq!(lab.call(1, "sgSyncAll", &[]), None);
+    assert_eq!(lab.expect(KN_MPPUSHOUT).1, 4);
+    lab.answer(FINE, &[]);
+    assert_eq!(lab.site.result(lab.threads[1]), Some(K_OK));
+    lab.store(0, BASE, 5);
+    assert_eq!(lab.call(0, "vmFlush", &[0, BASE, 2 * PAGE, 0]), None);
+    assert_eq!(lab.expect(KN_MPPUSHOUT).1, 5);
+    lab.answer(FINE, &[]);
+    assert_eq!(lab.site.result(lab.threads[0]), Some(K_OK));
+    lab.finish();
+}
+
+#[test]
+fn nc_249_and_250_a_mapper_that_refuses_or_dies_ends_the_fault_with_exception_9() {
+    let mut lab = Lab::new();
+    lab.map(0, BASE, 2, 0);
+    assert_eq!(lab.touch(0, BASE, false), Fault::Waits);
+    lab.expect(KN_MPPULLIN);
+    lab.answer(KnMpReply { diag: -5, ..FINE }, &[]);
+    assert_eq!(lab.touch(0, BASE, false), Fault::Exception(9), "NC-249");
+    // A later touch asks again.
+    assert_eq!(lab.touch(0, BASE, false), Fault::Waits);
+    lab.expect(KN_MPPULLIN);
+    let part = lab.part(1, PAGE, 8);
+    let to = lab.site.at(lab.users[1], 0x800);
+    assert_eq!(lab.call(1, "sgRead", &[part, 0, to, 0]), None);
+    lab.site
+        .nucleus
+        .kill_actor(lab.mapper, crate::executive::actor::End::default());
+    lab.site.settle();
+    assert_eq!(lab.touch(0, BASE, false), Fault::Exception(9), "NC-250");
+    assert_eq!(lab.site.result(lab.threads[1]), Some(K_EMAPPER));
+    assert_eq!(lab.touch(0, BASE + PAGE, false), Fault::Exception(9));
+    lab.finish();
+}
+
+#[test]
+fn ss_103_a_mapper_that_lies_is_told_and_harms_nobody() {
+    let lies = [
+        (PAGE, PAGE, 1),
+        (0, 0, 1),
+        (0, 100, 1),
+        (0, 2 * PAGE, 1),
+        (0, PAGE, 2),
+        (u64::MAX, u64::MAX, 1),
+    ];
+    for (offset, size, pages) in lies {
+        let mut lab = Lab::new();
+        lab.map(0, BASE, 2, 0);
+        assert_eq!(lab.touch(0, BASE, false), Fault::Waits);
+        lab.expect(KN_MPPULLIN);
+        let reply = KnMpReply {
+            offset,
+            size,
+            ..FINE
+        };
+        lab.answer(reply, &[1, 2][..pages]);
+        assert_eq!(lab.touch(0, BASE, false), Fault::Exception(9));
+        let log = &lab.site.nucleus.machine.log;
+        assert!(log.iter().any(|line| line.contains("mapper")));
+        lab.finish();
+    }
+}
+
+#[test]
+fn nc_251_a_copy_of_a_segment_shows_its_bytes_and_never_reaches_the_mapper() {
+    let mut lab = Lab::new();
+    let region = lab.region(0, BASE, 4, K_WRITABLE);
+    let part = lab.part(0, 0, PAGE + 8);
+    // The page that is data in part is fetched at once.
+    assert_eq!(lab.call(0, "rgnInit", &[0, region, part]), None);
+    assert_eq!(lab.give(8), PAGE);
+    assert_eq!(lab.site.result(lab.threads[0]), Some(K_OK));
+    assert_eq!(lab.load(0, BASE + PAGE), 8);
+    assert_eq!(lab.load(0, BASE + PAGE + 8), 0, "not what is behind");
+    assert_eq!(lab.load(0, BASE + 2 * PAGE), 0);
+    assert_eq!(lab.touch(0, BASE, true), Fault::Waits);
+    lab.give(7);
+    assert_eq!(lab.touch(0, BASE, true), Fault::Resolved);
+    assert_eq!(lab.load(0, BASE), 7);
+    lab.store(0, BASE, 70);
+    // The segment is as it was, and what is stored there is not seen in the copy.
+    let (part, at) = (lab.part(1, 0, 8), lab.site.at(lab.users[1], 0x800));
+    assert_eq!(lab.call(1, "sgRead", &[part, 0, at, 0]), Some(8));
+    assert_eq!(lab.site.get::<u64>(lab.users[1], 0x800), 7);
+    assert_eq!(lab.free(0, BASE, 4), K_OK);
+    assert_eq!(lab.request(), None);
+    lab.site.nucleus.check_memory();
+    lab.finish();
+}
+
+#[test]
+fn what_is_pushed_out_does_not_change_a_copy() {
+    let mut lab = Lab::new();
+    lab.map(1, BASE, 1, 0);
+    assert_eq!(lab.touch(1, BASE, true), Fault::Waits);
+    lab.give(1);
+    assert_eq!(lab.touch(1, BASE, true), Fault::Resolved);
+    lab.store(1, BASE, 2);
+    let (region, part) = (lab.region(0, BASE, 1, K_WRITABLE), lab.part(0, 0, PAGE));
+    assert_eq!(lab.call(0, "rgnInit", &[0, region, part]), Some(K_OK));
+    lab.store(1, BASE, 3);
+    let part = lab.part(1, 0, 0);
+    let drop = u64::from(K_NOACCESS);
+    assert_eq!(lab.call(1, "sgFlush", &[part, drop, 0]), None);
+    assert_eq!(lab.expect(KN_MPPUSHOUT).1, 3);
+    lab.answer(FINE, &[]);
+    assert_eq!(lab.site.result(lab.threads[1]), Some(K_OK));
+    assert_eq!(lab.load(0, BASE), 2, "as at the call");
+    assert_eq!(lab.touch(1, BASE, false), Fault::Waits, "NC-258");
+    lab.give(33);
+    assert_eq!(lab.load(1, BASE), 33);
+    lab.finish();
+}
+
+#[test]
+fn nc_252_and_other_errors_of_segments() {
+    let mut lab = Lab::new();
+    let cap = lab.site.put(lab.users[0], 0x900, &lab.cap);
+    let stat = lab.site.at(lab.users[0], 0x980);
+    assert_eq!(lab.call(0, "sgStat", &[cap, stat]), Some(K_EUNKNOWN));
+    let (part, to) = (lab.part(0, 0, 8), lab.site.at(lab.users[0], 0x800));
+    assert_eq!(lab.call(0, "sgFlush", &[part, 0, 0]), Some(K_EROUND));
+    let whole = lab.part(0, 0, 0);
+    assert_eq!(lab.call(0, "sgFlush", &[whole, 0, 0]), Some(K_EUNKNOWN));
+    let both = u64::from(K_READABLE | K_NOACCESS);
+    assert_eq!(lab.call(0, "sgFlush", &[whole, both, 0]), Some(K_EINVAL));
+    let drop = u64::from(K_DISCARD);
+    assert_eq!(lab.call(0, "sgFlush", &[whole, drop, 0]), Some(K_EPRIV));
+    assert_eq!(lab.call(0, "sgSyncAll", &[]), Some(K_EPRIV));
+    assert_eq!(lab.call(0, "sgRead", &[whole, 0, to, 64]), Some(K_EINVAL));
+    let region = lab.region(0, BASE, 1, K_WRITABLE);
+    for (offset, size, result) in [
+        (8, PAGE, K_EROUND),
+        (1 << 60, 1, K_EOFFSET),
+        (u64::MAX, 1, K_EOFFSET),
+    ] {
+        let part = lab.part(0, offset, size);
+        for name in ["rgnMap", "rgnInit"] {
+            assert_eq!(lab.call(0, name, &[0, region, part]), Some(result));
+        }
+    }
+    let gone = lab.site.nucleus.actor_make(None, None, K_USERACTOR, false);
+    let ui = lab.site.nucleus.actors.get(gone.unwrap()).unwrap().cap.ui;
+    lab.site
+        .nucleus
+        .kill_actor(gone.unwrap(), Default::default());
+    let real = lab.cap;
+    for (ui, result) in [(ui, K_EUNKNOWN), (KnUniqueId::NULL, K_EINVAL)] {
+        lab.cap.ui = ui;
+        let part = lab.part(0, 0, PAGE);
+        for name in ["rgnMap", "rgnInit"] {
+            assert_eq!(lab.call(0, name, &[0, region, part]), Some(result));
+        }
+        assert_eq!(lab.call(0, "sgRead", &[part, 0, to, 0]), Some(result));
+    }
+    lab.cap = real;
+    let part = lab.part(0, 0, PAGE);
+    let far = BASE * 9;
+    assert_eq!(lab.call(0, "sgRead", &[part, 0, far, 0]), None);
+    lab.give(1);
+    assert_eq!(lab.site.result(lab.threads[0]), Some(K_EADDR));
+    assert_eq!(lab.site.nucleus.memory_objects().1, 3, "no cache is left");
+    assert_eq!(lab.call(0, "vmFlush", &[0, BASE, PAGE, 0]), Some(K_EADDR));
+    assert_eq!(lab.call(0, "vmFlush", &[0, BASE, 8, 0]), Some(K_EROUND));
+    lab.finish();
+}
+
+#[test]
+fn a_call_with_pointers_into_a_segment_waits_and_is_made_once() {
+    let mut lab = Lab::new();
+    lab.map(0, BASE, 2, 0);
+    assert_eq!(lab.call(0, "semInit", &[BASE, 5]), None);
+    lab.give(0);
+    assert_eq!(lab.site.result(lab.threads[0]), Some(K_OK));
+    assert_eq!(lab.load(0, BASE) as u32, 5);
+    // A wait that begins in a call that was made again.
+    assert_eq!(lab.call(0, "semInit", &[BASE + PAGE, 0]), None);
+    lab.give(0);
+    assert_eq!(lab.site.result(lab.threads[0]), Some(K_OK));
+    let part = lab.part(1, 0, 0);
+    let drop = u64::from(K_NOACCESS);
+    assert_eq!(lab.call(1, "sgFlush", &[part, drop, 0]), None);
+    for _ in 0..2 {
+        lab.expect(KN_MPPUSHOUT);
+        lab.answer(FINE, &[]);
+    }
+    assert_eq!(lab.site.result(lab.threads[1]), Some(K_OK));
+    assert_eq!(lab.call(0, "semP", &[BASE + PAGE, 0]), None);
+    lab.give(0);
+    assert_eq!(lab.site.result(lab.threads[0]), None, "no unit yet");
+    let other = lab.site.thread(lab.users[0]);
+    assert_eq!(lab.site.call(other, "semV", &[BASE + PAGE]), Some(K_OK));
+    assert_eq!(lab.site.result(lab.threads[0]), Some(K_OK));
+    // One who dies while it waits leaves nothing.
+    assert_eq!(lab.site.call(other, "semV", &[BASE]), None);
+    lab.finish();
+}
+
+#[test]
+fn a_mapper_that_takes_nothing_is_asked_three_times() {
+    let mut lab = Lab::new();
+    lab.map(1, BASE, 1, 0);
+    assert_eq!(lab.touch(1, BASE, true), Fault::Waits);
+    lab.give(1);
+    assert_eq!(lab.touch(1, BASE, true), Fault::Resolved);
+    lab.store(1, BASE, 2);
+    let part = lab.part(1, 0, 0);
+    assert_eq!(lab.call(1, "sgFlush", &[part, 0, 0]), None);
+    for _ in 0..3 {
+        assert_eq!(lab.expect(KN_MPPUSHOUT).1, 2);
+        lab.answer(KnMpReply { diag: -1, ..FINE }, &[]);
+    }
+    assert_eq!(lab.site.result(lab.threads[1]), Some(K_EMAPPER));
+    assert_eq!(lab.load(1, BASE), 2, "the page is kept");
+    assert_eq!(lab.touch(1, BASE, true), Fault::Exception(9));
+    lab.finish();
+}
+
+#[test]
+fn what_was_stored_reaches_the_mapper_when_the_last_region_goes() {
+    let mut lab = Lab::new();
+    lab.map(0, BASE, 2, 0);
+    for page in 0..2 {
+        assert_eq!(lab.touch(0, BASE + page * PAGE, true), Fault::Waits);
+        let (request, _) = lab.expect(KN_MPPULLIN);
+        let reply = KnMpReply {
+            access: K_READABLE | K_WRITABLE,
+            offset: request.offset,
+            size: PAGE,
+            release: 1,
+            ..FINE
+        };
+        lab.answer(reply, &[0]);
+        assert_eq!(lab.touch(0, BASE + page * PAGE, true), Fault::Resolved);
+        lab.store(0, BASE + page * PAGE, 10 + page);
+    }
+    assert_eq!(lab.free(0, BASE, 2), K_OK);
+    for page in 0..2 {
+        assert_eq!(lab.expect(KN_MPPUSHOUT).1, 10 + page);
+        assert_eq!(lab.site.nucleus.memory_objects().1, 4);
+        lab.answer(FINE, &[]);
+    }
+    assert_eq!(
+        lab.site.nucleus.memory_objects().1,
+        3,
+        "then the cache goes"
+    );
+    lab.expect(KN_MPRELEASE);
+    lab.answer(FINE, &[]);
+    assert_eq!(lab.request(), None);
+    lab.finish();
+}
+
+#[test]
+fn a_mapper_may_give_more_pages_than_one_and_zeros() {
+    let mut lab = Lab::new();
+    lab.map(0, BASE, 8, 0);
+    assert_eq!(lab.touch(0, BASE, false), Fault::Waits);
+    lab.expect(KN_MPPULLIN);
+    lab.answer(
+        KnMpReply {
+            in_cluster: 3,
+            ..FINE
+        },
+        &[],
+    );
+    assert_eq!(lab.touch(0, BASE, false), Fault::Resolved);
+    assert_eq!(lab.load(0, BASE), 0);
+    assert_eq!(lab.touch(0, BASE + PAGE, false), Fault::Waits);
+    let (request, _) = lab.expect(KN_MPPULLIN);
+    assert_eq!((request.offset, request.size), (PAGE, 3 * PAGE));
+    let reply = KnMpReply {
+        offset: PAGE,
+        size: 3 * PAGE,
+        ..FINE
+    };
+    lab.answer(reply, &[1, 2]);
+    let seen: Vec<u64> = (1..4).map(|page| lab.load(0, BASE + page * PAGE)).collect();
+    assert_eq!(seen, [1, 2, 0]);
+    lab.finish();
+}
+
+#[test]
+fn a_duplicate_of_a_mapping_is_private_or_shared() {
+    let mut lab = Lab::new();
+    lab.map(1, BASE, 2, PAGE);
+    assert_eq!(lab.touch(1, BASE, true), Fault::Waits);
+    lab.give(1);
+    assert_eq!(lab.touch(1, BASE, true), Fault::Resolved);
+    let child = lab.site.nucleus.actor_make(None, None, K_USERACTOR, false);
+    let child = child.unwrap();
+    let cap = lab.site.nucleus.actors.get(child).unwrap().cap;
+    let cap = lab.site.put(lab.users[1], 0x900, &cap);
+    let copy = u64::from(K_INHERITCOPY);
+    assert_eq!(lab.call(1, "rgnDup", &[cap, 0, copy]), Some(K_OK));
+    lab.store(1, BASE, 2);
+    lab.users[0] = child;
+    assert_eq!(lab.load(0, BASE), 1);
+    // Its other page comes from the mapper, through the source.
+    let other = lab.site.thread(child);
+    let fault = {
+        let cpu = lab.site.cpu_of(other).unwrap();
+        lab.site.nucleus.fault(cpu, BASE + PAGE, true, false, true)
+    };
+    lab.site.settle();
+    assert_eq!(fault, Fault::Waits);
+    let (request, _) = lab.expect(KN_MPPULLIN);
+    assert_eq!((request.offset, request.access), (2 * PAGE, K_READABLE));
+    let reply = KnMpReply {
+        access: K_READABLE,
+        offset: 2 * PAGE,
+        size: PAGE,
+        ..FINE
+    };
+    lab.answer(reply, &[9]);
+    lab.store(0, BASE + PAGE, 90);
+    assert_eq!(lab.load(1, BASE + PAGE), 9);
+    lab.site.nucleus.check_memory();
+    lab.finish();
+}
