@@ -26,6 +26,7 @@ mod regions;
 mod requests;
 mod sites;
 mod supervisor;
+mod segments;
 mod threads;
 mod timers;
 mod verdict;
@@ -67,6 +68,7 @@ fn main() -> i32 {
     exceptions::check(&mut verdict);
     supervisor::check(&mut verdict);
     regions::check(&mut verdict);
+    segments::check(&mut verdict);
     pointers::check(&mut verdict);
     let bad = told(&verdict);
     if args().nth(1) == Some("halt") {
