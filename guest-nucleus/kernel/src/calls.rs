@@ -212,13 +212,17 @@ fn wait(nucleus: &mut Nucleus<X86>, own: &Processor) -> i32 {
     site::leave();
     result
     loop {
-        let outcome = nucleus.resume(processor::this().index);
-        if outcome == Outcome::Blocked || !nucleus.caller_goes_on() {
-            site::settle(nucleus, processor::this());
-        }
-        if let Outcome::Done(result) = outcome {
-            site::leave();
-            return result;
+        let own = processor::this();
+        match nucleus.resume(own.index) {
+            Outcome::Done(result) => {
+                if !nucleus.caller_goes_on() {
+                    site::settle(nucleus, own);
+                }
+                site::leave();
+                return result;
+            }
+            Outcome::HandedOver(thread) => site::run(nucleus, own, thread as usize),
+            Outcome::Blocked => site::settle(nucleus, own),
         }
     }
 }

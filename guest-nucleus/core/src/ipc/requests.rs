@@ -2,10 +2,10 @@
 
 use super::message::{Body, Client, Kept, Message};
 use super::send::Way;
+use crate::Id;
 use crate::machine::Machine;
 use crate::memory::Request;
 use crate::nucleus::Nucleus;
-use crate::{Id, executive::thread::Thread};
 use chorus_abi::*;
 
 impl<M: Machine> Nucleus<M> {
@@ -49,11 +49,7 @@ impl<M: Machine> Nucleus<M> {
     ) -> Result<(), KError> {
         let port = self.can_request(target)?;
         let queued = self.ipc.ports.get(port).ok_or(KError::Unknown)?.queued;
-        let receiver: Option<Id<Thread>> = match queued {
-            0 => self.receiver(port),
-            _ => None,
-        };
-        if receiver.is_none() && queued >= K_CPORTQUEUE || !self.ipc.messages.has_room() {
+        if queued >= K_CPORTQUEUE || !self.ipc.messages.has_room() {
             return Err(KError::Full);
         }
         let kept = Kept {
@@ -75,14 +71,14 @@ impl<M: Machine> Nucleus<M> {
             port: None,
             holder: None,
             saver: None,
+            sender: None,
+            arrived: 0,
             next: None,
             remote: false,
         };
         if let Some(id) = self.ipc.messages.insert(message) {
-            match receiver {
-                Some(thread) => self.give_queued(thread, port, id),
-                None => self.enqueue(port, id),
-            }
+            self.enqueue(port, id);
+            self.serve(port);
         }
         Ok(())
     }

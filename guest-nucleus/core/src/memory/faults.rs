@@ -88,7 +88,19 @@ impl<M: Machine> Nucleus<M> {
         let cache = region.cache.ok_or(PROTECTION)?;
         let page = region.page_at(address);
         let allowed = region.protection();
-        let segment = self.cache(cache).ok_or(PROTECTION)?.segment.is_some();
+        let entry = self.cache(cache).ok_or(PROTECTION)?;
+        let segment = entry.segment.is_some();
+        if !segment && entry.parent.is_none() && entry.child.is_none() {
+            // Neither a copy nor copied from, as most memory is.
+            let frame = match self.memory.pages.find(cache, page) {
+                Some(frame) => frame,
+                None => {
+                    let zeros = self.frame_like(None).ok_or(SUPPLY)?;
+                    self.page_put(cache, page, zeros).ok_or(SUPPLY)?
+                }
+            };
+            return self.page_map(region, address, frame, allowed);
+        }
         // What a segment's mapper has need not be changed to be fixed.
         let own = own && (!segment || allowed.write);
         let seen = self.page_seen(cache, page);
@@ -118,7 +130,16 @@ impl<M: Machine> Nucleus<M> {
         let clean =
             segment && self.memory.pages.flags(frame) & (DIRTY | GRANTED) != DIRTY | GRANTED;
         let write = allowed.write && mine && !clean && (own || self.history(cache, page).is_none());
-        let protection = Protection { write, ..allowed };
+        self.page_map(region, address, frame, Protection { write, ..allowed })
+    }
+
+    fn page_map(
+        &mut self,
+        region: &Region,
+        address: u64,
+        frame: Frame,
+        protection: Protection,
+    ) -> Result<Frame, u32> {
         let at = address & !(PAGE_SIZE - 1);
         self.machine
             .map(region.space, at, frame, protection)

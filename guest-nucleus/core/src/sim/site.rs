@@ -120,6 +120,7 @@ impl Site {
             self.put_out = Some(self.nucleus.returned(cpu, None));
             self.settle();
         }
+        let cpus = self.nucleus.machine.kicked.len();
         (0..cpus).for_each(|cpu| self.resume(cpu));
     }
 
@@ -131,10 +132,17 @@ impl Site {
         if !self.nucleus.resumes(thread) {
             return;
         }
-        if let Outcome::Done(result) = self.nucleus.resume(cpu)
-            && let Some(thread) = self.nucleus.threads.get_mut(thread)
-        {
-            thread.result = result;
+        match self.nucleus.resume(cpu) {
+            Outcome::Done(result) => {
+                if let Some(thread) = self.nucleus.threads.get_mut(thread) {
+                    thread.result = result;
+                }
+            }
+            Outcome::Blocked => {}
+            Outcome::HandedOver(_) => {
+                self.nucleus.switched(cpu);
+                return self.settle();
+            }
         }
         self.choose(cpu);
         self.settle();
