@@ -265,6 +265,18 @@ macro_rules! chorus_calls {
 152 "sgSyncAll" sg_sync_all System blocks () [Mapper, NoMem, Priv];
 /// Flushes the segments that are shown in a range.
 153 "vmFlush" vm_flush User blocks (actor_cap: In<KnCap>, address: u64, size: u64, flags: u32) [Inval, Unknown, Round, Size, Addr, Mapper, NoMem, Fault, Priv];
+/// Keeps the cache of a segment, and gives an LI for it.
+154 "lcOpen" lc_open Supervisor returns (segment: In<KnCap>, flags: u32, cache_li: Out<i32>) [Inval, Unknown, NoMem, Fault, Priv];
+/// Gives back what `lcOpen` gave.
+155 "lcClose" lc_close Supervisor returns (cache_li: i32) [Inval, Priv];
+/// Writes the capability of a cache itself.
+156 "lcCap" lc_cap Supervisor returns (cache_li: i32, cache_cap: Out<KnCap>) [Inval, Fault, Priv];
+/// As `sgRead`, of an open cache.
+157 "lcRead" lc_read Supervisor blocks (cache_li: i32, offset: u64, dst_actor: In<KnCap>, dst: u64, size: InOut<u64>) [Inval, Unknown, Addr, Prot, Size, Offset, Mapper, NoMem, Fault, Priv];
+/// As `sgWrite`, of an open cache.
+158 "lcWrite" lc_write Supervisor blocks (cache_li: i32, offset: u64, src_actor: In<KnCap>, src: u64, size: InOut<u64>) [Inval, Unknown, Addr, Prot, Size, Offset, Mapper, NoMem, Fault, Priv];
+/// As `sgFlush`, of the cache with a capability. NC-258.
+159 "lcFlush" lc_flush System blocks (cache: In<KnObjDesc>, flags: u32, order: u64) [Inval, Unknown, Round, Mapper, NoMem, Fault, Priv];
 
 /// Time since boot; never goes back.
 160 "sysTime" sys_time User returns (time: Out<KnTimeVal>) [Fault];
@@ -373,6 +385,14 @@ macro_rules! chorus_calls {
 246 "svSoftIntrTrigger" sv_soft_intr_trigger Supervisor returns (soft: In<KnSoftIntr>) [Inval, Priv, Fault];
 /// Ends it; returns when its handler does not run.
 247 "svSoftIntrForget" sv_soft_intr_forget Supervisor blocks (soft: In<KnSoftIntr>) [Inval, Priv, Fault];
+/// Takes rights from a part of a cache.
+210 "lcSetRights" lc_set_rights System returns (cache: In<KnObjDesc>, access: u32, flags: u32, order: u64) [Inval, Unknown, Round, Fault, Priv];
+/// Shapes the end of a segment in a cache.
+211 "lcTrunc" lc_trunc System returns (cache: In<KnObjDesc>, zero_offset: u64, flags: u32, order: u64) [Inval, Unknown, Round, NoMem, Fault, Priv];
+/// Zeros a part of a cache without asking for it.
+212 "lcFillZero" lc_fill_zero System returns (cache: In<KnObjDesc>) [Unknown, Round, Size, NoMem, Fault, Priv];
+/// Describes the cache with a capability.
+213 "lcStat" lc_stat User returns (cache: In<KnCap>, stat: Out<KnLcStat>) [Unknown, Fault];
     } };
 }
 

@@ -9,6 +9,9 @@ const NO_MAPPER: &str =
     "The mapper's port or group is not on this site, or an actor is of another site.";
 const MAPPER_FAILED: &str = "The mapper refused, died, answered nonsense, or its queue is full.";
 
+const NO_CACHE: &str = "No cache of this site has the capability.";
+const SUPERVISOR_CALLER: &str = "The caller is no supervisor thread.";
+
 section! {
 "rgnMap": "Makes a region that shows a part of a segment."
 contract "A segment is bytes that a *mapper* has: a server whose port or group the segment's capability names. All regions of a site that show the segment share its one local cache, so that a store by one is seen by all at once. \
@@ -250,4 +253,259 @@ example r"int save_window(unsigned long start, unsigned long size)
 }
 "
 see ["sgFlush", "rgnMap"]
+
+"lcOpen": "Keeps the cache of a segment, and gives an LI for it."
+contract "The cache stays, whatever else uses it, until `lcClose` or the end of the caller's actor. The LI is that actor's alone."
+arguments {
+    segment "Capability of the segment.";
+    flags "0.";
+    cache_li "Where the LI goes.";
+}
+result "0."
+errors {
+    Inval "The flags are not 0, or the capability names neither a port nor a group in functional mode.";
+    Unknown NO_MAPPER;
+    NoMem "The site's tables are full.";
+    Fault BAD_POINTER;
+    Priv SUPERVISOR_CALLER;
+}
+assertions [245..=246]
+example r"int keep(const KnCap *file)
+{
+    int cache = 0;
+    int result = lcOpen(file, 0, &cache);
+    return result < 0 ? result : cache;
+}
+"
+see ["lcClose", "lcCap", "lcRead", "lcWrite"]
+
+"lcClose": "Gives back what `lcOpen` gave."
+contract "If nobody uses the segment any more, what its mapper does not have is pushed out, and the cache goes."
+arguments {
+    cache_li "LI of the cache.";
+}
+result "0."
+errors {
+    Inval "The caller's actor opened nothing of this LI.";
+    Priv SUPERVISOR_CALLER;
+}
+assertions [245..=246]
+example r"void forget(int cache)
+{
+    lcClose(cache);
+}
+"
+see ["lcOpen"]
+
+"lcCap": "Writes the capability of a cache itself."
+contract "It is what mappers see as `lc_cap` in requests, and name a cache by in `lcFlush` and the like."
+arguments {
+    cache_li "LI of the cache.";
+    cache_cap "Where the capability goes.";
+}
+result "0."
+errors {
+    Inval "The caller's actor opened nothing of this LI.";
+    Fault BAD_POINTER;
+    Priv SUPERVISOR_CALLER;
+}
+assertions [258..=258]
+example r"int name_of(int cache, KnCap *name)
+{
+    return lcCap(cache, name);
+}
+"
+see ["lcOpen", "lcFlush", "lcStat"]
+
+"lcRead": "Reads bytes of an open cache."
+contract "As `sgRead`, by the LI of `lcOpen`."
+waits "for the mapper, until all pages are here."
+arguments {
+    cache_li "LI of the cache.";
+    offset "First byte.";
+    dst_actor "Capability of the actor that gets the bytes; null: the caller's own.";
+    dst "Their address there.";
+    size "How many bytes, at most 16 MiB; how many were read, which is as many.";
+}
+result "0."
+errors {
+    Inval "The caller's actor opened nothing of this LI; or the capability is ill-formed, its key is wrong, or its actor is gone.";
+    Unknown OTHER_SITE;
+    Addr "Not all of the target is in regions.";
+    Prot "The target forbids stores.";
+    Size "More than 16 MiB.";
+    Offset "The part ends beyond 2^40 bytes.";
+    Mapper MAPPER_FAILED;
+    NoMem "There is no memory, or there are too many requests.";
+    Fault BAD_POINTER;
+    Priv SUPERVISOR_CALLER;
+}
+assertions [245..=245]
+example r"int word_at(int cache, unsigned long offset, unsigned long *word)
+{
+    unsigned long size = sizeof *word;
+    return lcRead(cache, offset, K_MYACTOR, (unsigned long)word, &size);
+}
+"
+see ["lcWrite", "sgRead"]
+
+"lcWrite": "Writes bytes of an open cache."
+contract "As `sgWrite`, by the LI of `lcOpen`."
+waits "for the mapper, until all pages are here and may be stored into."
+arguments {
+    cache_li "LI of the cache.";
+    offset "First byte.";
+    src_actor "Capability of the actor that has the bytes; null: the caller's own.";
+    src "Their address there.";
+    size "How many bytes, at most 16 MiB; how many were written, which is as many.";
+}
+result "0."
+errors {
+    Inval "The caller's actor opened nothing of this LI; or the capability is ill-formed, its key is wrong, or its actor is gone.";
+    Unknown OTHER_SITE;
+    Addr "Not all of the source is in regions.";
+    Prot "The source has no memory.";
+    Size "More than 16 MiB.";
+    Offset "The part ends beyond 2^40 bytes.";
+    Mapper "The mapper refused the pages or stores into them, died, answered nonsense, or its queue is full; or it did not take earlier stores.";
+    NoMem "There is no memory, or there are too many requests.";
+    Fault BAD_POINTER;
+    Priv SUPERVISOR_CALLER;
+}
+assertions [246..=246]
+example r"int set_word(int cache, unsigned long offset, unsigned long word)
+{
+    unsigned long size = sizeof word;
+    return lcWrite(cache, offset, K_MYACTOR, (unsigned long)&word, &size);
+}
+"
+see ["lcRead", "sgWrite"]
+
+"lcFlush": "Pushes out what the mapper does not have of a cache."
+contract "As `sgFlush`, but the cache is named by its own capability, which its mapper has from every request."
+waits "for the mapper to answer for each page."
+arguments {
+    cache "The cache, offset and size of the range, whole pages; size 0: to its end.";
+    flags "As for `sgFlush`.";
+    order "Number for `K_ORDERED`.";
+}
+result "0."
+errors {
+    Inval "Flags are unknown or contradict each other.";
+    Unknown NO_CACHE;
+    Round "Offset or size is not a multiple of the page size.";
+    Mapper "The mapper did not take a page three times, or died. Its pages are kept.";
+    NoMem "There are too many requests, or no memory.";
+    Fault BAD_POINTER;
+    Priv NOT_TRUSTED;
+}
+missing "Caches on other sites. A mapper that calls this from the thread that serves its port waits for itself."
+assertions [258..=258]
+example r"/* A mapper takes back what it gave. */
+int recall(const KnCap *cache)
+{
+    KnObjDesc all = { .data_object = *cache };
+    return lcFlush(&all, K_NOACCESS, 0);
+}
+"
+see ["sgFlush", "lcSetRights"]
+
+"lcSetRights": "Takes rights from a part of a cache."
+contract "With `access` `K_READABLE` stores need the mapper's leave anew. With 0 the pages are dropped, so that the next touch asks the mapper; those that it does not have stay, for loads only, unless `K_NOACCESS` says that they go too. \
+After the call no processor makes an access that is forbidden now. Locked pages stay. Copies keep what they saw."
+arguments {
+    cache "The cache, offset and size of the range, whole pages; size 0: to its end.";
+    access "`K_READABLE` or 0.";
+    flags "`K_NOACCESS`, `K_ORDERED` (see `sgFlush`) or 0.";
+    order "Number for `K_ORDERED`.";
+}
+result "0."
+errors {
+    Inval "Another access or flag, or both `K_READABLE` and `K_NOACCESS`.";
+    Unknown NO_CACHE;
+    Round "Offset or size is not a multiple of the page size.";
+    Fault BAD_POINTER;
+    Priv NOT_TRUSTED;
+}
+missing "Caches on other sites."
+assertions [258..=258]
+example r"int read_only(const KnCap *cache)
+{
+    KnObjDesc all = { .data_object = *cache };
+    return lcSetRights(&all, K_READABLE, 0, 0);
+}
+"
+see ["lcFlush", "lcTrunc"]
+
+"lcTrunc": "Shapes the end of a segment in a cache."
+contract "The range is the segment's last: what is here of it may be stored into, and is zeros from `zero_offset` on, which the mapper does not have; all behind the range is dropped. With size 0 all from the offset on is dropped."
+arguments {
+    cache "The cache, offset and size of the range, whole pages.";
+    zero_offset "First byte that is zero, within the range.";
+    flags "`K_ORDERED` (see `sgFlush`) or 0.";
+    order "Number for `K_ORDERED`.";
+}
+result "0."
+errors {
+    Inval "Another flag; or `zero_offset` is not within the range.";
+    Unknown NO_CACHE;
+    Round "Offset or size is not a multiple of the page size.";
+    NoMem "There might be no memory for the pages as copies saw them.";
+    Fault BAD_POINTER;
+    Priv NOT_TRUSTED;
+}
+missing "Caches on other sites."
+assertions [258..=258]
+example r"/* The file is empty now. */
+int emptied(const KnCap *cache)
+{
+    KnObjDesc all = { .data_object = *cache };
+    return lcTrunc(&all, 0, 0, 0);
+}
+"
+see ["lcFillZero", "lcSetRights"]
+
+"lcFillZero": "Zeros a part of a cache without asking for it."
+contract "The pages of the range are here and zeros, may be stored into, and the mapper does not have them: a flush sends them."
+arguments {
+    cache "The cache, offset and size of the range, whole pages, at most 16 MiB.";
+}
+result "0."
+errors {
+    Unknown NO_CACHE;
+    Round "Offset or size is not a multiple of the page size.";
+    Size "More than 16 MiB, or size 0, which means to the end.";
+    NoMem "There might be no memory for the pages, and for those that copies saw.";
+    Fault BAD_POINTER;
+    Priv NOT_TRUSTED;
+}
+missing "Caches on other sites."
+assertions [258..=258]
+example r"int grown(const KnCap *cache, unsigned long end, unsigned long more)
+{
+    KnObjDesc part = { .data_object = *cache, .start_offset = end, .size = more };
+    return lcFillZero(&part);
+}
+"
+see ["lcTrunc", "lcFlush"]
+
+"lcStat": "Describes the cache with a capability."
+contract "As `sgStat`, but named by the cache's own capability. Keys are zero for callers with user privilege."
+arguments {
+    cache "Capability of the cache.";
+    stat "Where the description goes.";
+}
+result "0."
+errors {
+    Unknown NO_CACHE;
+    Fault BAD_POINTER;
+}
+assertions [252..=252]
+example r"unsigned long unsaved(const KnCap *cache)
+{
+    KnLcStat stat = { 0 };
+    return lcStat(cache, &stat) < 0 ? 0 : stat.dirty;
+}
+"
+see ["sgStat", "lcFlush"]
 }

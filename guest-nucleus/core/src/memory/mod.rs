@@ -15,6 +15,7 @@ mod faults;
 #[cfg(test)]
 mod invariants;
 pub mod loader;
+mod local_caches;
 mod locks;
 mod mappers;
 mod pages;
@@ -27,6 +28,7 @@ use crate::executive::actor::Actor;
 use crate::machine::{Protection, Space};
 use caches::Cache;
 use chorus_abi::*;
+use local_caches::Open;
 pub use locks::LockWait;
 use mappers::Mappers;
 pub use mappers::Request;
@@ -125,6 +127,7 @@ pub struct Memory {
     pages: Pages,
     segments: Arena<Segment>,
     mappers: Mappers,
+    opens: Arena<Open>,
 }
 
 /// Segments of which anything is here.
@@ -141,6 +144,7 @@ impl Memory {
             pages: Pages::new(frames),
             segments: Arena::new(SEGMENTS),
             mappers: Mappers::new(REQUESTS),
+            opens: Arena::new(SEGMENTS),
         }
     }
 }

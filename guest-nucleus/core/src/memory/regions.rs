@@ -434,6 +434,7 @@ impl<M: Machine> Nucleus<M> {
     pub(crate) fn regions_free_all(&mut self, actor: Id<Actor>) {
         self.region_free(actor, 0, u64::MAX);
         self.caches_repay(actor);
+        self.opens_end(actor);
         self.segments_settle();
         self.unlocked();
     }

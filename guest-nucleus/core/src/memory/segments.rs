@@ -16,6 +16,17 @@ use chorus_abi::*;
 /// Pages of the largest segment.
 pub(super) const SEGMENT_MAX: u32 = 1 << 28;
 
+/// What is left of a range of a cache whose rights are reduced.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Left {
+    /// Its pages, for loads.
+    Loads,
+    /// What the mapper does not have, for loads.
+    Dirty,
+    /// Nothing.
+    Nothing,
+}
+
 /// A segment of which something is here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Segment {
@@ -45,6 +56,12 @@ impl<M: Machine> Nucleus<M> {
     pub(super) fn segment_find(&self, cap: KnCap) -> Option<(Id<Segment>, &Segment)> {
         let mut all = self.memory.segments.iter();
         all.find(|(_, segment)| segment.cap == cap)
+    }
+
+    /// The segment whose cache has a capability.
+    pub(super) fn segment_by_cache(&self, own: KnCap) -> Option<(Id<Segment>, &Segment)> {
+        let mut all = self.memory.segments.iter();
+        all.find(|(_, segment)| segment.own == own)
     }
 
     /// The cache of a segment; a new one if there is none yet, which goes with `cache_release` unless somebody uses it.
@@ -89,7 +106,7 @@ impl<M: Machine> Nucleus<M> {
         let used = self
             .cache(segment.cache)
             .is_some_and(|cache| cache.regions.is_some() || cache.child.is_some());
-        if used || self.is_awaited(id) {
+        if used || self.is_awaited(id) || self.is_open(id) {
             return false;
         }
         let dirty = self.dirty_page(segment.cache, 0, SEGMENT_MAX);
@@ -159,8 +176,8 @@ impl<M: Machine> Nucleus<M> {
             .map_or_else(KnCap::default, |(_, segment)| segment.cap)
     }
 
-    /// Takes all rights to store from a range of a cache, or its pages altogether; locked pages stay.
-    pub(super) fn segment_reduce(&mut self, cache: Id<Cache>, first: u32, end: u32, drop: bool) {
+    /// Takes the rights to store from a range of a cache, or its pages; locked pages stay.
+    pub(super) fn segment_reduce(&mut self, cache: Id<Cache>, (first, end): (u32, u32), to: Left) {
         let mut next = self.cache(cache).and_then(|cache| cache.list.first());
         while let Some(frame) = next {
             next = self.memory.pages.next(frame);
@@ -170,7 +187,8 @@ impl<M: Machine> Nucleus<M> {
             if !(first..end).contains(&page) || self.memory.pages.locks(frame) > 0 {
                 continue;
             }
-            if !drop {
+            let dirty = self.memory.pages.flags(frame) & (DIRTY | PUSHING) != 0;
+            if to == Left::Loads || to == Left::Dirty && dirty {
                 self.page_unmap(cache, page);
                 self.memory.pages.set_flags(frame, 0, GRANTED);
                 continue;

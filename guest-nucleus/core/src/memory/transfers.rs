@@ -7,7 +7,7 @@ use super::faults::as_error;
 use super::mappers::Kind;
 use super::pages::DIRTY;
 use super::regions::{OPTIONS, place_of};
-use super::segments::SEGMENT_MAX;
+use super::segments::{Left, SEGMENT_MAX, Segment};
 use crate::arena::Id;
 use crate::executive::actor::Actor;
 use crate::machine::{Frame, Machine};
@@ -17,6 +17,19 @@ use chorus_abi::*;
 
 /// A part of a segment: its name, first byte, bytes.
 type Part = (KnCap, u64, u64);
+
+/// The pages of a part that is whole pages; of size 0, all from its offset on. Errors: `K_EROUND`.
+pub(super) fn part_in_pages(part: &KnObjDesc) -> Result<(u32, u32), KError> {
+    let most = u64::from(SEGMENT_MAX) * PAGE_SIZE;
+    if !(part.start_offset | part.size).is_multiple_of(PAGE_SIZE) {
+        return Err(KError::Round);
+    }
+    let end = match part.size {
+        0 => most,
+        size => part.start_offset.saturating_add(size).min(most),
+    };
+    Ok((pages(part.start_offset.min(most)), pages(end)))
+}
 
 impl<M: Machine> Nucleus<M> {
     /// Reads the descriptor of a part of a segment. Errors: `K_EFAULT`, `K_EOFFSET`.
@@ -212,7 +225,7 @@ impl<M: Machine> Nucleus<M> {
         done.map(|()| Outcome::Done(part.2 as i32))
     }
 
-    fn transfer_bytes(
+    pub(super) fn transfer_bytes(
         &mut self,
         cache: Id<Cache>,
         (offset, size): (u64, u64),
@@ -262,11 +275,22 @@ impl<M: Machine> Nucleus<M> {
         stat: Out<KnLcStat>,
     ) -> Result<Outcome, KError> {
         let cap = self.read(caller, segment)?;
-        let (_, segment) = self.segment_find(cap).ok_or(KError::Unknown)?;
+        let (id, _) = self.segment_find(cap).ok_or(KError::Unknown)?;
+        self.tell_segment(caller, id, stat)
+    }
+
+    /// Writes what there is of a segment. Errors: `K_EFAULT`.
+    pub(super) fn tell_segment(
+        &mut self,
+        caller: Caller,
+        id: Id<Segment>,
+        stat: Out<KnLcStat>,
+    ) -> Result<Outcome, KError> {
+        let segment = *self.memory.segments.get(id).ok_or(KError::Unknown)?;
         let cache = self.cache(segment.cache).ok_or(KError::Unknown)?;
-        let mut own = segment.own;
+        let (mut named, mut own) = (segment.cap, segment.own);
         if caller.privilege < Privilege::System {
-            own.key = 0;
+            (named.key, own.key) = (0, 0);
         }
         let (mut dirty, mut next) = (0, cache.list.first());
         while let Some(frame) = next {
@@ -274,7 +298,7 @@ impl<M: Machine> Nucleus<M> {
             dirty += u64::from(self.memory.pages.flags(frame) & DIRTY != 0);
         }
         let value = KnLcStat {
-            segment: cap,
+            segment: named,
             cache: own,
             allocated: u64::from(cache.list.count) * PAGE_SIZE,
             fixed: u64::from(cache.list.locked) * PAGE_SIZE,
@@ -285,7 +309,7 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// What a flush may be asked, and by whom. Errors: `K_EINVAL`, `K_EPRIV`.
-    fn flush_flags(&self, caller: Caller, flags: u32) -> Result<(), KError> {
+    pub(super) fn flush_flags(&self, caller: Caller, flags: u32) -> Result<(), KError> {
         let rights = flags & (K_READABLE | K_NOACCESS | K_DISCARD);
         let known = K_READABLE | K_NOACCESS | K_DISCARD | K_ASYNC | K_ORDERED;
         if flags & !known != 0 || rights.count_ones() > 1 || flags & K_ASYNC != 0 && rights != 0 {
@@ -307,35 +331,35 @@ impl<M: Machine> Nucleus<M> {
     ) -> Result<Outcome, KError> {
         let part = self.read(caller, segment)?;
         self.flush_flags(caller, flags)?;
-        let most = u64::from(SEGMENT_MAX) * PAGE_SIZE;
-        if !(part.start_offset | part.size).is_multiple_of(PAGE_SIZE) {
-            return Err(KError::Round);
-        }
-        let end = match part.size {
-            0 => most,
-            size => part.start_offset.saturating_add(size).min(most),
-        };
-        let range = (pages(part.start_offset.min(most)), pages(end));
+        let range = part_in_pages(&part)?;
         let (id, segment) = self.segment_find(part.data_object).ok_or(KError::Unknown)?;
-        let (cache, late) = (segment.cache, order <= segment.order);
-        let again = self.memory.mappers.progress > 0;
-        if flags & K_ORDERED != 0 && !again {
-            if late {
-                return Ok(Outcome::Done(K_OK));
-            }
-            if let Some(segment) = self.memory.segments.get_mut(id) {
-                segment.order = order;
-            }
+        let cache = segment.cache;
+        if self.is_late(id, flags, order) {
+            return Ok(Outcome::Done(K_OK));
         }
         self.flush(cache, range, flags)?;
         Ok(Outcome::Done(K_OK))
+    }
+
+    /// Whether an order comes too late (`K_ORDERED`); one that does not is remembered.
+    pub(super) fn is_late(&mut self, id: Id<Segment>, flags: u32, order: u64) -> bool {
+        // A call that began anew was not late when it came.
+        if flags & K_ORDERED == 0 || self.memory.mappers.progress > 0 {
+            return false;
+        }
+        let Some(segment) = self.memory.segments.get_mut(id) else {
+            return true;
+        };
+        let late = order <= segment.order;
+        segment.order = segment.order.max(order);
+        late
     }
 
     /// Pushes out a range of pages of a segment's cache, page after page: the call waits for each answer and begins anew.
     ///
     /// # Errors
     /// `K_EFAULT` it must be waited for; `K_EMAPPER` the mapper does not take them; `K_ENOMEM`.
-    fn flush(
+    pub(super) fn flush(
         &mut self,
         cache: Id<Cache>,
         (first, end): (u32, u32),
@@ -345,13 +369,13 @@ impl<M: Machine> Nucleus<M> {
         if flags & K_DISCARD == 0 {
             // Stores from now on need the mapper's leave, and so cannot go on for ever.
             if flags & (K_READABLE | K_NOACCESS) != 0 {
-                self.segment_reduce(cache, first, end, false);
+                self.segment_reduce(cache, (first, end), Left::Loads);
             }
             let begin = self.memory.mappers.progress as u32;
             self.push_range(cache, (first.max(begin), end), flags & K_ASYNC != 0)?;
         }
         if drop {
-            self.segment_reduce(cache, first, end, true);
+            self.segment_reduce(cache, (first, end), Left::Nothing);
             self.cache_release(cache);
         }
         Ok(())

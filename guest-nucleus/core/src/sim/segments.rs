@@ -590,3 +590,142 @@ fn a_duplicate_of_a_mapping_is_private_or_shared() {
     lab.site.nucleus.check_memory();
     lab.finish();
 }
+
+#[test]
+fn nc_258_a_mapper_orders_by_the_name_of_the_cache() {
+    let mut lab = Lab::new();
+    lab.map(0, BASE, 4, 0);
+    for page in 0..3 {
+        assert_eq!(lab.touch(0, BASE + page * PAGE, true), Fault::Waits);
+        lab.give(page);
+        assert_eq!(lab.touch(0, BASE + page * PAGE, true), Fault::Resolved);
+        lab.store(0, BASE + page * PAGE, 10 + page);
+    }
+    let segment = lab.cap;
+    let stat = lab.site.at(lab.users[1], 0x980);
+    let at = lab.site.put(lab.users[1], 0x900, &segment);
+    assert_eq!(lab.call(1, "sgStat", &[at, stat]), Some(K_OK));
+    let stat_of: KnLcStat = lab.site.get(lab.users[1], 0x980);
+    let part = |lab: &mut Lab, offset, size| {
+        let part = KnObjDesc {
+            data_object: stat_of.cache,
+            start_offset: offset,
+            size,
+        };
+        lab.site.put(lab.users[1], 0x400, &part)
+    };
+    let at = lab.site.put(lab.users[1], 0x900, &stat_of.cache);
+    assert_eq!(lab.call(1, "lcStat", &[at, stat]), Some(K_OK));
+    let at = lab.site.put(lab.users[1], 0x900, &segment);
+    assert_eq!(lab.call(1, "lcStat", &[at, stat]), Some(K_EUNKNOWN));
+    // Order 5 comes, order 4 is late.
+    let one = part(&mut lab, 0, PAGE);
+    let (ordered, drop) = (u64::from(K_ORDERED), u64::from(K_NOACCESS));
+    assert_eq!(lab.call(1, "lcFlush", &[one, ordered, 5]), None);
+    assert_eq!(lab.expect(KN_MPPUSHOUT).1, 10);
+    lab.answer(FINE, &[]);
+    assert_eq!(lab.site.result(lab.threads[1]), Some(K_OK));
+    assert_eq!(
+        lab.call(1, "lcFlush", &[one, ordered | drop, 4]),
+        Some(K_OK)
+    );
+    assert_eq!(lab.load(0, BASE), 10);
+    assert_eq!(lab.call(1, "lcFlush", &[one, drop, 0]), Some(K_OK));
+    assert_eq!(lab.touch(0, BASE, false), Fault::Waits, "NC-258");
+    lab.give(0);
+    // Rights: what the mapper does not have stays, unless it says otherwise.
+    let two = part(&mut lab, PAGE, PAGE);
+    assert_eq!(lab.call(1, "lcSetRights", &[two, 0, 0, 0]), Some(K_OK));
+    assert_eq!(lab.load(0, BASE + PAGE), 11);
+    assert_eq!(lab.touch(0, BASE + PAGE, true), Fault::Waits);
+    let (request, _) = lab.expect(KN_MPGETACCESS);
+    let granted = KnMpReply {
+        access: request.access,
+        ..FINE
+    };
+    lab.answer(granted, &[]);
+    assert_eq!(lab.touch(0, BASE + PAGE, true), Fault::Resolved);
+    assert_eq!(lab.call(1, "lcSetRights", &[two, 0, drop, 0]), Some(K_OK));
+    assert_eq!(lab.touch(0, BASE + PAGE, false), Fault::Waits);
+    lab.give(21);
+    let readable = u64::from(K_READABLE);
+    for (access, flags) in [(readable, drop), (1, 0), (0, readable)] {
+        let result = lab.call(1, "lcSetRights", &[two, access, flags, 0]);
+        assert_eq!(result, Some(K_EINVAL));
+    }
+    // The segment ends within its second page.
+    assert_eq!(lab.call(1, "lcTrunc", &[two, PAGE + 4, 0, 0]), Some(K_OK));
+    assert_eq!(lab.load(0, BASE + PAGE), 21);
+    assert_eq!(lab.load(0, BASE + PAGE + 8), 0);
+    assert_eq!(lab.load(0, BASE), 0);
+    assert_eq!(lab.touch(0, BASE + 2 * PAGE, false), Fault::Waits);
+    lab.give(5);
+    assert_eq!(lab.call(1, "lcTrunc", &[two, 0, 0, 0]), Some(K_EINVAL));
+    let far = part(&mut lab, 3 * PAGE, PAGE);
+    assert_eq!(lab.call(1, "lcFillZero", &[far]), Some(K_OK));
+    lab.store(0, BASE + 3 * PAGE, 1);
+    let all = part(&mut lab, 0, 0);
+    assert_eq!(lab.call(1, "lcFillZero", &[all]), Some(K_ESIZE));
+    let odd = part(&mut lab, 8, 0);
+    for (name, arguments) in [
+        ("lcFlush", [odd, 0, 0, 0]),
+        ("lcSetRights", [odd, 0, 0, 0]),
+        ("lcTrunc", [odd, 0, 0, 0]),
+        ("lcFillZero", [odd, 0, 0, 0]),
+    ] {
+        assert_eq!(lab.call(1, name, &arguments), Some(K_EROUND), "{name}");
+        let other = lab.part(1, 0, 0);
+        let arguments = [other, 0, 0, 0];
+        assert_eq!(lab.call(1, name, &arguments), Some(K_EUNKNOWN), "{name}");
+        assert_eq!(lab.call(0, name, &arguments), Some(K_EPRIV), "{name}");
+        part(&mut lab, 8, 0);
+    }
+    let all = part(&mut lab, 0, 0);
+    assert_eq!(lab.call(1, "lcTrunc", &[all, 0, 0, 0]), Some(K_OK));
+    assert_eq!(lab.touch(0, BASE, false), Fault::Waits);
+    lab.give(1);
+    lab.site.nucleus.check_memory();
+    lab.finish();
+}
+
+#[test]
+fn an_open_cache_stays_and_is_read_and_written_by_its_li() {
+    let mut lab = Lab::new();
+    let driver = lab.site.actor(K_SUPACTOR, 140);
+    let thread = lab.site.thread(driver);
+    let cap = lab.site.put(driver, 0, &lab.cap);
+    let li = lab.site.at(driver, 0x40);
+    assert_eq!(
+        lab.site.call(thread, "lcOpen", &[cap, 1, li]),
+        Some(K_EINVAL)
+    );
+    assert_eq!(lab.site.call(thread, "lcOpen", &[cap, 0, li]), Some(K_OK));
+    let cache = lab.site.get::<i32>(driver, 0x40) as u64;
+    let size = lab.site.put(driver, 0x48, &8u64);
+    let word = lab.site.put(driver, 0x50, &33u64);
+    let arguments = [cache, 16, 0, word, size];
+    assert_eq!(lab.site.call(thread, "lcWrite", &arguments), None);
+    lab.give(1);
+    assert_eq!(lab.site.result(thread), Some(K_OK));
+    lab.site.put(driver, 0x50, &0u64);
+    assert_eq!(lab.site.call(thread, "lcRead", &arguments), Some(K_OK));
+    assert_eq!(lab.site.get::<u64>(driver, 0x50), 33);
+    assert_eq!(lab.site.call(thread, "lcCap", &[cache, size]), Some(K_OK));
+    assert_eq!(lab.request(), None, "it is kept, and nothing is pushed out");
+    for wrong in [cache + 1, u64::MAX] {
+        let arguments = [wrong, 16, 0, word, size];
+        for name in ["lcRead", "lcWrite", "lcCap", "lcClose"] {
+            assert_eq!(lab.site.call(thread, name, &arguments), Some(K_EINVAL));
+        }
+    }
+    assert_eq!(lab.site.call(thread, "lcClose", &[cache]), Some(K_OK));
+    lab.expect(KN_MPPUSHOUT);
+    lab.answer(FINE, &[]);
+    assert_eq!(lab.site.call(thread, "lcClose", &[cache]), Some(K_EINVAL));
+    // One that is left open goes with its actor.
+    assert_eq!(lab.site.call(thread, "lcOpen", &[cap, 0, li]), Some(K_OK));
+    for name in ["lcOpen", "lcClose", "lcCap", "lcRead", "lcWrite"] {
+        assert_eq!(lab.call(1, name, &[]), Some(K_EPRIV), "{name}");
+    }
+    lab.finish();
+}
