@@ -120,6 +120,8 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn make(&mut self, actor: Id<Actor>, fault: AccessFault, last: &mut u64) -> Result<(), KError> {
         // A second fault at the same place means that making the page did not help.
         if *last == fault.address {
@@ -131,6 +133,7 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// Copies bytes out of an actor's memory.
+    #[inline]
     pub(crate) fn read_bytes(
         &mut self,
         actor: Id<Actor>,
@@ -148,6 +151,7 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// Copies bytes into an actor's memory.
+    #[inline]
     pub(crate) fn write_bytes(
         &mut self,
         actor: Id<Actor>,
@@ -228,6 +232,7 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// Whether all of a range can be accessed; its pages are made. Errors: `K_EFAULT`.
+    #[inline]
     pub(crate) fn check_range(
         &mut self,
         actor: Id<Actor>,

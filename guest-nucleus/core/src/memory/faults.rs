@@ -62,6 +62,8 @@ impl<M: Machine> Nucleus<M> {
     ///
     /// # Errors
     /// The number of the exception (spec 6.2): no region, protection, or supply when memory is short.
+    // Out of line: then checked access, which needs it rarely, stays short where it is used.
+    #[inline(never)]
     pub(crate) fn touch(
         &mut self,
         actor: Id<Actor>,
@@ -79,6 +81,7 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// Finds or makes the page at an address of a region that has memory, and maps it: `own` to change it, also where the region forbids stores.
+    #[inline(never)]
     pub(super) fn bring_in(
         &mut self,
         region: &Region,
