@@ -11,6 +11,9 @@ use crate::machine::Machine;
 use crate::nucleus::{Caller, Nucleus, Outcome};
 use chorus_abi::*;
 
+/// What an order of a mapper is about: the segment, and pages.
+type Order = (Id<Segment>, Segment, (u32, u32));
+
 /// A cache that an actor opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Open {
@@ -147,11 +150,7 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// A mapper's order about a part of a cache: which segment, the pages. Errors: `K_EFAULT`, `K_EUNKNOWN`, `K_EROUND`.
-    fn order(
-        &mut self,
-        caller: Caller,
-        part: In<KnObjDesc>,
-    ) -> Result<(Id<Segment>, Segment, (u32, u32)), KError> {
+    fn order(&mut self, caller: Caller, part: In<KnObjDesc>) -> Result<Order, KError> {
         let part = self.read(caller, part)?;
         let range = part_in_pages(&part)?;
         let found = self.segment_by_cache(part.data_object);
