@@ -12,6 +12,7 @@ mod attributes;
 mod caches;
 mod copies;
 mod faults;
+mod history;
 #[cfg(test)]
 mod invariants;
 pub mod loader;
