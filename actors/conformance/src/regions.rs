@@ -3,7 +3,7 @@
 use crate::verdict::{OWN, Verdict, call};
 use chorus_abi::error::*;
 use chorus_abi::*;
-use chorus_runtime::{at, at_mut, start_info};
+use chorus_runtime::{at, at_mut, start_info, time};
 
 const PAGE: u64 = PAGE_SIZE;
 
@@ -58,6 +58,18 @@ fn load(address: u64) -> u64 {
 fn store(address: u64, value: u64) {
     // SAFETY: the tests store to writable regions of theirs only.
     unsafe { (address as *mut u64).write_volatile(value) }
+}
+
+/// Nanoseconds that a copy takes of which nothing is touched; the least of some.
+fn cost(start: u64, pages: u64) -> u128 {
+    let once = |_| {
+        let begin = time::now();
+        let copy = show(false, start, pages, K_WRITABLE);
+        let took = (time::now() - begin).as_nanos();
+        free(copy, pages);
+        took
+    };
+    (0..5).map(once).min().unwrap_or(0)
 }
 
 /// Whether the Nucleus may store for the caller.
@@ -168,6 +180,14 @@ fn copies(verdict: &mut Verdict) {
     free(source, LARGE / PAGE);
     verdict.check("NC-234 freed", load(copy + (8 << 20)) == 8);
     free(copy, LARGE / PAGE);
+    let small = allocate(256, K_WRITABLE);
+    (0..256).for_each(|page| store(small + page * PAGE, page));
+    let source = allocate(LARGE / PAGE, K_WRITABLE);
+    (0..4096).for_each(|page| store(source + page * PAGE, page));
+    let costs = [(small, 256), (source, LARGE / PAGE)].map(|(start, pages)| cost(start, pages));
+    verdict.check("SS-097", costs[1] <= 10 * costs[0]);
+    free(small, 256);
+    free(source, LARGE / PAGE);
     let one = allocate(2, K_WRITABLE);
     let other = show(true, one, 2, K_WRITABLE);
     store(one, 7);
