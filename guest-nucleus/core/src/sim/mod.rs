@@ -22,6 +22,7 @@ mod mapper_lab;
 mod memory;
 mod memory_model;
 mod memory_scene;
+mod mutexes;
 mod nc_aborts;
 mod nc_actor_states;
 mod nc_actors;
