@@ -79,11 +79,6 @@ pub const ROOMS: &[(&str, &str)] = &[
         "Ports, groups, messages, and the seat of the Network Manager.",
     ),
     ("names", "Unique identifiers."),
-    ("memory", "Regions of an actor's address space."),
-    (
-        "supervisor",
-        "Exceptions, traps, local access points, interrupts, devices, and the site as a whole.",
-    ),
     (
         LIBRARY,
         "Functions that need no Nucleus: pure computations on names, in the C header and, as methods, in Rust.",
@@ -91,7 +86,10 @@ pub const ROOMS: &[(&str, &str)] = &[
         "memory",
         "Regions of an actor's address space, copies and sharing, and segments of mappers.",
     ),
-    ("supervisor", "Devices, and the site as a whole."),
+    (
+        "supervisor",
+        "Exceptions, traps, local access points, interrupts, devices, and the site as a whole.",
+    ),
 ];
 
 /// What stands in the place of a room for functions that no room of the Nucleus has.

@@ -27,6 +27,7 @@ mod requests;
 mod sites;
 mod supervisor;
 mod segments;
+mod supervisor;
 mod threads;
 mod timers;
 mod verdict;

@@ -16,7 +16,7 @@
 #define K_SVACTOR ((const KnCap *)-1)
 
 /* A call goes through its import record, which the loader fills: with a stub for user and system actors, with the Nucleus itself for supervisor actors. */
-struct chorus_import { char name[24]; unsigned long slot; };
+struct chorus_import { char name[32]; unsigned long slot; };
 #define CHORUS_CALL(...) CHORUS_CALL_N(__VA_ARGS__, 6, 5, 4, 3, 2, 1, 0)(__VA_ARGS__)
 #define CHORUS_CALL_N(NAME, A, B, C, D, E, F, N, ...) CHORUS_CALL_PASTE(N)
 #define CHORUS_CALL_PASTE(N) CHORUS_CALL_##N
@@ -117,6 +117,25 @@ struct chorus_import { char name[24]; unsigned long slot; };
 #define K_TIMER_ABSOLUTE (1)
 #define K_ANYCPU (-1)
 #define FPU_AREA_SIZE (512)
+#define K_EXC_REPORT (1)
+#define K_EXC_WRITE (1)
+#define K_EXC_FETCH (2)
+#define K_EXC_CONTINUE (0)
+#define K_EXC_NOTHANDLED (1)
+#define K_EXC_DELETE (2)
+#define K_EXC_BADTRAP (6)
+#define K_ACTOR_EXCVECT_MAX (4)
+#define K_ACTOR_ABORTVECT_MAX (4)
+#define K_TRAP_FIRST (65)
+#define K_TRAP_LAST (79)
+#define K_TRAP_TABLE (512)
+#define K_LAP_SAFE (1)
+#define K_LAP_PROTECTED (2)
+#define K_LAP_NOBLOCK (4)
+#define K_LAPNAMEMAX (7)
+#define K_CONNECTED_LAP (0)
+#define K_INTR_UNCLAIMED (0)
+#define K_INTR_CLAIMED (1)
 #define CONSOLE_WRITE (1)
 #define CONSOLE_READ (2)
 #define STREAM_OUT (1)
@@ -537,6 +556,82 @@ _Static_assert(__builtin_offsetof(KnDevDesc, irq) == 16, "KnDevDesc.irq");
 _Static_assert(__builtin_offsetof(KnDevDesc, device_id) == 20, "KnDevDesc.device_id");
 _Static_assert(sizeof(KnDevDesc) == 24, "KnDevDesc");
 
+typedef struct KnExcReport {
+    int service;
+    int exc_no;
+    KnCap actor_cap;
+    int thread_li;
+    int flags;
+    unsigned long pc;
+    unsigned long fault_addr;
+    int diag;
+    int pad;
+} KnExcReport;
+_Static_assert(__builtin_offsetof(KnExcReport, service) == 0, "KnExcReport.service");
+_Static_assert(__builtin_offsetof(KnExcReport, exc_no) == 4, "KnExcReport.exc_no");
+_Static_assert(__builtin_offsetof(KnExcReport, actor_cap) == 8, "KnExcReport.actor_cap");
+_Static_assert(__builtin_offsetof(KnExcReport, thread_li) == 24, "KnExcReport.thread_li");
+_Static_assert(__builtin_offsetof(KnExcReport, flags) == 28, "KnExcReport.flags");
+_Static_assert(__builtin_offsetof(KnExcReport, pc) == 32, "KnExcReport.pc");
+_Static_assert(__builtin_offsetof(KnExcReport, fault_addr) == 40, "KnExcReport.fault_addr");
+_Static_assert(__builtin_offsetof(KnExcReport, diag) == 48, "KnExcReport.diag");
+_Static_assert(__builtin_offsetof(KnExcReport, pad) == 52, "KnExcReport.pad");
+_Static_assert(sizeof(KnExcReport) == 56, "KnExcReport");
+
+typedef struct KnExcVerdict {
+    int verdict;
+} KnExcVerdict;
+_Static_assert(__builtin_offsetof(KnExcVerdict, verdict) == 0, "KnExcVerdict.verdict");
+_Static_assert(sizeof(KnExcVerdict) == 4, "KnExcVerdict");
+
+typedef struct KnLapDesc {
+    unsigned long lap;
+    unsigned long key;
+} KnLapDesc;
+_Static_assert(__builtin_offsetof(KnLapDesc, lap) == 0, "KnLapDesc.lap");
+_Static_assert(__builtin_offsetof(KnLapDesc, key) == 8, "KnLapDesc.key");
+_Static_assert(sizeof(KnLapDesc) == 16, "KnLapDesc");
+
+typedef struct KnSysTrapDesc {
+    unsigned long thread_ctx;
+    unsigned int trap_number;
+    unsigned int pad;
+} KnSysTrapDesc;
+_Static_assert(__builtin_offsetof(KnSysTrapDesc, thread_ctx) == 0, "KnSysTrapDesc.thread_ctx");
+_Static_assert(__builtin_offsetof(KnSysTrapDesc, trap_number) == 8, "KnSysTrapDesc.trap_number");
+_Static_assert(__builtin_offsetof(KnSysTrapDesc, pad) == 12, "KnSysTrapDesc.pad");
+_Static_assert(sizeof(KnSysTrapDesc) == 16, "KnSysTrapDesc");
+
+typedef struct KnExcDesc {
+    unsigned long thread_ctx;
+    unsigned long info;
+    int exc_no;
+    int result;
+} KnExcDesc;
+_Static_assert(__builtin_offsetof(KnExcDesc, thread_ctx) == 0, "KnExcDesc.thread_ctx");
+_Static_assert(__builtin_offsetof(KnExcDesc, info) == 8, "KnExcDesc.info");
+_Static_assert(__builtin_offsetof(KnExcDesc, exc_no) == 16, "KnExcDesc.exc_no");
+_Static_assert(__builtin_offsetof(KnExcDesc, result) == 20, "KnExcDesc.result");
+_Static_assert(sizeof(KnExcDesc) == 24, "KnExcDesc");
+
+typedef struct KnIntrOps {
+    unsigned long mask;
+    unsigned long unmask;
+} KnIntrOps;
+_Static_assert(__builtin_offsetof(KnIntrOps, mask) == 0, "KnIntrOps.mask");
+_Static_assert(__builtin_offsetof(KnIntrOps, unmask) == 8, "KnIntrOps.unmask");
+_Static_assert(sizeof(KnIntrOps) == 16, "KnIntrOps");
+
+typedef struct KnSoftIntr {
+    unsigned long handler;
+    unsigned long cookie;
+    unsigned long id;
+} KnSoftIntr;
+_Static_assert(__builtin_offsetof(KnSoftIntr, handler) == 0, "KnSoftIntr.handler");
+_Static_assert(__builtin_offsetof(KnSoftIntr, cookie) == 8, "KnSoftIntr.cookie");
+_Static_assert(__builtin_offsetof(KnSoftIntr, id) == 16, "KnSoftIntr.id");
+_Static_assert(sizeof(KnSoftIntr) == 24, "KnSoftIntr");
+
 typedef struct KnSiteStat {
     unsigned int site;
     unsigned int epoch;
@@ -922,12 +1017,30 @@ static inline int siteStat(KnSiteStat *stat) { CHORUS_CALL("siteStat", (unsigned
 static inline int siteHalt(int code) { CHORUS_CALL("siteHalt", (unsigned long)code); }
 /* Reports a boot or bench mark to the machine. Own addition. */
 static inline int siteMark(unsigned int mark) { CHORUS_CALL("siteMark", (unsigned long)mark); }
+/* Reads and sets the port to which exceptions of the actor's threads are reported; a null pointer skips that half, the null UI removes it. NC-048…052. */
+static inline int actorExcept(const KnCap *actor_cap, KnUniqueId *old_port, const KnUniqueId *new_port) { CHORUS_CALL("actorExcept", (unsigned long)actor_cap, (unsigned long)old_port, (unsigned long)new_port); }
+/* Sets the routine `int handler(KnThreadCtx *ctx, int exc_no, KnExcReport *info)` that treats exceptions of the actor; null removes it. NC-270, NC-271. */
+static inline int svExcHandler(const KnCap *actor_cap, unsigned long routine) { CHORUS_CALL("svExcHandler", (unsigned long)actor_cap, (unsigned long)routine); }
+/* Sets the routine `void handler(KnThreadCtx *ctx)` that runs when an aborted thread of the actor goes back to its own code; null removes it. */
+static inline int svAbortHandler(const KnCap *actor_cap, unsigned long routine) { CHORUS_CALL("svAbortHandler", (unsigned long)actor_cap, (unsigned long)routine); }
+/* Connects a LAP to the exceptions of an actor, at a place of its vector; they are tried in its order. NC-270, NC-271. */
+static inline int svActorExcHandlerConnect(const KnCap *actor_cap, int index, const KnLapDesc *lap) { CHORUS_CALL("svActorExcHandlerConnect", (unsigned long)actor_cap, (unsigned long)index, (unsigned long)lap); }
+/* Disconnects the LAP at a place of the vector; null: whichever it is. */
+static inline int svActorExcHandlerDisconnect(const KnCap *actor_cap, int index, const KnLapDesc *lap) { CHORUS_CALL("svActorExcHandlerDisconnect", (unsigned long)actor_cap, (unsigned long)index, (unsigned long)lap); }
+/* Writes the LAP at a place of the vector. NC-271. */
+static inline int svActorExcHandlerGetConnected(const KnCap *actor_cap, int index, KnLapDesc *lap) { CHORUS_CALL("svActorExcHandlerGetConnected", (unsigned long)actor_cap, (unsigned long)index, (unsigned long)lap); }
 /* Describes device `index` of the machine; returns 0. Own addition. */
 static inline int devGet(int index, KnDevDesc *device) { CHORUS_CALL("devGet", (unsigned long)index, (unsigned long)device); }
 /* Maps registers of a device into the caller's space, uncached; returns 0. Own addition. */
 static inline int devMap(unsigned long base, unsigned long size, unsigned long *address) { CHORUS_CALL("devMap", (unsigned long)base, (unsigned long)size, (unsigned long)address); }
 /* Allocates physically contiguous, zeroed memory for a device to access; writes its address and physical address. Own addition. */
 static inline int devMemory(unsigned long size, unsigned long *address, unsigned long *physical) { CHORUS_CALL("devMemory", (unsigned long)size, (unsigned long)address, (unsigned long)physical); }
+/* Connects a LAP to the aborts of an actor's threads, at a place of its vector; all of them run, in its order. */
+static inline int svActorAbortHandlerConnect(const KnCap *actor_cap, int index, const KnLapDesc *lap) { CHORUS_CALL("svActorAbortHandlerConnect", (unsigned long)actor_cap, (unsigned long)index, (unsigned long)lap); }
+/* Disconnects the LAP at a place of the vector; null: whichever it is. */
+static inline int svActorAbortHandlerDisconnect(const KnCap *actor_cap, int index, const KnLapDesc *lap) { CHORUS_CALL("svActorAbortHandlerDisconnect", (unsigned long)actor_cap, (unsigned long)index, (unsigned long)lap); }
+/* Writes the LAP at a place of the vector. */
+static inline int svActorAbortHandlerGetConnected(const KnCap *actor_cap, int index, KnLapDesc *lap) { CHORUS_CALL("svActorAbortHandlerGetConnected", (unsigned long)actor_cap, (unsigned long)index, (unsigned long)lap); }
 /* Makes the caller's actor the Network Manager of the site; `irq` is the device interrupt that `nmWait` reports too, or -1. Own addition. */
 static inline int nmAttach(int irq) { CHORUS_CALL("nmAttach", (unsigned long)irq); }
 /* Waits until there is an outbound item (bit 0) or the device interrupt fired (bit 1); returns the bits and clears bit 1. Own addition. */
@@ -940,6 +1053,46 @@ static inline int nmDeliver(const KnNetItem *item, const void *body) { CHORUS_CA
 static inline int nmComplete(const KnNetItem *item, const void *body) { CHORUS_CALL("nmComplete", (unsigned long)item, (unsigned long)body); }
 /* 1 if messages to the UI can be delivered here (the site, a port here, a group with a member here), else 0. What is only declared is not. Own addition. */
 static inline int nmQuery(const KnUniqueId *ui) { CHORUS_CALL("nmQuery", (unsigned long)ui); }
+/* Connects a routine `int handler(KnThreadCtx *ctx, unsigned trap_no)` to a trap; it runs on the trapping thread, in the caller's actor. NC-265, NC-266, NC-268, NC-269. */
+static inline int svTrapConnect(unsigned int trap_no, unsigned long routine) { CHORUS_CALL("svTrapConnect", (unsigned long)trap_no, (unsigned long)routine); }
+/* Disconnects it; returns when no thread is inside. */
+static inline int svTrapDisConnect(unsigned int trap_no, unsigned long routine) { CHORUS_CALL("svTrapDisConnect", (unsigned long)trap_no, (unsigned long)routine); }
+/* Connects a routine to an index of a trap's table: the trapping thread's rax picks it. NC-267. Own addition. */
+static inline int svTrapTabConnect(unsigned int trap_no, unsigned int index, unsigned long routine) { CHORUS_CALL("svTrapTabConnect", (unsigned long)trap_no, (unsigned long)index, (unsigned long)routine); }
+/* Disconnects it; returns when no thread is inside. Own addition. */
+static inline int svTrapTabDisConnect(unsigned int trap_no, unsigned int index) { CHORUS_CALL("svTrapTabDisConnect", (unsigned long)trap_no, (unsigned long)index); }
+/* Connects a LAP to a trap; its argument is a `KnSysTrapDesc`. NC-266. */
+static inline int svSysTrapHandlerConnect(unsigned int trap_no, const KnLapDesc *lap) { CHORUS_CALL("svSysTrapHandlerConnect", (unsigned long)trap_no, (unsigned long)lap); }
+/* Disconnects it (null: whichever it is); returns when no thread is inside. */
+static inline int svSysTrapHandlerDisconnect(unsigned int trap_no, const KnLapDesc *lap) { CHORUS_CALL("svSysTrapHandlerDisconnect", (unsigned long)trap_no, (unsigned long)lap); }
+/* Writes the LAP that is connected to a trap. */
+static inline int svSysTrapHandlerGetConnected(unsigned int trap_no, KnLapDesc *lap) { CHORUS_CALL("svSysTrapHandlerGetConnected", (unsigned long)trap_no, (unsigned long)lap); }
+/* Makes a local access point: a routine `void handler(void *arg, void *cookie)` of a supervisor actor that threads of others call. NC-276. */
+static inline int svLapCreate(const KnCap *actor_cap, unsigned long handler, unsigned long cookie, unsigned int options, KnLapDesc *lap) { CHORUS_CALL("svLapCreate", (unsigned long)actor_cap, (unsigned long)handler, (unsigned long)cookie, (unsigned long)options, (unsigned long)lap); }
+/* Deletes a LAP; a safe one's deletion returns when no call is inside. NC-276. */
+static inline int svLapDelete(const KnLapDesc *lap) { CHORUS_CALL("svLapDelete", (unsigned long)lap); }
+/* Calls a LAP in the caller's thread; from user mode only safe ones. NC-276. */
+static inline int lapInvoke(const KnLapDesc *lap, unsigned long arg) { CHORUS_CALL("lapInvoke", (unsigned long)lap, (unsigned long)arg); }
+/* Binds a name of at most 7 characters to a LAP, on this site. NC-277, NC-278. */
+static inline int svLapBind(const KnLapDesc *lap, const void *name, unsigned int options) { CHORUS_CALL("svLapBind", (unsigned long)lap, (unsigned long)name, (unsigned long)options); }
+/* Takes a name away. */
+static inline int svLapUnbind(const void *name) { CHORUS_CALL("svLapUnbind", (unsigned long)name); }
+/* Writes the LAP with this name, waiting for it to be bound. NC-277, NC-278. */
+static inline int lapResolve(KnLapDesc *lap, const void *name, unsigned int options) { CHORUS_CALL("lapResolve", (unsigned long)lap, (unsigned long)name, (unsigned long)options); }
+/* Attaches a handler `int handler(void *cookie)` to a vector of a device interrupt. NC-275. */
+static inline int svIntrAttach(unsigned int intr, unsigned long handler, unsigned long cookie, KnIntrOps *ops, unsigned long *id) { CHORUS_CALL("svIntrAttach", (unsigned long)intr, (unsigned long)handler, (unsigned long)cookie, (unsigned long)ops, (unsigned long)id); }
+/* Detaches it; returns when it does not run. */
+static inline int svIntrDetach(unsigned long id) { CHORUS_CALL("svIntrDetach", (unsigned long)id); }
+/* Holds an attached interrupt back. Own name for a service of `CpuIntrOps`. */
+static inline int svIntrMask(unsigned long id) { CHORUS_CALL("svIntrMask", (unsigned long)id); }
+/* Lets it through again; one that came meanwhile comes now. Own name for a service of `CpuIntrOps`. */
+static inline int svIntrUnmask(unsigned long id) { CHORUS_CALL("svIntrUnmask", (unsigned long)id); }
+/* Declares a soft interrupt: work that an interrupt handler puts off. */
+static inline int svSoftIntrDeclare(KnSoftIntr *soft) { CHORUS_CALL("svSoftIntrDeclare", (unsigned long)soft); }
+/* Has its handler run before the processor goes back to a thread; last triggered, first run. */
+static inline int svSoftIntrTrigger(const KnSoftIntr *soft) { CHORUS_CALL("svSoftIntrTrigger", (unsigned long)soft); }
+/* Ends it; returns when its handler does not run. */
+static inline int svSoftIntrForget(const KnSoftIntr *soft) { CHORUS_CALL("svSoftIntrForget", (unsigned long)soft); }
 /* Takes rights from a part of a cache. */
 static inline int lcSetRights(const KnObjDesc *cache, unsigned int access, unsigned int flags, unsigned long order) { CHORUS_CALL("lcSetRights", (unsigned long)cache, (unsigned long)access, (unsigned long)flags, (unsigned long)order); }
 /* Shapes the end of a segment in a cache. */

@@ -149,7 +149,6 @@ impl<M: Machine> Nucleus<M> {
             heirs: Heirs::new(limits.threads, secret),
             waiters: Waiters::new(limits.threads),
             ipc: Ipc::new(&limits),
-            memory: Memory::new(limits.regions),
             supervisor: Supervisor::new(limits.threads, configuration.cpus),
             declared: Declared::new(limits.declarations, limits.actors),
             stamps,
