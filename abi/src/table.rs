@@ -343,6 +343,15 @@ macro_rules! chorus_calls {
 /// 1 if messages to the UI can be delivered here (the site, a port here, a group with a member here), else 0. What is only declared is not. Own addition.
 195 "nmQuery" nm_query System returns (ui: In<KnUniqueId>) [Inval, Fault, Priv];
 
+/// Takes rights from a part of a cache.
+210 "lcSetRights" lc_set_rights System returns (cache: In<KnObjDesc>, access: u32, flags: u32, order: u64) [Inval, Unknown, Round, Fault, Priv];
+/// Shapes the end of a segment in a cache.
+211 "lcTrunc" lc_trunc System returns (cache: In<KnObjDesc>, zero_offset: u64, flags: u32, order: u64) [Inval, Unknown, Round, NoMem, Fault, Priv];
+/// Zeros a part of a cache without asking for it.
+212 "lcFillZero" lc_fill_zero System returns (cache: In<KnObjDesc>) [Unknown, Round, Size, NoMem, Fault, Priv];
+/// Describes the cache with a capability.
+213 "lcStat" lc_stat User returns (cache: In<KnCap>, stat: Out<KnLcStat>) [Unknown, Fault];
+
 /// Connects a routine `int handler(KnThreadCtx *ctx, unsigned trap_no)` to a trap; it runs on the trapping thread, in the caller's actor. NC-265, NC-266, NC-268, NC-269.
 220 "svTrapConnect" sv_trap_connect Supervisor returns (trap_no: u32, routine: u64) [Inval, Busy, Priv, NoMem];
 /// Disconnects it; returns when no thread is inside.
@@ -385,14 +394,6 @@ macro_rules! chorus_calls {
 246 "svSoftIntrTrigger" sv_soft_intr_trigger Supervisor returns (soft: In<KnSoftIntr>) [Inval, Priv, Fault];
 /// Ends it; returns when its handler does not run.
 247 "svSoftIntrForget" sv_soft_intr_forget Supervisor blocks (soft: In<KnSoftIntr>) [Inval, Priv, Fault];
-/// Takes rights from a part of a cache.
-210 "lcSetRights" lc_set_rights System returns (cache: In<KnObjDesc>, access: u32, flags: u32, order: u64) [Inval, Unknown, Round, Fault, Priv];
-/// Shapes the end of a segment in a cache.
-211 "lcTrunc" lc_trunc System returns (cache: In<KnObjDesc>, zero_offset: u64, flags: u32, order: u64) [Inval, Unknown, Round, NoMem, Fault, Priv];
-/// Zeros a part of a cache without asking for it.
-212 "lcFillZero" lc_fill_zero System returns (cache: In<KnObjDesc>) [Unknown, Round, Size, NoMem, Fault, Priv];
-/// Describes the cache with a capability.
-213 "lcStat" lc_stat User returns (cache: In<KnCap>, stat: Out<KnLcStat>) [Unknown, Fault];
     } };
 }
 

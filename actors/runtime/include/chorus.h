@@ -1053,6 +1053,14 @@ static inline int nmDeliver(const KnNetItem *item, const void *body) { CHORUS_CA
 static inline int nmComplete(const KnNetItem *item, const void *body) { CHORUS_CALL("nmComplete", (unsigned long)item, (unsigned long)body); }
 /* 1 if messages to the UI can be delivered here (the site, a port here, a group with a member here), else 0. What is only declared is not. Own addition. */
 static inline int nmQuery(const KnUniqueId *ui) { CHORUS_CALL("nmQuery", (unsigned long)ui); }
+/* Takes rights from a part of a cache. */
+static inline int lcSetRights(const KnObjDesc *cache, unsigned int access, unsigned int flags, unsigned long order) { CHORUS_CALL("lcSetRights", (unsigned long)cache, (unsigned long)access, (unsigned long)flags, (unsigned long)order); }
+/* Shapes the end of a segment in a cache. */
+static inline int lcTrunc(const KnObjDesc *cache, unsigned long zero_offset, unsigned int flags, unsigned long order) { CHORUS_CALL("lcTrunc", (unsigned long)cache, (unsigned long)zero_offset, (unsigned long)flags, (unsigned long)order); }
+/* Zeros a part of a cache without asking for it. */
+static inline int lcFillZero(const KnObjDesc *cache) { CHORUS_CALL("lcFillZero", (unsigned long)cache); }
+/* Describes the cache with a capability. */
+static inline int lcStat(const KnCap *cache, KnLcStat *stat) { CHORUS_CALL("lcStat", (unsigned long)cache, (unsigned long)stat); }
 /* Connects a routine `int handler(KnThreadCtx *ctx, unsigned trap_no)` to a trap; it runs on the trapping thread, in the caller's actor. NC-265, NC-266, NC-268, NC-269. */
 static inline int svTrapConnect(unsigned int trap_no, unsigned long routine) { CHORUS_CALL("svTrapConnect", (unsigned long)trap_no, (unsigned long)routine); }
 /* Disconnects it; returns when no thread is inside. */
@@ -1093,14 +1101,6 @@ static inline int svSoftIntrDeclare(KnSoftIntr *soft) { CHORUS_CALL("svSoftIntrD
 static inline int svSoftIntrTrigger(const KnSoftIntr *soft) { CHORUS_CALL("svSoftIntrTrigger", (unsigned long)soft); }
 /* Ends it; returns when its handler does not run. */
 static inline int svSoftIntrForget(const KnSoftIntr *soft) { CHORUS_CALL("svSoftIntrForget", (unsigned long)soft); }
-/* Takes rights from a part of a cache. */
-static inline int lcSetRights(const KnObjDesc *cache, unsigned int access, unsigned int flags, unsigned long order) { CHORUS_CALL("lcSetRights", (unsigned long)cache, (unsigned long)access, (unsigned long)flags, (unsigned long)order); }
-/* Shapes the end of a segment in a cache. */
-static inline int lcTrunc(const KnObjDesc *cache, unsigned long zero_offset, unsigned int flags, unsigned long order) { CHORUS_CALL("lcTrunc", (unsigned long)cache, (unsigned long)zero_offset, (unsigned long)flags, (unsigned long)order); }
-/* Zeros a part of a cache without asking for it. */
-static inline int lcFillZero(const KnObjDesc *cache) { CHORUS_CALL("lcFillZero", (unsigned long)cache); }
-/* Describes the cache with a capability. */
-static inline int lcStat(const KnCap *cache, KnLcStat *stat) { CHORUS_CALL("lcStat", (unsigned long)cache, (unsigned long)stat); }
 
 /* What the loader tells the actor. */
 typedef struct StartInfo {
