@@ -94,6 +94,7 @@ impl<M: Machine> Nucleus<M> {
 
     /// `lcCap`.
     pub fn lc_cap(&mut self, caller: Caller, li: i32, cap: Out<KnCap>) -> Result<Outcome, KError> {
+        self.check_writable(caller, cap.address(), size_of::<KnCap>() as u64)?;
         let (_, segment) = self.opened(caller, li)?;
         self.write(caller, cap, &segment.own)?;
         Ok(Outcome::Done(K_OK))
