@@ -80,15 +80,16 @@ pub const ROOMS: &[(&str, &str)] = &[
     ),
     ("names", "Unique identifiers."),
     (
-        LIBRARY,
-        "Functions that need no Nucleus: pure computations on names, in the C header and, as methods, in Rust.",
-    ),
         "memory",
         "Regions of an actor's address space, copies and sharing, and segments of mappers.",
     ),
     (
         "supervisor",
         "Exceptions, traps, local access points, interrupts, devices, and the site as a whole.",
+    ),
+    (
+        LIBRARY,
+        "Functions that need no Nucleus: pure computations on names, in the C header and, as methods, in Rust.",
     ),
 ];
 
@@ -125,11 +126,11 @@ pub const SECTIONS: &[Section] = &[
     about("ipc", "The Network Manager's seat", network::ENTRIES),
     about("names", "Unique identifiers", names::ENTRIES),
     about("memory", "Regions", memory::ENTRIES),
+    about("memory", "Segments", segments::ENTRIES),
     about("supervisor", "Exceptions and aborts", exceptions::ENTRIES),
     about("supervisor", "Traps", traps::ENTRIES),
     about("supervisor", "Local access points", laps::ENTRIES),
     about("supervisor", "Interrupts", interrupts::ENTRIES),
-    about("memory", "Segments", segments::ENTRIES),
     about("supervisor", "Devices", devices::ENTRIES),
     about("supervisor", "The site", site::ENTRIES),
     about(LIBRARY, "Computing with names", library::ENTRIES),

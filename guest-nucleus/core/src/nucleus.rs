@@ -153,7 +153,6 @@ impl<M: Machine> Nucleus<M> {
             declared: Declared::new(limits.declarations, limits.actors),
             stamps,
             memory,
-            next_ui: 1,
             ui_epoch: configuration.epoch,
             counters: chorus_abi::KnSiteStat::default(),
             entered: None,
