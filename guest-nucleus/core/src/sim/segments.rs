@@ -521,7 +521,9 @@ fn an_open_cache_stays_and_is_read_and_written_by_its_li() {
     assert_eq!(lab.request(), None, "it is kept, and nothing is pushed out");
     for wrong in [cache + 1, u64::MAX] {
         let arguments = [wrong, 16, 0, word, size];
-        for name in ["lcRead", "lcWrite", "lcCap", "lcClose"] {
+        let cap = lab.site.call(thread, "lcCap", &[wrong, word]);
+        assert_eq!(cap, Some(K_EINVAL));
+        for name in ["lcRead", "lcWrite", "lcClose"] {
             assert_eq!(lab.site.call(thread, name, &arguments), Some(K_EINVAL));
         }
     }
