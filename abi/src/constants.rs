@@ -127,6 +127,30 @@ pub const K_RESERVED: u32 = 1 << 6;
 pub const K_NODEMAND: u32 = 1 << 7;
 /// Fail with `K_ENOMEM` instead of waiting for free pages.
 pub const K_NOWAITFORMEMORY: u32 = 1 << 8;
+/// A duplicate of the actor's memory has a private copy of the region.
+pub const K_INHERITCOPY: u32 = 1 << 9;
+/// A duplicate of the actor's memory shares the region.
+pub const K_INHERITSHARE: u32 = 1 << 10;
+
+/// Flush flag and access: reading. A flush keeps what was pushed out, for reading only.
+pub const K_READABLE: u32 = 1 << 11;
+/// Flush flag: what was pushed out is dropped.
+pub const K_NOACCESS: u32 = 1 << 12;
+/// Flush flag: the range is dropped without pushing it out.
+pub const K_DISCARD: u32 = 1 << 13;
+/// Flush flag: the answers of the mapper are not waited for.
+pub const K_ASYNC: u32 = 1 << 14;
+/// Flush flag: an order number that is not larger than the last is passed over.
+pub const K_ORDERED: u32 = 1 << 15;
+
+/// Service of a mapper: a cache of one of its segments has gone.
+pub const KN_MPRELEASE: i32 = 2;
+/// Service of a mapper: pages of a segment are needed.
+pub const KN_MPPULLIN: i32 = 3;
+/// Service of a mapper: pages of a segment are to be kept.
+pub const KN_MPPUSHOUT: i32 = 4;
+/// Service of a mapper: pages that a cache has are to be written.
+pub const KN_MPGETACCESS: i32 = 5;
 
 /// Largest site number (13 bits; 0 means "no hint").
 pub const SITE_MAX: u16 = 8191;

@@ -220,11 +220,63 @@ macro_rules! chorus_calls {
 /// Creates a region of fresh zeroed memory. NC-224…229.
 130 "rgnAllocate" rgn_allocate User returns (actor_cap: In<KnCap>, region: InOut<KnRgnDesc>) [Inval, Unknown, Round, Size, Addr, Overlap, Space, NoMem, Fault, Priv];
 /// Releases an address range; regions are split at its ends. NC-230.
-131 "rgnFree" rgn_free User returns (actor_cap: In<KnCap>, region: In<KnRgnDesc>) [Inval, Unknown, Round, Size, Addr, Fault, NoMem, Priv];
+131 "rgnFree" rgn_free User blocks (actor_cap: In<KnCap>, region: In<KnRgnDesc>) [Inval, Unknown, Round, Size, Addr, Fault, NoMem, Priv];
 /// Bytes of a page.
 132 "vmPageSize" vm_page_size User returns () [];
 /// Memory totals of the site.
 133 "vmStat" vm_stat User returns (stat: Out<KnVmStat>) [Fault];
+/// Sets the protection of a range. NC-231.
+134 "rgnSetProtect" rgn_set_protect User blocks (actor_cap: In<KnCap>, region: In<KnRgnDesc>) [Inval, Unknown, Round, Size, Addr, Prot, NoMem, Fault, Priv];
+/// Says what a duplicate of the actor's memory gets of a range. NC-237.
+135 "rgnSetInherit" rgn_set_inherit User returns (actor_cap: In<KnCap>, region: In<KnRgnDesc>) [Inval, Unknown, Round, Size, Addr, NoMem, Fault, Priv];
+/// Keeps two words with a range.
+136 "rgnSetOpaque" rgn_set_opaque User returns (actor_cap: In<KnCap>, region: In<KnRgnDesc>) [Inval, Unknown, Round, Size, Addr, NoMem, Fault, Priv];
+/// Makes and fixes the pages of a range, or lets them go again. NC-240.
+137 "rgnSetPaging" rgn_set_paging User returns (actor_cap: In<KnCap>, region: In<KnRgnDesc>) [Inval, Unknown, Round, Size, Addr, NoMem, Fault, Priv];
+/// Describes the regions in a range; returns how many there are. NC-015, NC-232.
+138 "rgnStat" rgn_stat User returns (actor_cap: In<KnCap>, region: In<KnRgnDesc>, stat: Out<KnRgnStat>, stat_size: u32) [Inval, Unknown, Fault, Priv];
+/// Copies bytes from actor to actor.
+139 "vmCopy" vm_copy User returns (src_actor: In<KnCap>, src: u64, dst_actor: In<KnCap>, dst: u64, size: u64) [Inval, Unknown, Addr, Prot, Size, NoMem, Fault, Priv];
+/// Fixes the pages of a range where they are.
+140 "vmLock" vm_lock User returns (actor_cap: In<KnCap>, address: u64, size: u64, flags: u32) [Inval, Unknown, Round, Size, Addr, Prot, NoMem, Fault, Priv];
+/// Takes one lock from each page of a range.
+141 "vmUnLock" vm_un_lock User returns (actor_cap: In<KnCap>, address: u64, size: u64) [Inval, Unknown, Round, Size, Addr, Fault, Priv];
+/// Physical address of a resident page.
+142 "vmPhysAddr" vm_phys_addr Supervisor returns (actor_cap: In<KnCap>, address: u64, physical: Out<u64>) [Inval, Unknown, Addr, Fault, Priv];
+/// Creates a region with a deferred copy of a range of an actor. NC-233…235.
+143 "rgnInitFromActor" rgn_init_from_actor User returns (target: In<KnCap>, target_region: InOut<KnRgnDesc>, source: In<KnCap>, source_region: In<KnRgnDesc>) [Inval, Unknown, Round, Size, Addr, Overlap, Space, NoMem, Fault, Priv];
+/// Creates a region that shares a range of an actor. NC-236.
+144 "rgnMapFromActor" rgn_map_from_actor User returns (target: In<KnCap>, target_region: InOut<KnRgnDesc>, source: In<KnCap>, source_region: In<KnRgnDesc>) [Inval, Unknown, Round, Size, Addr, Overlap, Space, NoMem, Fault, Priv];
+/// Duplicates the memory of an actor into an actor without any. NC-237, NC-238.
+145 "rgnDup" rgn_dup User returns (target: In<KnCap>, source: In<KnCap>, flags: u32) [Inval, Unknown, NoMem, Fault, Priv];
+/// Creates a region with a deferred copy of a part of a segment. NC-251.
+146 "rgnInit" rgn_init User blocks (actor_cap: In<KnCap>, region: InOut<KnRgnDesc>, segment: In<KnObjDesc>) [Inval, Unknown, Round, Size, Addr, Overlap, Space, Offset, Mapper, NoMem, Fault, Priv];
+/// Creates a region that shows a part of a segment. NC-242…244.
+147 "rgnMap" rgn_map User blocks (actor_cap: In<KnCap>, region: InOut<KnRgnDesc>, segment: In<KnObjDesc>) [Inval, Unknown, Round, Size, Addr, Overlap, Space, Offset, Mapper, NoMem, Fault, Priv];
+/// Reads bytes of a segment; returns how many. NC-245.
+148 "sgRead" sg_read User blocks (segment: In<KnObjDesc>, dst_actor: In<KnCap>, dst: u64, flags: u32) [Inval, Unknown, Addr, Prot, Size, Offset, Mapper, NoMem, Fault, Priv];
+/// Writes bytes of a segment; returns how many. NC-246.
+149 "sgWrite" sg_write User blocks (src_actor: In<KnCap>, src: u64, segment: In<KnObjDesc>, flags: u32) [Inval, Unknown, Addr, Prot, Size, Offset, Mapper, NoMem, Fault, Priv];
+/// Describes the cache of a segment on this site. NC-252.
+150 "sgStat" sg_stat User returns (segment: In<KnCap>, stat: Out<KnLcStat>) [Unknown, Fault];
+/// Pushes out what a segment's mapper does not have. NC-247, NC-248, NC-258.
+151 "sgFlush" sg_flush User blocks (segment: In<KnObjDesc>, flags: u32, order: u64) [Inval, Unknown, Round, Mapper, NoMem, Fault, Priv];
+/// Pushes out all segments of the site.
+152 "sgSyncAll" sg_sync_all System blocks () [Mapper, NoMem, Priv];
+/// Flushes the segments that are shown in a range.
+153 "vmFlush" vm_flush User blocks (actor_cap: In<KnCap>, address: u64, size: u64, flags: u32) [Inval, Unknown, Round, Size, Addr, Mapper, NoMem, Fault, Priv];
+/// Keeps the cache of a segment, and gives an LI for it.
+154 "lcOpen" lc_open Supervisor returns (segment: In<KnCap>, flags: u32, cache_li: Out<i32>) [Inval, Unknown, NoMem, Fault, Priv];
+/// Gives back what `lcOpen` gave.
+155 "lcClose" lc_close Supervisor returns (cache_li: i32) [Inval, Priv];
+/// Writes the capability of a cache itself.
+156 "lcCap" lc_cap Supervisor returns (cache_li: i32, cache_cap: Out<KnCap>) [Inval, Fault, Priv];
+/// As `sgRead`, of an open cache.
+157 "lcRead" lc_read Supervisor blocks (cache_li: i32, offset: u64, dst_actor: In<KnCap>, dst: u64, size: InOut<u64>) [Inval, Unknown, Addr, Prot, Size, Offset, Mapper, NoMem, Fault, Priv];
+/// As `sgWrite`, of an open cache.
+158 "lcWrite" lc_write Supervisor blocks (cache_li: i32, offset: u64, src_actor: In<KnCap>, src: u64, size: InOut<u64>) [Inval, Unknown, Addr, Prot, Size, Offset, Mapper, NoMem, Fault, Priv];
+/// As `sgFlush`, of the cache with a capability. NC-258.
+159 "lcFlush" lc_flush System blocks (cache: In<KnObjDesc>, flags: u32, order: u64) [Inval, Unknown, Round, Mapper, NoMem, Fault, Priv];
 
 /// Time since boot; never goes back.
 160 "sysTime" sys_time User returns (time: Out<KnTimeVal>) [Fault];
@@ -290,6 +342,15 @@ macro_rules! chorus_calls {
 194 "nmComplete" nm_complete System returns (item: In<KnNetItem>, body: In<u8>) [Inval, Unknown, TooMuch, Fault, Priv];
 /// 1 if messages to the UI can be delivered here (the site, a port here, a group with a member here), else 0. What is only declared is not. Own addition.
 195 "nmQuery" nm_query System returns (ui: In<KnUniqueId>) [Inval, Fault, Priv];
+
+/// Takes rights from a part of a cache.
+210 "lcSetRights" lc_set_rights System returns (cache: In<KnObjDesc>, access: u32, flags: u32, order: u64) [Inval, Unknown, Round, Fault, Priv];
+/// Shapes the end of a segment in a cache.
+211 "lcTrunc" lc_trunc System returns (cache: In<KnObjDesc>, zero_offset: u64, flags: u32, order: u64) [Inval, Unknown, Round, NoMem, Fault, Priv];
+/// Zeros a part of a cache without asking for it.
+212 "lcFillZero" lc_fill_zero System returns (cache: In<KnObjDesc>) [Unknown, Round, Size, NoMem, Fault, Priv];
+/// Describes the cache with a capability.
+213 "lcStat" lc_stat User returns (cache: In<KnCap>, stat: Out<KnLcStat>) [Unknown, Fault];
 
 /// Connects a routine `int handler(KnThreadCtx *ctx, unsigned trap_no)` to a trap; it runs on the trapping thread, in the caller's actor. NC-265, NC-266, NC-268, NC-269.
 220 "svTrapConnect" sv_trap_connect Supervisor returns (trap_no: u32, routine: u64) [Inval, Busy, Priv, NoMem];

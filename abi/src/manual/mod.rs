@@ -19,6 +19,7 @@ mod names;
 mod network;
 pub mod page;
 mod ports;
+mod segments;
 mod site;
 mod synchronisation;
 mod thread_control;
@@ -78,7 +79,10 @@ pub const ROOMS: &[(&str, &str)] = &[
         "Ports, groups, messages, and the seat of the Network Manager.",
     ),
     ("names", "Unique identifiers."),
-    ("memory", "Regions of an actor's address space."),
+    (
+        "memory",
+        "Regions of an actor's address space, copies and sharing, and segments of mappers.",
+    ),
     (
         "supervisor",
         "Exceptions, traps, local access points, interrupts, devices, and the site as a whole.",
@@ -122,6 +126,7 @@ pub const SECTIONS: &[Section] = &[
     about("ipc", "The Network Manager's seat", network::ENTRIES),
     about("names", "Unique identifiers", names::ENTRIES),
     about("memory", "Regions", memory::ENTRIES),
+    about("memory", "Segments", segments::ENTRIES),
     about("supervisor", "Exceptions and aborts", exceptions::ENTRIES),
     about("supervisor", "Traps", traps::ENTRIES),
     about("supervisor", "Local access points", laps::ENTRIES),

@@ -22,7 +22,9 @@ mod partner;
 mod pointers;
 mod ports;
 mod referee;
+mod regions;
 mod requests;
+mod segments;
 mod sites;
 mod supervisor;
 mod threads;
@@ -65,6 +67,8 @@ fn main() -> i32 {
     memory::check(&mut verdict);
     exceptions::check(&mut verdict);
     supervisor::check(&mut verdict);
+    regions::check(&mut verdict);
+    segments::check(&mut verdict);
     pointers::check(&mut verdict);
     let bad = told(&verdict);
     if args().nth(1) == Some("halt") {

@@ -85,6 +85,17 @@ struct chorus_import { char name[32]; unsigned long slot; };
 #define K_RESERVED (64)
 #define K_NODEMAND (128)
 #define K_NOWAITFORMEMORY (256)
+#define K_INHERITCOPY (512)
+#define K_INHERITSHARE (1024)
+#define K_READABLE (2048)
+#define K_NOACCESS (4096)
+#define K_DISCARD (8192)
+#define K_ASYNC (16384)
+#define K_ORDERED (32768)
+#define KN_MPRELEASE (2)
+#define KN_MPPULLIN (3)
+#define KN_MPPUSHOUT (4)
+#define KN_MPGETACCESS (5)
 #define SITE_MAX (8191)
 #define GATEWAY_SITE (8191)
 #define UI_STAMP_MAX (134217727)
@@ -254,6 +265,92 @@ _Static_assert(__builtin_offsetof(KnRgnDesc, end_addr) == 24, "KnRgnDesc.end_add
 _Static_assert(__builtin_offsetof(KnRgnDesc, opaque1) == 32, "KnRgnDesc.opaque1");
 _Static_assert(__builtin_offsetof(KnRgnDesc, opaque2) == 40, "KnRgnDesc.opaque2");
 _Static_assert(sizeof(KnRgnDesc) == 48, "KnRgnDesc");
+
+typedef struct KnRgnStat {
+    unsigned long start_addr;
+    unsigned long size;
+    unsigned int options;
+    unsigned int pad;
+    unsigned long opaque1;
+    unsigned long opaque2;
+    unsigned long resident;
+    unsigned long fixed;
+    KnCap segment;
+    unsigned long offset;
+} KnRgnStat;
+_Static_assert(__builtin_offsetof(KnRgnStat, start_addr) == 0, "KnRgnStat.start_addr");
+_Static_assert(__builtin_offsetof(KnRgnStat, size) == 8, "KnRgnStat.size");
+_Static_assert(__builtin_offsetof(KnRgnStat, options) == 16, "KnRgnStat.options");
+_Static_assert(__builtin_offsetof(KnRgnStat, pad) == 20, "KnRgnStat.pad");
+_Static_assert(__builtin_offsetof(KnRgnStat, opaque1) == 24, "KnRgnStat.opaque1");
+_Static_assert(__builtin_offsetof(KnRgnStat, opaque2) == 32, "KnRgnStat.opaque2");
+_Static_assert(__builtin_offsetof(KnRgnStat, resident) == 40, "KnRgnStat.resident");
+_Static_assert(__builtin_offsetof(KnRgnStat, fixed) == 48, "KnRgnStat.fixed");
+_Static_assert(__builtin_offsetof(KnRgnStat, segment) == 56, "KnRgnStat.segment");
+_Static_assert(__builtin_offsetof(KnRgnStat, offset) == 72, "KnRgnStat.offset");
+_Static_assert(sizeof(KnRgnStat) == 80, "KnRgnStat");
+
+typedef struct KnObjDesc {
+    KnCap data_object;
+    unsigned long start_offset;
+    unsigned long size;
+} KnObjDesc;
+_Static_assert(__builtin_offsetof(KnObjDesc, data_object) == 0, "KnObjDesc.data_object");
+_Static_assert(__builtin_offsetof(KnObjDesc, start_offset) == 16, "KnObjDesc.start_offset");
+_Static_assert(__builtin_offsetof(KnObjDesc, size) == 24, "KnObjDesc.size");
+_Static_assert(sizeof(KnObjDesc) == 32, "KnObjDesc");
+
+typedef struct KnLcStat {
+    KnCap segment;
+    KnCap cache;
+    unsigned long allocated;
+    unsigned long fixed;
+    unsigned long dirty;
+} KnLcStat;
+_Static_assert(__builtin_offsetof(KnLcStat, segment) == 0, "KnLcStat.segment");
+_Static_assert(__builtin_offsetof(KnLcStat, cache) == 16, "KnLcStat.cache");
+_Static_assert(__builtin_offsetof(KnLcStat, allocated) == 32, "KnLcStat.allocated");
+_Static_assert(__builtin_offsetof(KnLcStat, fixed) == 40, "KnLcStat.fixed");
+_Static_assert(__builtin_offsetof(KnLcStat, dirty) == 48, "KnLcStat.dirty");
+_Static_assert(sizeof(KnLcStat) == 56, "KnLcStat");
+
+typedef struct KnMpRequest {
+    int service;
+    unsigned int access;
+    unsigned long seg_key;
+    KnCap lc_cap;
+    unsigned long offset;
+    unsigned long size;
+    unsigned long required_offset;
+    unsigned long id;
+} KnMpRequest;
+_Static_assert(__builtin_offsetof(KnMpRequest, service) == 0, "KnMpRequest.service");
+_Static_assert(__builtin_offsetof(KnMpRequest, access) == 4, "KnMpRequest.access");
+_Static_assert(__builtin_offsetof(KnMpRequest, seg_key) == 8, "KnMpRequest.seg_key");
+_Static_assert(__builtin_offsetof(KnMpRequest, lc_cap) == 16, "KnMpRequest.lc_cap");
+_Static_assert(__builtin_offsetof(KnMpRequest, offset) == 32, "KnMpRequest.offset");
+_Static_assert(__builtin_offsetof(KnMpRequest, size) == 40, "KnMpRequest.size");
+_Static_assert(__builtin_offsetof(KnMpRequest, required_offset) == 48, "KnMpRequest.required_offset");
+_Static_assert(__builtin_offsetof(KnMpRequest, id) == 56, "KnMpRequest.id");
+_Static_assert(sizeof(KnMpRequest) == 64, "KnMpRequest");
+
+typedef struct KnMpReply {
+    int diag;
+    unsigned int access;
+    unsigned long offset;
+    unsigned long size;
+    unsigned int in_cluster;
+    unsigned int release;
+    unsigned long pad[4];
+} KnMpReply;
+_Static_assert(__builtin_offsetof(KnMpReply, diag) == 0, "KnMpReply.diag");
+_Static_assert(__builtin_offsetof(KnMpReply, access) == 4, "KnMpReply.access");
+_Static_assert(__builtin_offsetof(KnMpReply, offset) == 8, "KnMpReply.offset");
+_Static_assert(__builtin_offsetof(KnMpReply, size) == 16, "KnMpReply.size");
+_Static_assert(__builtin_offsetof(KnMpReply, in_cluster) == 24, "KnMpReply.in_cluster");
+_Static_assert(__builtin_offsetof(KnMpReply, release) == 28, "KnMpReply.release");
+_Static_assert(__builtin_offsetof(KnMpReply, pad) == 32, "KnMpReply.pad");
+_Static_assert(sizeof(KnMpReply) == 64, "KnMpReply");
 
 typedef struct KnMutex {
     unsigned int locked;
@@ -844,6 +941,58 @@ static inline int rgnFree(const KnCap *actor_cap, const KnRgnDesc *region) { CHO
 static inline int vmPageSize(void) { CHORUS_CALL("vmPageSize"); }
 /* Memory totals of the site. */
 static inline int vmStat(KnVmStat *stat) { CHORUS_CALL("vmStat", (unsigned long)stat); }
+/* Sets the protection of a range. NC-231. */
+static inline int rgnSetProtect(const KnCap *actor_cap, const KnRgnDesc *region) { CHORUS_CALL("rgnSetProtect", (unsigned long)actor_cap, (unsigned long)region); }
+/* Says what a duplicate of the actor's memory gets of a range. NC-237. */
+static inline int rgnSetInherit(const KnCap *actor_cap, const KnRgnDesc *region) { CHORUS_CALL("rgnSetInherit", (unsigned long)actor_cap, (unsigned long)region); }
+/* Keeps two words with a range. */
+static inline int rgnSetOpaque(const KnCap *actor_cap, const KnRgnDesc *region) { CHORUS_CALL("rgnSetOpaque", (unsigned long)actor_cap, (unsigned long)region); }
+/* Makes and fixes the pages of a range, or lets them go again. NC-240. */
+static inline int rgnSetPaging(const KnCap *actor_cap, const KnRgnDesc *region) { CHORUS_CALL("rgnSetPaging", (unsigned long)actor_cap, (unsigned long)region); }
+/* Describes the regions in a range; returns how many there are. NC-015, NC-232. */
+static inline int rgnStat(const KnCap *actor_cap, const KnRgnDesc *region, KnRgnStat *stat, unsigned int stat_size) { CHORUS_CALL("rgnStat", (unsigned long)actor_cap, (unsigned long)region, (unsigned long)stat, (unsigned long)stat_size); }
+/* Copies bytes from actor to actor. */
+static inline int vmCopy(const KnCap *src_actor, unsigned long src, const KnCap *dst_actor, unsigned long dst, unsigned long size) { CHORUS_CALL("vmCopy", (unsigned long)src_actor, (unsigned long)src, (unsigned long)dst_actor, (unsigned long)dst, (unsigned long)size); }
+/* Fixes the pages of a range where they are. */
+static inline int vmLock(const KnCap *actor_cap, unsigned long address, unsigned long size, unsigned int flags) { CHORUS_CALL("vmLock", (unsigned long)actor_cap, (unsigned long)address, (unsigned long)size, (unsigned long)flags); }
+/* Takes one lock from each page of a range. */
+static inline int vmUnLock(const KnCap *actor_cap, unsigned long address, unsigned long size) { CHORUS_CALL("vmUnLock", (unsigned long)actor_cap, (unsigned long)address, (unsigned long)size); }
+/* Physical address of a resident page. */
+static inline int vmPhysAddr(const KnCap *actor_cap, unsigned long address, unsigned long *physical) { CHORUS_CALL("vmPhysAddr", (unsigned long)actor_cap, (unsigned long)address, (unsigned long)physical); }
+/* Creates a region with a deferred copy of a range of an actor. NC-233…235. */
+static inline int rgnInitFromActor(const KnCap *target, KnRgnDesc *target_region, const KnCap *source, const KnRgnDesc *source_region) { CHORUS_CALL("rgnInitFromActor", (unsigned long)target, (unsigned long)target_region, (unsigned long)source, (unsigned long)source_region); }
+/* Creates a region that shares a range of an actor. NC-236. */
+static inline int rgnMapFromActor(const KnCap *target, KnRgnDesc *target_region, const KnCap *source, const KnRgnDesc *source_region) { CHORUS_CALL("rgnMapFromActor", (unsigned long)target, (unsigned long)target_region, (unsigned long)source, (unsigned long)source_region); }
+/* Duplicates the memory of an actor into an actor without any. NC-237, NC-238. */
+static inline int rgnDup(const KnCap *target, const KnCap *source, unsigned int flags) { CHORUS_CALL("rgnDup", (unsigned long)target, (unsigned long)source, (unsigned long)flags); }
+/* Creates a region with a deferred copy of a part of a segment. NC-251. */
+static inline int rgnInit(const KnCap *actor_cap, KnRgnDesc *region, const KnObjDesc *segment) { CHORUS_CALL("rgnInit", (unsigned long)actor_cap, (unsigned long)region, (unsigned long)segment); }
+/* Creates a region that shows a part of a segment. NC-242…244. */
+static inline int rgnMap(const KnCap *actor_cap, KnRgnDesc *region, const KnObjDesc *segment) { CHORUS_CALL("rgnMap", (unsigned long)actor_cap, (unsigned long)region, (unsigned long)segment); }
+/* Reads bytes of a segment; returns how many. NC-245. */
+static inline int sgRead(const KnObjDesc *segment, const KnCap *dst_actor, unsigned long dst, unsigned int flags) { CHORUS_CALL("sgRead", (unsigned long)segment, (unsigned long)dst_actor, (unsigned long)dst, (unsigned long)flags); }
+/* Writes bytes of a segment; returns how many. NC-246. */
+static inline int sgWrite(const KnCap *src_actor, unsigned long src, const KnObjDesc *segment, unsigned int flags) { CHORUS_CALL("sgWrite", (unsigned long)src_actor, (unsigned long)src, (unsigned long)segment, (unsigned long)flags); }
+/* Describes the cache of a segment on this site. NC-252. */
+static inline int sgStat(const KnCap *segment, KnLcStat *stat) { CHORUS_CALL("sgStat", (unsigned long)segment, (unsigned long)stat); }
+/* Pushes out what a segment's mapper does not have. NC-247, NC-248, NC-258. */
+static inline int sgFlush(const KnObjDesc *segment, unsigned int flags, unsigned long order) { CHORUS_CALL("sgFlush", (unsigned long)segment, (unsigned long)flags, (unsigned long)order); }
+/* Pushes out all segments of the site. */
+static inline int sgSyncAll(void) { CHORUS_CALL("sgSyncAll"); }
+/* Flushes the segments that are shown in a range. */
+static inline int vmFlush(const KnCap *actor_cap, unsigned long address, unsigned long size, unsigned int flags) { CHORUS_CALL("vmFlush", (unsigned long)actor_cap, (unsigned long)address, (unsigned long)size, (unsigned long)flags); }
+/* Keeps the cache of a segment, and gives an LI for it. */
+static inline int lcOpen(const KnCap *segment, unsigned int flags, int *cache_li) { CHORUS_CALL("lcOpen", (unsigned long)segment, (unsigned long)flags, (unsigned long)cache_li); }
+/* Gives back what `lcOpen` gave. */
+static inline int lcClose(int cache_li) { CHORUS_CALL("lcClose", (unsigned long)cache_li); }
+/* Writes the capability of a cache itself. */
+static inline int lcCap(int cache_li, KnCap *cache_cap) { CHORUS_CALL("lcCap", (unsigned long)cache_li, (unsigned long)cache_cap); }
+/* As `sgRead`, of an open cache. */
+static inline int lcRead(int cache_li, unsigned long offset, const KnCap *dst_actor, unsigned long dst, unsigned long *size) { CHORUS_CALL("lcRead", (unsigned long)cache_li, (unsigned long)offset, (unsigned long)dst_actor, (unsigned long)dst, (unsigned long)size); }
+/* As `sgWrite`, of an open cache. */
+static inline int lcWrite(int cache_li, unsigned long offset, const KnCap *src_actor, unsigned long src, unsigned long *size) { CHORUS_CALL("lcWrite", (unsigned long)cache_li, (unsigned long)offset, (unsigned long)src_actor, (unsigned long)src, (unsigned long)size); }
+/* As `sgFlush`, of the cache with a capability. NC-258. */
+static inline int lcFlush(const KnObjDesc *cache, unsigned int flags, unsigned long order) { CHORUS_CALL("lcFlush", (unsigned long)cache, (unsigned long)flags, (unsigned long)order); }
 /* Time since boot; never goes back. */
 static inline int sysTime(KnTimeVal *time) { CHORUS_CALL("sysTime", (unsigned long)time); }
 /* Resolution of the clock. */
@@ -904,6 +1053,14 @@ static inline int nmDeliver(const KnNetItem *item, const void *body) { CHORUS_CA
 static inline int nmComplete(const KnNetItem *item, const void *body) { CHORUS_CALL("nmComplete", (unsigned long)item, (unsigned long)body); }
 /* 1 if messages to the UI can be delivered here (the site, a port here, a group with a member here), else 0. What is only declared is not. Own addition. */
 static inline int nmQuery(const KnUniqueId *ui) { CHORUS_CALL("nmQuery", (unsigned long)ui); }
+/* Takes rights from a part of a cache. */
+static inline int lcSetRights(const KnObjDesc *cache, unsigned int access, unsigned int flags, unsigned long order) { CHORUS_CALL("lcSetRights", (unsigned long)cache, (unsigned long)access, (unsigned long)flags, (unsigned long)order); }
+/* Shapes the end of a segment in a cache. */
+static inline int lcTrunc(const KnObjDesc *cache, unsigned long zero_offset, unsigned int flags, unsigned long order) { CHORUS_CALL("lcTrunc", (unsigned long)cache, (unsigned long)zero_offset, (unsigned long)flags, (unsigned long)order); }
+/* Zeros a part of a cache without asking for it. */
+static inline int lcFillZero(const KnObjDesc *cache) { CHORUS_CALL("lcFillZero", (unsigned long)cache); }
+/* Describes the cache with a capability. */
+static inline int lcStat(const KnCap *cache, KnLcStat *stat) { CHORUS_CALL("lcStat", (unsigned long)cache, (unsigned long)stat); }
 /* Connects a routine `int handler(KnThreadCtx *ctx, unsigned trap_no)` to a trap; it runs on the trapping thread, in the caller's actor. NC-265, NC-266, NC-268, NC-269. */
 static inline int svTrapConnect(unsigned int trap_no, unsigned long routine) { CHORUS_CALL("svTrapConnect", (unsigned long)trap_no, (unsigned long)routine); }
 /* Disconnects it; returns when no thread is inside. */

@@ -4,6 +4,7 @@
 //! Above them stand typed wrappers without `unsafe` for what most actors do: messages ([`message`]), ports and groups ([`port`]), serving
 //! ([`server`]), threads ([`thread`]), locks and semaphores ([`sync`], [`real_time`]), event flags ([`events`]),
 //! time ([`time`]) and timers ([`timer`]). What they leave out is reached through [`raw`].
+//! ([`server`]), serving segments ([`mapper`]), threads ([`thread`]), locks and semaphores ([`sync`]), time ([`time`]). What they leave out is reached through [`raw`].
 #![no_std]
 
 extern crate alloc;
@@ -14,6 +15,7 @@ pub mod events;
 pub mod exception;
 mod image;
 pub mod lap;
+pub mod mapper;
 mod memory;
 pub mod message;
 pub mod port;

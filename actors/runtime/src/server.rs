@@ -22,6 +22,8 @@ pub enum Next {
     Serve,
     /// Answer and return.
     Stop,
+    /// Return without an answer: whoever asked hears of it when the thread ends, or takes another message.
+    Leave,
 }
 
 /// Serves the requests that come to a port until `handler` says stop. An asynchronous message is handled too; its reply is dropped.
@@ -46,6 +48,7 @@ pub fn serve(
             body: &reply.body,
         };
         match (next, reply_awaited()) {
+            (Next::Leave, _) => return Ok(()),
             // The client may have left meanwhile: that is its own affair.
             (Next::Stop, true) => return crate::message::reply(message).or(Ok(())),
             (Next::Stop, false) => return Ok(()),

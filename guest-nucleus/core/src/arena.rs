@@ -107,6 +107,11 @@ impl<T> Arena<T> {
         self.used < self.limit
     }
 
+    /// How many more objects fit.
+    pub fn room(&self) -> usize {
+        self.limit - self.used
+    }
+
     /// Puts an object in; `None` (the object is dropped) when the arena is full.
     #[inline(always)]
     pub fn insert(&mut self, value: T) -> Option<Id<T>> {

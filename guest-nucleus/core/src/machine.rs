@@ -114,6 +114,10 @@ pub trait Machine {
     fn frame_read(&mut self, frame: Frame, offset: usize, bytes: &mut [u8]);
     /// Copies into a frame; `offset + bytes.len()` is at most a page.
     fn frame_write(&mut self, frame: Frame, offset: usize, bytes: &[u8]);
+    /// Makes a frame's content that of another.
+    fn frame_copy(&mut self, from: Frame, to: Frame);
+    /// One more than the largest number of a frame that is ever given out.
+    fn frame_limit(&self) -> usize;
     /// `(free, total)` frames.
     fn frames(&self) -> (u64, u64);
 
@@ -140,7 +144,7 @@ pub trait Machine {
     }
     /// The actor in this slot has gone, with its image if it had one.
     fn image_gone(&mut self, _actor: usize) {}
-    /// Maps a frame at a page-aligned address that is not mapped. User spaces: for user mode. The supervisor space: for supervisor mode.
+    /// Maps a frame at a page-aligned address; what was mapped there before is forgotten on all processors. User spaces: for user mode. The supervisor space: for supervisor mode.
     fn map(
         &mut self,
         space: Space,
@@ -150,6 +154,10 @@ pub trait Machine {
     ) -> Result<(), NoMemory>;
     /// Removes a mapping on all processors and returns its frame; `None` when there was none.
     fn unmap(&mut self, space: Space, address: u64) -> Option<Frame>;
+    /// The same for all pages of a range of whole pages, in less time than one by one.
+    fn unmap_range(&mut self, space: Space, start: u64, end: u64);
+    /// Forbids stores into all pages that are mapped in a range of whole pages, on all processors. It takes a few steps for each two megabytes, not for each page.
+    fn forbid_stores(&mut self, space: Space, start: u64, end: u64);
     /// The frame mapped at an address and what may be done with it.
     fn translate(&mut self, space: Space, address: u64) -> Option<(Frame, Protection)>;
 

@@ -137,6 +137,7 @@ impl<M: Machine> Nucleus<M> {
         let limits = configuration.limits;
         let secret = (machine.random(), machine.random());
         let stamps = Stamps::new((machine.random(), machine.random()));
+        let memory = Memory::new(limits.regions, machine.frame_limit());
         Nucleus {
             machine,
             configuration,
@@ -148,10 +149,10 @@ impl<M: Machine> Nucleus<M> {
             heirs: Heirs::new(limits.threads, secret),
             waiters: Waiters::new(limits.threads),
             ipc: Ipc::new(&limits),
-            memory: Memory::new(limits.regions),
             supervisor: Supervisor::new(limits.threads, configuration.cpus),
             declared: Declared::new(limits.declarations, limits.actors),
             stamps,
+            memory,
             ui_epoch: configuration.epoch,
             counters: chorus_abi::KnSiteStat::default(),
             entered: None,

@@ -203,12 +203,33 @@ pub extern "C" fn nucleus_call(number: u32, arguments: &[u64; 6]) -> i32 {
 /// The rest of a call whose caller has to wait: others run, then it has a result.
 #[inline(never)]
 fn wait(nucleus: &mut Nucleus<X86>, own: &Processor) -> i32 {
-    if let Some(lap) = nucleus.entered_lap() {
-        return upcalls::lap(lap);
+    let mut own = own;
+    loop {
+        if let Some(lap) = nucleus.entered_lap() {
+            return upcalls::lap(lap);
+        }
+        site::settle(nucleus, own);
+        upcalls::waited(nucleus);
+        own = processor::this();
+        let result = match nucleus.resume(own.index) {
+            // It waited for a mapper, was made again, and waits again.
+            Outcome::Blocked => continue,
+            Outcome::Done(result) => {
+                if !nucleus.caller_goes_on() {
+                    site::settle(nucleus, own);
+                }
+                result
+            }
+            Outcome::HandedOver(thread) => {
+                site::run(nucleus, own, thread as usize);
+                let (result, aborted) = nucleus.outcome(processor::this().index);
+                if aborted {
+                    upcalls::waited(nucleus);
+                }
+                result
+            }
+        };
+        site::leave();
+        return result;
     }
-    site::settle(nucleus, own);
-    upcalls::waited(nucleus);
-    let result = nucleus.result(processor::this().index);
-    site::leave();
-    result
 }

@@ -108,6 +108,17 @@ pub fn invalidate(address: u64) {
     unsafe { asm!("invlpg [{}]", in(reg) address, options(nostack, preserves_flags)) }
 }
 
+/// Forgets all translations on this processor, those that are the same in all spaces too.
+pub fn invalidate_all() {
+    const GLOBAL_PAGES: u64 = 1 << 7;
+    let control = cr4();
+    // SAFETY: changing the bit drops cached translations and nothing else; it is back at the end.
+    unsafe {
+        set_cr4(control & !GLOBAL_PAGES);
+        set_cr4(control);
+    }
+}
+
 /// Stops this processor for good.
 pub fn stop() -> ! {
     loop {

@@ -104,6 +104,11 @@ impl Frames {
         }
     }
 
+    /// One more than the largest number of a frame that can be managed here.
+    pub fn limit(&self) -> usize {
+        self.words.len() * 64
+    }
+
     /// `(free, total)`.
     pub fn counts(&self) -> (u64, u64) {
         (self.free, self.total)

@@ -119,8 +119,35 @@ impl X86 {
         self.lately.forget(space, address);
         let frames = &mut self.frames;
         // SAFETY: the address is in the part of the space that regions use; the Nucleus answers for the frame.
-        unsafe { tables.map(address, physical, flags, PAGE, || Self::table(frames)) }
-            .ok_or(NoMemory)
+        let before = unsafe { tables.map(address, physical, flags, PAGE, || Self::table(frames)) }
+            .ok_or(NoMemory)?;
+        if before & PRESENT != 0 {
+            let granted = |entry: u64| (entry ^ NO_EXECUTE) & (WRITE | NO_EXECUTE);
+            let less = granted(before) & !granted(flags) != 0;
+            if less || (before ^ physical) & paging::ADDRESS != 0 {
+                shootdown::forget(Self::concerned(tables, space), address);
+            } else {
+                // Others fault once and find that they may.
+                crate::cpu::invalidate(address);
+            }
+        }
+        Ok(())
+    }
+
+    /// Root of the spaces that see a change, as `shootdown` names them.
+    fn concerned(tables: Tables, space: Space) -> u64 {
+        if space == Space::SUPERVISOR {
+            0
+        } else {
+            tables.root
+        }
+    }
+
+    /// Tables of a space, if a range of addresses is one of regions.
+    fn tables_for(&self, space: Space, start: u64, end: u64) -> Option<Tables> {
+        let area = self.space_bounds(space);
+        self.tables(space)
+            .filter(|_| area.0 <= start && end <= area.1)
     }
 
     /// Where an actor's byte is in the direct map, if it may be accessed so.
@@ -239,6 +266,19 @@ impl Machine for X86 {
         unsafe { bytes(frame, offset).copy_from(from.as_ptr(), count) };
     }
 
+    fn frame_copy(&mut self, from: Frame, to: Frame) {
+        // SAFETY: as `frame_zero`; two frames are the same or apart.
+        unsafe {
+            bytes(from, 0)
+                .cast::<u64>()
+                .copy_to(bytes(to, 0).cast::<u64>(), PAGE as usize / 8)
+        };
+    }
+
+    fn frame_limit(&self) -> usize {
+        self.frames.limit()
+    }
+
     fn frames(&self) -> (u64, u64) {
         self.frames.counts()
     }
@@ -335,15 +375,28 @@ impl Machine for X86 {
             .filter(|_| (area.0..area.1).contains(&address))?;
         self.lately.forget(space, address);
         let physical = tables.unmap(address)?;
-        shootdown::forget(
-            if space == Space::SUPERVISOR {
-                0
-            } else {
-                tables.root
-            },
-            address,
-        );
+        shootdown::forget(Self::concerned(tables, space), address);
         Some(Frame((physical / PAGE) as u32))
+    }
+
+    fn unmap_range(&mut self, space: Space, start: u64, end: u64) {
+        if end - start == PAGE {
+            self.unmap(space, start);
+        } else if let Some(tables) = self.tables_for(space, start, end)
+            && tables.unmap_range(start, end) > 0
+        {
+            self.lately.forget_all();
+            shootdown::forget_all(Self::concerned(tables, space));
+        }
+    }
+
+    fn forbid_stores(&mut self, space: Space, start: u64, end: u64) {
+        if let Some(tables) = self.tables_for(space, start, end)
+            && tables.forbid_stores(start, end)
+        {
+            self.lately.forget_all();
+            shootdown::forget_all(Self::concerned(tables, space));
+        }
     }
 
     fn translate(&mut self, space: Space, address: u64) -> Option<(Frame, Protection)> {

@@ -31,7 +31,8 @@ const LARGE: u64 = 1 << 7;
 pub const GLOBAL: u64 = 1 << 8;
 /// No instruction fetches.
 pub const NO_EXECUTE: u64 = 1 << 63;
-const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+/// Bits of an entry that are a physical address.
+pub const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
 /// The tables of one space. `window` is where physical memory is seen: [`KBASE`] while booting, then [`DIRECT`].
 #[derive(Clone, Copy)]
@@ -83,10 +84,10 @@ impl Tables {
         unsafe { self.entry(self.root, index).write(entry) }
     }
 
-    /// The last-level entry for an address, if tables lead to one, and the bytes that it maps.
+    /// The last-level entry for an address, if tables lead to one, the bytes that it maps, and the bits that hold only if the levels above have them too.
     #[inline]
-    fn find(&self, address: u64) -> Option<(*mut u64, u64)> {
-        let mut table = self.root;
+    fn find(&self, address: u64) -> Option<(*mut u64, u64, u64)> {
+        let (mut table, mut above) = (self.root, WRITE);
         for shift in [39, 30, 21] {
             let pointer = self.entry(table, address >> shift);
             // SAFETY: present entries lead to tables of ours (`new`).
@@ -95,24 +96,26 @@ impl Tables {
                 return None;
             }
             if entry & LARGE != 0 {
-                return Some((pointer, 1 << shift));
+                return Some((pointer, 1 << shift, above));
             }
+            above &= entry;
             table = entry;
         }
-        Some((self.entry(table, address >> 12), 4096))
+        Some((self.entry(table, address >> 12), 4096, above))
     }
 
     /// Physical page and flags behind an address.
     #[inline]
     pub fn translate(&self, address: u64) -> Option<(u64, u64)> {
-        let (pointer, size) = self.find(address)?;
+        let (pointer, size, above) = self.find(address)?;
         // SAFETY: `find` gives an entry of our tables.
         let entry = unsafe { pointer.read() };
         let physical = (entry & ADDRESS & !(size - 1)) + (address & (size - 1) & !4095);
-        (entry & PRESENT != 0).then_some((physical, entry & !ADDRESS))
+        let flags = entry & !ADDRESS & (!WRITE | above);
+        (entry & PRESENT != 0).then_some((physical, flags))
     }
 
-    /// Maps one page of `size` 4096 or 2 MiB; `None`: no memory for a table. What was mapped there before is replaced.
+    /// Maps one page of `size` 4096 or 2 MiB; `None`: no memory for a table. What was mapped there before is replaced, and returned as it was in force.
     ///
     /// # Safety
     /// The mapping is right for all who use the space. `allocate` gives zeroed pages that nothing else uses.
@@ -123,14 +126,13 @@ impl Tables {
         flags: u64,
         size: u64,
         mut allocate: impl FnMut() -> Option<u64>,
-    ) -> Option<()> {
-        let mut table = self.root;
+    ) -> Option<u64> {
+        let (mut table, mut above) = (self.root, WRITE);
         for shift in [39, 30, 21] {
             let pointer = self.entry(table, address >> shift);
             if size == 1 << shift {
                 // SAFETY: an entry of our tables; the caller answers for the content.
-                unsafe { pointer.write(physical | flags | PRESENT | LARGE) };
-                return Some(());
+                return Some(unsafe { pointer.replace(physical | flags | PRESENT | LARGE) });
             }
             // SAFETY: as above.
             let mut entry = unsafe { pointer.read() };
@@ -139,14 +141,112 @@ impl Tables {
                 // SAFETY: as above.
                 unsafe { pointer.write(entry) };
             }
+            if shift == 21 && entry & flags & WRITE != flags & WRITE {
+                // SAFETY: as above.
+                unsafe { self.allow_stores(pointer) };
+                above = 0;
+            }
             table = entry;
         }
+        let pointer = self.entry(table, address >> 12);
         // SAFETY: as above.
-        unsafe {
-            self.entry(table, address >> 12)
-                .write(physical | flags | PRESENT)
+        let before = unsafe { pointer.replace(physical | flags | PRESENT) };
+        Some(before & (!WRITE | above))
+    }
+
+    /// Forbids stores by the last-level entries of a table and allows them by the entry that leads to it.
+    ///
+    /// # Safety
+    /// The entry leads to a last-level table of ours.
+    #[cold]
+    unsafe fn allow_stores(&self, upper: *mut u64) {
+        // SAFETY: the caller's promise.
+        let table = unsafe { upper.read() };
+        for index in 0..512 {
+            let pointer = self.entry(table, index);
+            // SAFETY: an entry of that table.
+            unsafe { pointer.write(pointer.read() & !WRITE) };
+        }
+        // SAFETY: as above.
+        unsafe { upper.write(table | WRITE) };
+    }
+
+    /// Runs over what there is of a range: whole last-level tables by the entries that lead to them, where `whole` says that this was enough, and else
+    /// single entries that are present.
+    fn each(
+        &self,
+        start: u64,
+        end: u64,
+        mut whole: impl FnMut(*mut u64) -> bool,
+        mut single: impl FnMut(*mut u64),
+    ) {
+        let mut address = start;
+        'next: while address < end {
+            let mut table = self.root;
+            for shift in [39, 30, 21] {
+                let size = 1u64 << shift;
+                let past = (address & !(size - 1)).saturating_add(size);
+                let pointer = self.entry(table, address >> shift);
+                // SAFETY: present entries lead to tables of ours (`new`).
+                let entry = unsafe { pointer.read() };
+                let covered = shift == 21 && address & (size - 1) == 0 && past <= end;
+                if entry & PRESENT == 0 || entry & LARGE != 0 || covered && whole(pointer) {
+                    address = past;
+                    continue 'next;
+                }
+                table = entry;
+            }
+            let past = (address & !((2 << 20) - 1)) + (2 << 20);
+            while address < past.min(end) {
+                let pointer = self.entry(table, address >> 12);
+                // SAFETY: as above.
+                if unsafe { pointer.read() } & PRESENT != 0 {
+                    single(pointer);
+                }
+                address += 4096;
+            }
+        }
+    }
+
+    /// Takes all 4 KiB mappings of a range away; how many there were. Processors still have to forget them.
+    pub fn unmap_range(&self, start: u64, end: u64) -> u64 {
+        let mut count = 0;
+        self.each(
+            start,
+            end,
+            |_| false,
+            |pointer| {
+                // SAFETY: an entry of our tables; losing a mapping is the caller's intent.
+                unsafe { pointer.write(0) };
+                count += 1;
+            },
+        );
+        count
+    }
+
+    /// Forbids stores by all 4 KiB mappings of a range, where it can by the entries that lead to whole tables of them; whether anything changed.
+    /// Processors still have to forget them.
+    pub fn forbid_stores(&self, start: u64, end: u64) -> bool {
+        let changed = core::cell::Cell::new(false);
+        let forbid = |pointer: *mut u64| {
+            // SAFETY: an entry of our tables; forbidding stores is the caller's intent.
+            let entry = unsafe { pointer.read() };
+            if entry & WRITE != 0 {
+                changed.set(true);
+                // SAFETY: as above.
+                unsafe { pointer.write(entry & !WRITE) };
+            }
         };
-        Some(())
+        self.each(
+            start,
+            end,
+            |pointer| {
+                forbid(pointer);
+                true
+            },
+            forbid,
+        );
+        changed.get()
     }
 
     /// Maps a range, by large pages where it can.
@@ -177,7 +277,7 @@ impl Tables {
 
     /// Takes a 4 KiB mapping away; its physical page. Processors still have to forget it.
     pub fn unmap(&self, address: u64) -> Option<u64> {
-        let (pointer, size) = self.find(address)?;
+        let (pointer, size, _) = self.find(address)?;
         // SAFETY: an entry of our tables; losing a mapping is the caller's intent.
         let entry = unsafe { pointer.read() };
         if entry & PRESENT == 0 || size != 4096 {

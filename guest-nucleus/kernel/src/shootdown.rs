@@ -13,6 +13,9 @@ pub static KERNEL_ROOT: AtomicU64 = AtomicU64::new(0);
 /// Interprocessor interrupts sent.
 pub static SENT: AtomicU64 = AtomicU64::new(0);
 const LEAVE: u64 = u64::MAX;
+/// All addresses: those that are the same in all spaces too, or those that are not.
+const ALL: u64 = u64::MAX - 1;
+const ALL_OF_SPACE: u64 = u64::MAX - 2;
 
 /// Answers a request to this processor, if there is one.
 #[inline]
@@ -32,6 +35,12 @@ fn obey(address: u64) {
         // SAFETY: the Nucleus is mapped in all tables alike.
         unsafe { cpu::set_cr3(root) };
         processor::this().root.store(root, Ordering::Relaxed);
+    } else if address == ALL {
+        cpu::invalidate_all();
+    } else if address == ALL_OF_SPACE {
+        let root = processor::this().root.load(Ordering::Relaxed);
+        // SAFETY: these tables are in force.
+        unsafe { cpu::set_cr3(root) };
     } else {
         cpu::invalidate(address);
     }
@@ -67,6 +76,12 @@ pub fn forget(root: u64, address: u64) {
     request(address, |loaded| {
         loaded != 0 && (root == 0 || loaded == root)
     });
+}
+
+/// The same of all addresses.
+pub fn forget_all(root: u64) {
+    let what = if root == 0 { ALL } else { ALL_OF_SPACE };
+    request(what, |loaded| loaded != 0 && (root == 0 || loaded == root));
 }
 
 /// No processor keeps the space with this root in force.

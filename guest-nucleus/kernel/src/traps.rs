@@ -344,7 +344,7 @@ fn exception(frame: &mut Frame, vector: usize, user: bool) {
     if vector == 14 {
         let (write, fetch) = (frame.error >> 1 & 1 == 1, frame.error >> 4 & 1 == 1);
         match nucleus.fault(own, address, write, fetch, user) {
-            Fault::Resolved => {
+            Fault::Resolved | Fault::Waits => {
                 settle(nucleus, frame);
                 return upcalls::finish(nucleus, frame);
             }

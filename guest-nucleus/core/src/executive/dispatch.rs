@@ -72,7 +72,7 @@ impl<M: Machine> Nucleus<M> {
         }
         match self.dispatch(caller, number, registers) {
             Ok(outcome) => outcome,
-            Err(error) => Outcome::Done(error.code()),
+            Err(error) => self.failed(caller, number, registers, error),
         }
     }
 

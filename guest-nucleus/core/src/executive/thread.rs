@@ -8,6 +8,7 @@ use crate::executive::inheritance::{NOBODY, RealTimeWait};
 use crate::executive::timers::PoolWait;
 use crate::ipc::{CallWait, Current, ReceiveWait};
 use crate::machine::{Cpu, Machine, Space, Start};
+use crate::memory::{LockWait, Request};
 use crate::nucleus::{Caller, Nucleus, Outcome};
 use crate::supervisor::{Invocation, NameWait, Point};
 use chorus_abi::table::Privilege;
@@ -50,6 +51,10 @@ pub enum Wait {
     Trap(Id<Point>, u32),
     /// A LAP of a name.
     Name(NameWait),
+    /// That no page of a range is locked.
+    Unlocked(LockWait),
+    /// The answer of a segment's mapper.
+    Mapper(Id<Request>),
     /// For ever: the site ends.
     Halt,
 }

@@ -5,6 +5,7 @@ use crate::arena::Id;
 use crate::executive::actor::Actor;
 use crate::executive::thread::Thread;
 use crate::machine::{Frame, Machine, Space};
+use crate::memory::Request;
 use crate::nucleus::Nucleus;
 use chorus_abi::*;
 
@@ -24,6 +25,23 @@ impl Body {
         size: 0,
         frames: [None; FRAMES],
     };
+
+    /// All bytes of a frame.
+    pub(crate) fn of_frame(frame: Frame) -> Body {
+        let mut body = Body {
+            size: PAGE_SIZE as u32,
+            ..Body::EMPTY
+        };
+        if let Some(first) = body.frames.first_mut() {
+            *first = Some(frame);
+        }
+        body
+    }
+
+    /// Takes the frame with a page of it out.
+    pub(crate) fn take(&mut self, page: usize) -> Option<Frame> {
+        self.frames.get_mut(page)?.take()
+    }
 }
 
 /// What a message carries, kept while it is queued or its body is to be fetched.
@@ -46,6 +64,8 @@ pub enum Client {
     Thread(Id<Thread>, u64),
     /// A client of another site, by the Network Manager's token.
     Remote(u64),
+    /// The Nucleus itself, for a segment.
+    Memory(Id<Request>),
 }
 
 /// A message.
@@ -185,6 +205,7 @@ impl<M: Machine> Nucleus<M> {
                 }
             }
             Client::Remote(token) => self.network_reply(token, error.code(), None, Body::EMPTY),
+            Client::Memory(request) => self.mapper_failed(request, error),
         }
     }
 }

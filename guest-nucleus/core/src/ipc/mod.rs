@@ -11,8 +11,10 @@ mod migrate;
 mod network;
 mod port;
 mod receive;
+mod requests;
 mod send;
 
+pub(crate) use message::Body;
 pub use message::Message;
 pub use port::Port;
 

@@ -492,6 +492,7 @@ impl<M: Machine> Nucleus<M> {
                 Client::None | Client::Left => 0,
                 Client::Thread(_, transaction) => transaction,
                 Client::Remote(token) => token,
+                Client::Memory(request) => request.word(),
             },
             actor_id: message.actor_pi,
             port_id: message.port_pi,

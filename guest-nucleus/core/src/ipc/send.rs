@@ -331,6 +331,10 @@ impl<M: Machine> Nucleus<M> {
                 let body = self.body_keep(parcel.body, parcel.size)?;
                 self.network_reply(token, K_OK, parcel.annex, body);
             }
+            Client::Memory(request) => {
+                let body = self.body_keep(parcel.body, parcel.size)?;
+                self.mapper_replied(request, parcel.annex, body);
+            }
             Client::None => self.reply_to_source(caller, &message, &parcel)?,
             Client::Left => {}
         }

@@ -1,133 +1,15 @@
-//! Checked access to the memory of actors, and page faults.
+//! Checked access to the memory of actors.
 
-use super::{Fault, Region};
 use crate::arena::Id;
 use crate::executive::actor::Actor;
-use crate::machine::{AccessFault, CopyFault, Cpu, Frame, Machine, Space};
+use crate::machine::{AccessFault, CopyFault, Frame, Machine, Space};
 use crate::nucleus::{Caller, Nucleus};
 use chorus_abi::*;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
-/// Exception: no region at the address.
-const NO_REGION: u32 = 7;
-/// Exception: the region forbids the access.
-const PROTECTION: u32 = 8;
-/// Exception: what should supply the page failed. Volatile pages come from the site's memory, so this is how it tells that it has none left.
-const SUPPLY: u32 = 9;
-
 impl<M: Machine> Nucleus<M> {
-    fn region_at(&self, actor: Id<Actor>, address: u64) -> Option<Region> {
-        let mut next = self.actors.get(actor)?.regions;
-        while let Some(id) = next {
-            let region = self.memory.regions.get(id)?;
-            if (region.start..region.end()).contains(&address) {
-                return Some(*region);
-            }
-            next = region.next;
-        }
-        None
-    }
-
-    /// Supervisor actors share a space, and give each other addresses in it (LAPs): what is not the one's is another's.
     #[cold]
-    fn shared_region_at(&self, actor: Id<Actor>, address: u64) -> Option<Region> {
-        if self.actors.get(actor)?.space != Space::SUPERVISOR {
-            return None;
-        }
-        let others = self.actors.iter();
-        others
-            .filter(|(_, other)| other.space == Space::SUPERVISOR)
-            .find_map(|(id, _)| self.region_at(id, address))
-    }
-
-    /// Makes the page of an address, if its region allows the access (spec 4.3).
-    ///
-    /// # Errors
-    /// The number of the exception (spec 6.2): no region, protection, or supply when memory is short.
-    pub(crate) fn touch(
-        &mut self,
-        actor: Id<Actor>,
-        address: u64,
-        write: bool,
-        fetch: bool,
-    ) -> Result<(), u32> {
-        let region = self
-            .region_at(actor, address)
-            .or_else(|| self.shared_region_at(actor, address))
-            .ok_or(NO_REGION)?;
-        let reserved = region.options & K_RESERVED != 0;
-        if reserved
-            || write && region.options & K_WRITABLE == 0
-            || fetch && region.options & K_EXECUTABLE == 0
-        {
-            return Err(PROTECTION);
-        }
-        let page = address & !(PAGE_SIZE - 1);
-        if let Some((_, allowed)) = self.machine.translate(region.space, page) {
-            if write && !allowed.write || fetch && !allowed.execute {
-                return self.map_again(&region, page);
-            }
-            // Another processor made it meanwhile; the fault made this one forget what it knew of the page.
-            return Ok(());
-        }
-        let frame = self.machine.frame_allocate().ok_or(SUPPLY)?;
-        self.machine.frame_zero(frame);
-        if self
-            .machine
-            .map(region.space, page, frame, region.protection())
-            .is_err()
-        {
-            self.machine.frame_free(frame);
-            return Err(SUPPLY);
-        }
-        if let Some(actor) = self.actors.get_mut(region.actor) {
-            actor.pages += 1;
-        }
-        self.counters.faults += 1;
-        Ok(())
-    }
-
-    /// Gives a page that allows less than its region what the region allows: the thread would fault at it for ever.
-    fn map_again(&mut self, region: &Region, page: u64) -> Result<(), u32> {
-        let Some(frame) = self.machine.unmap(region.space, page) else {
-            return Ok(());
-        };
-        let mapped = self
-            .machine
-            .map(region.space, page, frame, region.protection());
-        if mapped.is_err() {
-            self.structures_end(frame);
-            self.machine.frame_free(frame);
-            if let Some(actor) = self.actors.get_mut(region.actor) {
-                actor.pages = actor.pages.saturating_sub(1);
-            }
-            return Err(SUPPLY);
-        }
-        Ok(())
-    }
-
-    /// A page fault of the thread on a processor. Without memory for the page the log says so, since the exception's number alone does not.
-    pub fn fault(&mut self, cpu: Cpu, address: u64, write: bool, fetch: bool, user: bool) -> Fault {
-        self.entered = Some(cpu);
-        let Some(caller) = self.caller(cpu) else {
-            return Fault::Exception(NO_REGION);
-        };
-        if user && caller.space == Space::SUPERVISOR {
-            // No page there is for user mode: none that is made would help.
-            return Fault::Exception(PROTECTION);
-        }
-        match self.touch(caller.actor, address, write, fetch) {
-            Ok(()) => Fault::Resolved,
-            Err(number) => {
-                if number == SUPPLY {
-                    self.machine
-                        .log("out of memory: a page that a thread touched cannot be made");
-                }
-                Fault::Exception(number)
-            }
-        }
-    }
-
+    #[inline(never)]
     fn make(&mut self, actor: Id<Actor>, fault: AccessFault, last: &mut u64) -> Result<(), KError> {
         // A second fault at the same place means that making the page did not help.
         if *last == fault.address {
@@ -139,6 +21,7 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// Copies bytes out of an actor's memory.
+    #[inline]
     pub(crate) fn read_bytes(
         &mut self,
         actor: Id<Actor>,
@@ -156,6 +39,7 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// Copies bytes into an actor's memory.
+    #[inline]
     pub(crate) fn write_bytes(
         &mut self,
         actor: Id<Actor>,
@@ -236,6 +120,7 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// Whether all of a range can be accessed; its pages are made. Errors: `K_EFAULT`.
+    #[inline]
     pub(crate) fn check_range(
         &mut self,
         actor: Id<Actor>,

@@ -1,16 +1,40 @@
-//! Memory of actors: regions of zeroed volatile pages, made at first touch, and checked access to them.
+//! Memory of actors: regions, the caches whose pages they show, deferred copies, and checked access.
 //!
-//! Every argument that points into an actor's memory is reached through [`Nucleus::read`], [`Nucleus::write`] and the copies here: a page that
-//! is absent is made and the access tried again; what cannot be made is `K_EFAULT`.
+//! A region is a window on a cache (`regions`, `caches`); a page belongs to a cache and is made, or copied, when it is first touched (`faults`).
+//! Every argument that points into an actor's memory is reached through [`Nucleus::read`], [`Nucleus::write`] and the copies of `access`: a page
+//! that is absent is made and the access tried again; what cannot be made is `K_EFAULT`.
+//!
+//! [`Nucleus::read`]: crate::nucleus::Nucleus
+//! [`Nucleus::write`]: crate::nucleus::Nucleus
 
 mod access;
+mod attributes;
+mod caches;
+mod copies;
+mod faults;
+mod history;
+#[cfg(test)]
+mod invariants;
 pub mod loader;
+mod local_caches;
+mod locks;
+mod mappers;
+mod pages;
 mod regions;
+mod segments;
+mod transfers;
 
 use crate::arena::{Arena, Id};
 use crate::executive::actor::Actor;
 use crate::machine::{Protection, Space};
+use caches::Cache;
 use chorus_abi::*;
+use local_caches::Open;
+pub use locks::LockWait;
+use mappers::Mappers;
+pub use mappers::Request;
+use pages::Pages;
+use segments::Segment;
 
 /// A region: a range of pages of an actor (spec 2.7).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,6 +51,12 @@ pub struct Region {
     pub options: u32,
     /// The user's own.
     pub opaque: (u64, u64),
+    /// The cache that it shows; `None`: there is no memory behind it.
+    cache: Option<Id<Cache>>,
+    /// Page of the cache that it begins with.
+    offset: u32,
+    /// Next region of the cache.
+    sharer: Option<Id<Region>>,
     /// Next region of the actor, by address.
     next: Option<Id<Region>>,
 }
@@ -42,6 +72,35 @@ impl Region {
             execute: self.options & K_EXECUTABLE != 0,
         }
     }
+
+    /// Whether its pages are all there and stay where they are.
+    fn is_fixed(&self) -> bool {
+        self.options & (K_NODEMAND | FIXED) != 0
+    }
+
+    /// Page of the cache at an address of the region.
+    fn page_at(&self, address: u64) -> u32 {
+        self.offset + caches::pages(address - self.start)
+    }
+
+    /// Where it shows a page of its cache.
+    fn address_of(&self, page: u32) -> Option<u64> {
+        let into = u64::from(page.checked_sub(self.offset)?) * PAGE_SIZE;
+        (into < self.size).then_some(self.start + into)
+    }
+
+    /// The pages of its cache that it shows: the first, and one past the last.
+    fn window(&self) -> (u32, u32) {
+        (self.offset, self.offset + caches::pages(self.size))
+    }
+
+    /// Where it shows those of a range of pages of its cache that it does show.
+    fn addresses_of(&self, range: (u32, u32)) -> Option<(u64, u64)> {
+        let (first, end) = self.window();
+        let (from, to) = (range.0.max(first), range.1.min(end));
+        let address = |page: u32| self.start + u64::from(page - first) * PAGE_SIZE;
+        (from < to).then(|| (address(from), address(to)))
+    }
 }
 
 /// What became of a page fault.
@@ -49,6 +108,8 @@ impl Region {
 pub enum Fault {
     /// The page is there now.
     Resolved,
+    /// The thread waits for a mapper; then it tries again. `schedule` follows.
+    Waits,
     /// The thread takes this exception.
     Exception(u32),
 }
@@ -60,16 +121,31 @@ const FIXED: u32 = 1 << 30;
 /// Largest region in bytes: freeing one is one step of the Nucleus.
 const REGION_MAX: u64 = 1 << 30;
 
-/// The regions of the site.
+/// The memory of the site.
 pub struct Memory {
     pub(crate) regions: Arena<Region>,
+    caches: Arena<Cache>,
+    pages: Pages,
+    segments: Arena<Segment>,
+    mappers: Mappers,
+    opens: Arena<Open>,
 }
 
+/// Segments of which anything is here.
+const SEGMENTS: usize = 256;
+/// Requests to mappers that are out, and calls that wait for them.
+const REQUESTS: usize = 512;
+
 impl Memory {
-    /// Room for so many regions.
-    pub fn new(regions: usize) -> Self {
+    /// Room for so many regions, and for pages in frames below a number.
+    pub fn new(regions: usize, frames: usize) -> Self {
         Memory {
             regions: Arena::new(regions),
+            caches: Arena::new(regions),
+            pages: Pages::new(frames),
+            segments: Arena::new(SEGMENTS),
+            mappers: Mappers::new(REQUESTS),
+            opens: Arena::new(SEGMENTS),
         }
     }
 }

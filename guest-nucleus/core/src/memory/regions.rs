@@ -1,15 +1,17 @@
-//! Regions: the calls that make and free them (spec 3.8, 4.1, 4.2).
+//! Regions: making, splitting, merging and freeing them, and the calls that do (spec 3.8, 4.1, 4.2).
 
+use super::attributes::range_of;
+use super::caches::{Cache, pages};
+use super::faults::as_error;
 use super::{DEVICE, FIXED, REGION_MAX, Region};
 use crate::arena::Id;
 use crate::executive::actor::Actor;
-use crate::machine::{Machine, Space};
+use crate::machine::{Frame, Machine, Space};
 use crate::nucleus::{Caller, Nucleus, Outcome};
-use chorus_abi::table::Privilege;
 use chorus_abi::*;
 
-/// Every option that this Nucleus knows.
-const OPTIONS: u32 = K_WRITABLE
+/// Every option that makers of regions may name.
+pub(super) const OPTIONS: u32 = K_WRITABLE
     | K_EXECUTABLE
     | K_SUPERVISOR
     | K_FILLZERO
@@ -17,35 +19,69 @@ const OPTIONS: u32 = K_WRITABLE
     | K_RESTRICTIVE
     | K_RESERVED
     | K_NODEMAND
-    | K_NOWAITFORMEMORY;
+    | K_NOWAITFORMEMORY
+    | K_INHERITCOPY
+    | K_INHERITSHARE;
+
+/// Where a descriptor wants its region: an address, or bounds, or anywhere. Errors: `K_EINVAL`, also for both kinds of inheritance.
+#[allow(clippy::type_complexity, reason = "an address or bounds")]
+pub(super) fn place_of(desc: &KnRgnDesc) -> Result<(Option<u64>, Option<(u64, u64)>), KError> {
+    if desc.options & K_INHERITCOPY != 0 && desc.options & K_INHERITSHARE != 0 {
+        return Err(KError::Inval);
+    }
+    match desc.options & (K_ANYWHERE | K_RESTRICTIVE) {
+        0 => Ok((Some(desc.start_addr), None)),
+        K_ANYWHERE => Ok((None, None)),
+        K_RESTRICTIVE => Ok((None, Some((desc.start_addr, desc.end_addr)))),
+        _ => Err(KError::Inval),
+    }
+}
 
 impl<M: Machine> Nucleus<M> {
-    /// Whether no region of the space touches a range.
-    fn is_free(&self, space: Space, start: u64, end: u64) -> bool {
-        !self
-            .memory
-            .regions
-            .iter()
-            .any(|(_, region)| region.space == space && region.start < end && start < region.end())
+    /// The regions of an actor, by address.
+    pub(super) fn regions_by_address(
+        &self,
+        actor: Id<Actor>,
+    ) -> impl Iterator<Item = (Id<Region>, &Region)> {
+        let mut next = self.actors.get(actor).and_then(|actor| actor.regions);
+        core::iter::from_fn(move || {
+            let id = next?;
+            let region = self.memory.regions.get(id)?;
+            next = region.next;
+            Some((id, region))
+        })
+    }
+
+    /// End of the last region in an actor's space that a range touches. Supervisor actors share theirs.
+    fn last_in(&self, actor: Id<Actor>, space: Space, start: u64, end: u64) -> Option<u64> {
+        let touches = |region: &Region| region.start < end && start < region.end();
+        if space == Space::SUPERVISOR {
+            let all = self.memory.regions.iter().map(|(_, region)| region);
+            return all
+                .filter(|region| region.space == space && touches(region))
+                .map(Region::end)
+                .max();
+        }
+        self.regions_by_address(actor)
+            .take_while(|(_, region)| region.start < end)
+            .filter(|(_, region)| touches(region))
+            .map(|(_, region)| region.end())
+            .last()
     }
 
     /// Lowest free range of `size` bytes between two addresses, with a page left free around every region.
-    fn find_free(&self, space: Space, low: u64, high: u64, size: u64) -> Option<u64> {
+    fn find_free(
+        &self,
+        actor: Id<Actor>,
+        space: Space,
+        (low, high): (u64, u64),
+        size: u64,
+    ) -> Option<u64> {
         let mut start = low;
         loop {
             let end = start.checked_add(size).filter(|&end| end <= high)?;
-            let blocking = self
-                .memory
-                .regions
-                .iter()
-                .filter(|(_, region)| {
-                    region.space == space
-                        && region.start < end + PAGE_SIZE
-                        && start < region.end() + PAGE_SIZE
-                })
-                .map(|(_, region)| region.end())
-                .max();
-            match blocking {
+            let from = start.saturating_sub(PAGE_SIZE);
+            match self.last_in(actor, space, from, end + PAGE_SIZE) {
                 Some(end) => start = end.checked_add(PAGE_SIZE)?,
                 None => return Some(start),
             }
@@ -65,32 +101,43 @@ impl<M: Machine> Nucleus<M> {
     /// Pages that are neither free nor made by touch in a region that lets them go again: what the Nucleus holds for itself, and fixed regions.
     fn fixed_pages(&self) -> u64 {
         let (free, total) = self.machine.frames();
-        let of_actors: u64 = self
-            .actors
-            .iter()
-            .map(|(_, actor)| u64::from(actor.pages))
-            .sum();
-        let of_fixed_regions: u64 = self
+        let of_caches = self.memory.pages.len();
+        let fixed: u64 = self
             .memory
             .regions
             .iter()
-            .filter(|(_, region)| region.options & (K_NODEMAND | FIXED) != 0)
+            .filter(|(_, region)| region.is_fixed())
             .map(|(_, region)| region.size / PAGE_SIZE)
             .sum();
-        let made_by_touch = of_actors.saturating_sub(of_fixed_regions);
-        total.saturating_sub(free).saturating_sub(made_by_touch)
+        let locked: u64 = self
+            .memory
+            .caches
+            .iter()
+            .map(|(_, cache)| u64::from(cache.list.locked))
+            .sum();
+        let used = total.saturating_sub(free);
+        used.saturating_sub(of_caches) + (fixed + locked).min(of_caches)
     }
 
-    /// Makes a region; all of it is checked. With `K_NODEMAND` its pages are made too.
-    pub(crate) fn region_make(
-        &mut self,
+    /// Maps a frame at an address of a region made for it. `false`: no memory for a table; the frame is given back.
+    pub(crate) fn region_put(&mut self, actor: Id<Actor>, address: u64, frame: Frame) -> bool {
+        let region = self.region_at(actor, address);
+        let put = region.and_then(|region| {
+            self.page_put(region.cache?, region.page_at(address), frame)?;
+            Some(region)
+        });
+        put.is_some_and(|region| self.bring_in(&region, address, false).is_ok())
+    }
+
+    /// Where a region of an actor goes, and its size in whole pages; all of it is checked.
+    pub(super) fn region_place(
+        &self,
         actor_id: Id<Actor>,
         start: Option<u64>,
         bounds: Option<(u64, u64)>,
         size: u64,
         options: u32,
-        opaque: (u64, u64),
-    ) -> Result<u64, KError> {
+    ) -> Result<(u64, u64), KError> {
         let space = self.actors.get(actor_id).ok_or(KError::Inval)?.space;
         let (low, high) = self.machine.space_bounds(space);
         if size == 0 {
@@ -112,7 +159,7 @@ impl<M: Machine> Nucleus<M> {
                 if start < low || end > high {
                     return Err(KError::Addr);
                 }
-                if !self.is_free(space, start, end) {
+                if self.last_in(actor_id, space, start, end).is_some() {
                     return Err(KError::Overlap);
                 }
                 start
@@ -127,36 +174,97 @@ impl<M: Machine> Nucleus<M> {
                     .max(low)
                     .checked_next_multiple_of(PAGE_SIZE)
                     .ok_or(KError::Addr)?;
-                self.find_free(space, from.max(begin), to.min(high), size)
-                    .or_else(|| self.find_free(space, from, to.min(high), size))
+                let to = to.min(high);
+                self.find_free(actor_id, space, (from.max(begin), to), size)
+                    .or_else(|| self.find_free(actor_id, space, (from, to), size))
                     .ok_or(KError::Space)?
             }
         };
-        let region = Region {
-            actor: actor_id,
-            space,
-            start,
-            size,
-            options,
-            opaque,
-            next: None,
-        };
-        self.region_insert(region).ok_or(KError::NoMem)?;
-        if options & K_NODEMAND != 0 {
-            let mut page = start;
-            while page < start + size {
-                if self.touch(actor_id, page, false, false).is_err() {
-                    self.region_free(actor_id, start, start + size);
-                    return Err(KError::NoMem);
-                }
-                page += PAGE_SIZE;
-            }
+        Ok((start, size))
+    }
+
+    /// Makes a region of fresh memory. With `K_NODEMAND` its pages are made too.
+    pub(crate) fn region_make(
+        &mut self,
+        actor: Id<Actor>,
+        start: Option<u64>,
+        bounds: Option<(u64, u64)>,
+        size: u64,
+        options: u32,
+        opaque: (u64, u64),
+    ) -> Result<u64, KError> {
+        let (start, size) = self.region_place(actor, start, bounds, size, options)?;
+        let nodemand = options & K_NODEMAND != 0;
+        if nodemand && self.machine.frames().0 < size / PAGE_SIZE {
+            return Err(KError::NoMem);
+        }
+        if self.memory.regions.room() < 1 {
+            return Err(KError::NoMem);
+        }
+        let mut cache = None;
+        if options & K_RESERVED == 0 {
+            let fresh = Cache::new(pages(size), Some(actor));
+            cache = Some(self.memory.caches.insert(fresh).ok_or(KError::NoMem)?);
+        }
+        let window = (start, size);
+        self.region_insert(actor, window, options, opaque, (cache, 0));
+        if nodemand {
+            self.bring_in_all(actor, start, start + size)
+                .inspect_err(|_| {
+                    self.region_free(actor, start, start + size);
+                })?;
         }
         Ok(start)
     }
 
+    /// Makes all pages of a range, which regions cover, their regions' own, so that no permitted access to them faults. Errors: `K_ENOMEM`; what was made stays.
+    pub(super) fn bring_in_all(
+        &mut self,
+        actor: Id<Actor>,
+        start: u64,
+        end: u64,
+    ) -> Result<(), KError> {
+        let mut page = start;
+        while page < end {
+            let region = self.region_at(actor, page).ok_or(KError::Addr)?;
+            if region.cache.is_some() {
+                self.bring_in(&region, page, true).map_err(as_error)?;
+            }
+            page += PAGE_SIZE;
+        }
+        Ok(())
+    }
+
+    /// Makes a region that shows a cache from a page on; there is room for it.
+    pub(super) fn region_insert(
+        &mut self,
+        actor: Id<Actor>,
+        (start, size): (u64, u64),
+        options: u32,
+        opaque: (u64, u64),
+        (cache, offset): (Option<Id<Cache>>, u32),
+    ) -> Option<Id<Region>> {
+        let region = Region {
+            actor,
+            space: self.actors.get(actor)?.space,
+            start,
+            size,
+            options,
+            opaque,
+            cache,
+            offset,
+            sharer: None,
+            next: None,
+        };
+        let id = self.region_list(region)?;
+        if let Some(cache) = cache {
+            self.cache_mapped(cache, id);
+        }
+        Some(id)
+    }
+
     /// Puts a region in its actor's list, which is kept by address.
-    fn region_insert(&mut self, region: Region) -> Option<Id<Region>> {
+    fn region_list(&mut self, region: Region) -> Option<Id<Region>> {
         let mut previous: Option<Id<Region>> = None;
         let mut next = self.actors.get(region.actor)?.regions;
         while let Some(id) = next {
@@ -199,53 +307,124 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
-    fn pages_free(&mut self, actor: Id<Actor>, region: &Region, start: u64, end: u64) {
-        let (space, device) = (region.space, region.options & DEVICE != 0);
-        let waiters = self.any_waits_for_a_structure();
-        let mut page = start;
-        while page < end {
-            if let Some(frame) = self.machine.unmap(space, page)
-                && !device
-            {
-                if waiters {
-                    self.structures_end(frame);
-                }
-                self.machine.frame_free(frame);
-                if let Some(actor) = self.actors.get_mut(actor) {
-                    actor.pages = actor.pages.saturating_sub(1);
-                }
+    /// Splits the region across an address, if one is; there is room for it.
+    pub(super) fn region_split(&mut self, actor: Id<Actor>, address: u64) {
+        let mut all = self.regions_by_address(actor);
+        let across = all.find(|(_, region)| region.start < address && address < region.end());
+        let Some((id, region)) = across.map(|(id, region)| (id, *region)) else {
+            return;
+        };
+        drop(all);
+        if let Some(entry) = self.memory.regions.get_mut(id) {
+            entry.size = address - region.start;
+        }
+        let rest = (address, region.end() - address);
+        let offset = match region.cache {
+            Some(_) => region.page_at(address),
+            None => 0,
+        };
+        let window = (region.cache, offset);
+        self.region_insert(actor, rest, region.options, region.opaque, window);
+    }
+
+    /// Whether the regions across the ends of a range can be split.
+    pub(super) fn can_split(&self, actor: Id<Actor>, start: u64, end: u64) -> bool {
+        let across = |address: u64| {
+            self.regions_by_address(actor)
+                .any(|(_, region)| region.start < address && address < region.end())
+        };
+        self.memory.regions.room() >= usize::from(across(start)) + usize::from(across(end))
+    }
+
+    /// Merges the regions of a range, and those beside it, with their neighbours wherever nobody can tell.
+    pub(super) fn regions_merge(&mut self, actor: Id<Actor>, start: u64, end: u64) {
+        let mut next = self.actors.get(actor).and_then(|actor| actor.regions);
+        while let Some((id, region)) = next.and_then(|id| Some((id, *self.memory.regions.get(id)?)))
+        {
+            next = region.next;
+            let Some((other_id, other)) =
+                next.and_then(|id| Some((id, *self.memory.regions.get(id)?)))
+            else {
+                return;
+            };
+            if region.start > end {
+                return;
             }
-            page += PAGE_SIZE;
+            let continues = region.cache.is_none() || other.offset == region.window().1;
+            if region.end() < start
+                || other.start != region.end()
+                || (other.options, other.opaque, other.cache)
+                    != (region.options, region.opaque, region.cache)
+                || !continues
+                || region.size + other.size > REGION_MAX
+            {
+                continue;
+            }
+            if let Some(cache) = other.cache {
+                self.cache_unmapped(cache, other_id);
+            }
+            self.region_unlink(actor, other_id);
+            if let Some(entry) = self.memory.regions.get_mut(id) {
+                entry.size += other.size;
+            }
+            next = Some(id);
         }
     }
 
-    /// Frees a range of an actor; regions across its ends are split. `false`: there is no room for the second half of a split.
+    /// Frees a range of an actor; regions across its ends are split. `false`: there is no room for the second half of a split; nothing was done.
     pub(crate) fn region_free(&mut self, actor: Id<Actor>, start: u64, end: u64) -> bool {
+        // Splitting at both ends would take two regions where one suffices.
+        let middle = self
+            .regions_by_address(actor)
+            .any(|(_, region)| region.start < start && end < region.end());
+        if middle && !self.memory.regions.has_room() {
+            return false;
+        }
         let mut next = self.actors.get(actor).and_then(|actor| actor.regions);
-        while let Some(id) = next {
-            let Some(region) = self.memory.regions.get(id).copied() else {
-                return true;
-            };
+        while let Some((id, region)) = next.and_then(|id| Some((id, *self.memory.regions.get(id)?)))
+        {
             next = region.next;
             let (from, to) = (region.start.max(start), region.end().min(end));
+            if region.start >= end {
+                break;
+            }
             if from >= to {
                 continue;
             }
-            if from > region.start && to < region.end() && !self.memory.regions.has_room() {
-                return false;
+            self.machine.unmap_range(region.space, from, to);
+            if to < region.end() {
+                let rest = (to, region.end() - to);
+                if from > region.start {
+                    self.region_split(actor, to);
+                } else if let Some(entry) = self.memory.regions.get_mut(id) {
+                    (entry.start, entry.size) = rest;
+                    if region.cache.is_some() {
+                        entry.offset = region.page_at(to);
+                    }
+                }
             }
-            self.pages_free(actor, &region, from, to);
-            if from == region.start {
-                self.region_unlink(actor, id);
-            } else if let Some(entry) = self.memory.regions.get_mut(id) {
+            if from > region.start
+                && let Some(entry) = self.memory.regions.get_mut(id)
+            {
                 entry.size = from - region.start;
             }
-            if to < region.end() {
-                self.region_insert(Region {
-                    start: to,
-                    size: region.end() - to,
-                    ..region
-                });
+            let whole = (from, to) == (region.start, region.end());
+            if let Some(cache) = region.cache {
+                if whole {
+                    self.cache_unmapped(cache, id);
+                }
+                if self
+                    .cache(cache)
+                    .is_some_and(|cache| cache.regions.is_none())
+                {
+                    self.cache_release(cache);
+                } else {
+                    let first = region.page_at(from);
+                    self.cache_trim(cache, first, first + pages(to - from));
+                }
+            }
+            if whole {
+                self.region_unlink(actor, id);
             }
         }
         true
@@ -254,6 +433,10 @@ impl<M: Machine> Nucleus<M> {
     /// Frees all memory of an actor.
     pub(crate) fn regions_free_all(&mut self, actor: Id<Actor>) {
         self.region_free(actor, 0, u64::MAX);
+        self.caches_repay(actor);
+        self.opens_end(actor);
+        self.segments_settle();
+        self.unlocked();
     }
 
     /// `rgnAllocate` (NC-224…229).
@@ -265,21 +448,13 @@ impl<M: Machine> Nucleus<M> {
     ) -> Result<Outcome, KError> {
         self.check_writable(caller, region.address(), size_of::<KnRgnDesc>() as u64)?;
         let mut desc: KnRgnDesc = self.read(caller, In::new(region.address()))?;
-        let actor = self.actor_by_cap(caller, cap)?;
+        let actor = self.actor_for_memory(caller, cap)?;
         let kind = self.actors.get(actor).ok_or(KError::Inval)?.kind;
-        if kind != K_USERACTOR && actor != caller.actor && caller.privilege < Privilege::System {
-            return Err(KError::Priv);
-        }
         if desc.options & !OPTIONS != 0 || desc.options & K_SUPERVISOR != 0 && kind != K_SUPACTOR {
             return Err(KError::Inval);
         }
-        let (start, bounds) = match desc.options & (K_ANYWHERE | K_RESTRICTIVE) {
-            0 => (Some(desc.start_addr), None),
-            K_ANYWHERE => (None, None),
-            K_RESTRICTIVE => (None, Some((desc.start_addr, desc.end_addr))),
-            _ => return Err(KError::Inval),
-        };
-        let options = desc.options & OPTIONS & !(K_ANYWHERE | K_RESTRICTIVE);
+        let (start, bounds) = place_of(&desc)?;
+        let options = desc.options & !(K_ANYWHERE | K_RESTRICTIVE);
         if options & K_RESERVED != 0 && options & K_NODEMAND != 0 {
             return Err(KError::Inval);
         }
@@ -296,7 +471,7 @@ impl<M: Machine> Nucleus<M> {
         Ok(Outcome::Done(K_OK))
     }
 
-    /// `rgnFree` (NC-230): holes in the range are ignored.
+    /// `rgnFree` (NC-230): holes in the range are ignored; it waits while a page of the range is locked.
     pub fn rgn_free(
         &mut self,
         caller: Caller,
@@ -304,21 +479,12 @@ impl<M: Machine> Nucleus<M> {
         region: In<KnRgnDesc>,
     ) -> Result<Outcome, KError> {
         let desc = self.read(caller, region)?;
-        let actor = self.actor_by_cap(caller, cap)?;
-        let kind = self.actors.get(actor).ok_or(KError::Inval)?.kind;
-        if kind != K_USERACTOR && actor != caller.actor && caller.privilege < Privilege::System {
-            return Err(KError::Priv);
+        let actor = self.actor_for_memory(caller, cap)?;
+        let range = range_of(desc.start_addr, desc.size)?;
+        if self.any_locked(actor, range) {
+            return Ok(self.await_unlocked(caller, actor, range, None));
         }
-        if !desc.start_addr.is_multiple_of(PAGE_SIZE) {
-            return Err(KError::Round);
-        }
-        let size = desc
-            .size
-            .checked_next_multiple_of(PAGE_SIZE)
-            .filter(|&size| size > 0)
-            .ok_or(KError::Size)?;
-        let end = desc.start_addr.checked_add(size).ok_or(KError::Addr)?;
-        if self.region_free(actor, desc.start_addr, end) {
+        if self.region_free(actor, range.0, range.1) {
             Ok(Outcome::Done(K_OK))
         } else {
             Err(KError::NoMem)

@@ -56,6 +56,8 @@ proptest! {
             let body = site.at(actor, 0x1000);
             let desc = KnMsgDesc { body_size: 300, body_addr: body, annex_addr: body + 64, ..KnMsgDesc::default() };
             site.put(actor, offset + 16, &desc);
+            let cap = site.nucleus.actors.get(actors[1]).unwrap().cap;
+            site.put(actor, offset + 192, &KnObjDesc { data_object: cap, start_offset: 0, size: 5000 });
             site.put(actor, offset + 64, &KnRgnDesc { start_addr: 0x80_0000, size: 0x3000, options: K_WRITABLE, ..KnRgnDesc::default() });
         }
         let all: &[Step] = &steps;

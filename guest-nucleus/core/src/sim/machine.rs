@@ -48,6 +48,8 @@ pub struct Sim {
     pub starts: Vec<Option<Start>>,
     /// Registers of each thread.
     pub registers: Vec<(KnThreadCtx, [u8; FPU_AREA_SIZE])>,
+    /// Frames copied.
+    pub copies: u64,
     memory: Vec<Option<[u8; PAGE]>>,
     spaces: Vec<Option<BTreeMap<u64, (Frame, Protection)>>>,
     random: u64,
@@ -70,6 +72,7 @@ impl Sim {
             contexts: alloc::vec![false; threads],
             starts: alloc::vec![None; threads],
             registers: alloc::vec![(KnThreadCtx::default(), [0; FPU_AREA_SIZE]); threads],
+            copies: 0,
             memory: alloc::vec![None; frames],
             spaces: alloc::vec![Some(BTreeMap::new())],
             random: 1,
@@ -198,6 +201,15 @@ impl Machine for Sim {
             .expect("a free frame");
         memory[offset..offset + bytes.len()].copy_from_slice(bytes);
     }
+    fn frame_copy(&mut self, from: Frame, to: Frame) {
+        self.copies += 1;
+        let content = self.memory[from.0 as usize].expect("a free frame");
+        let to = self.memory[to.0 as usize].as_mut();
+        *to.expect("a free frame") = content;
+    }
+    fn frame_limit(&self) -> usize {
+        self.memory.len()
+    }
     fn frames(&self) -> (u64, u64) {
         let free = self.memory.iter().filter(|frame| frame.is_none()).count();
         (free as u64, self.memory.len() as u64)
@@ -241,12 +253,24 @@ impl Machine for Sim {
             return Err(NoMemory);
         }
         let table = self.table(space).ok_or(NoMemory)?;
-        let before = table.insert(address, (frame, protection));
-        assert!(before.is_none(), "{address:#x} was mapped");
+        table.insert(address, (frame, protection));
         Ok(())
     }
     fn unmap(&mut self, space: Space, address: u64) -> Option<Frame> {
         self.table(space)?.remove(&address).map(|(frame, _)| frame)
+    }
+    fn unmap_range(&mut self, space: Space, start: u64, end: u64) {
+        if let Some(table) = self.table(space) {
+            table.retain(|&page, _| page < start || page >= end);
+        }
+    }
+    fn forbid_stores(&mut self, space: Space, start: u64, end: u64) {
+        let Some(table) = self.table(space) else {
+            return;
+        };
+        for (_, (_, protection)) in table.range_mut(start..end) {
+            protection.write = false;
+        }
     }
     fn translate(&mut self, space: Space, address: u64) -> Option<(Frame, Protection)> {
         self.table(space)?

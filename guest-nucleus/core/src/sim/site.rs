@@ -120,6 +120,32 @@ impl Site {
             self.put_out = Some(self.nucleus.returned(cpu, None));
             self.settle();
         }
+        let cpus = self.nucleus.machine.kicked.len();
+        (0..cpus).for_each(|cpu| self.resume(cpu));
+    }
+
+    /// Has the thread on a processor make the call again that waited for a mapper.
+    fn resume(&mut self, cpu: usize) {
+        let Some(thread) = self.nucleus.running(cpu) else {
+            return;
+        };
+        if !self.nucleus.resumes(thread) {
+            return;
+        }
+        match self.nucleus.resume(cpu) {
+            Outcome::Done(result) => {
+                if let Some(thread) = self.nucleus.threads.get_mut(thread) {
+                    thread.result = result;
+                }
+            }
+            Outcome::Blocked => {}
+            Outcome::HandedOver(_) => {
+                self.nucleus.switched(cpu);
+                return self.settle();
+            }
+        }
+        self.choose(cpu);
+        self.settle();
     }
 
     fn choose(&mut self, cpu: usize) {

@@ -76,23 +76,12 @@ impl<M: Machine> Nucleus<M> {
             self.region_free(caller.actor, start, start + size);
             return Err(KError::NoMem);
         };
-        let protection = crate::machine::Protection {
-            write: true,
-            execute: false,
-        };
         for index in 0..count {
             let at = start + u64::from(index) * PAGE_SIZE;
-            if self
-                .machine
-                .map(caller.space, at, Frame(first.0 + index), protection)
-                .is_err()
-            {
-                (index..count).for_each(|rest| self.machine.frame_free(Frame(first.0 + rest)));
+            if !self.region_put(caller.actor, at, Frame(first.0 + index)) {
+                (index + 1..count).for_each(|rest| self.machine.frame_free(Frame(first.0 + rest)));
                 self.region_free(caller.actor, start, start + size);
                 return Err(KError::NoMem);
-            }
-            if let Some(actor) = self.actors.get_mut(caller.actor) {
-                actor.pages += 1;
             }
         }
         self.write(caller, address, &start)?;

@@ -313,12 +313,12 @@ impl<M: Machine> Nucleus<M> {
             let at = address + done as u64;
             let offset = (at & (PAGE_SIZE - 1)) as usize;
             let count = (PAGE_SIZE as usize - offset).min(bytes.len() - done);
-            self.touch(actor, at, false, false)
-                .map_err(|_| KError::NoMem)?;
-            let (frame, _) = self
-                .machine
-                .translate(space, at & !(PAGE_SIZE - 1))
-                .ok_or(KError::NoMem)?;
+            let page = at & !(PAGE_SIZE - 1);
+            if self.machine.translate(space, page).is_none() {
+                self.touch(actor, at, false, false)
+                    .map_err(|_| KError::NoMem)?;
+            }
+            let (frame, _) = self.machine.translate(space, page).ok_or(KError::NoMem)?;
             self.machine
                 .frame_write(frame, offset, bytes.get(done..done + count).unwrap_or(&[]));
             done += count;

@@ -1,0 +1,115 @@
+//! What always holds of the memory of a site; for tests.
+
+use super::Region;
+use super::caches::Cache;
+use crate::arena::Id;
+use crate::machine::Machine;
+use crate::nucleus::Nucleus;
+use chorus_abi::*;
+
+impl<M: Machine> Nucleus<M> {
+    /// Objects of memory in the tables: regions, caches, pages.
+    pub fn memory_objects(&self) -> (usize, usize, u64) {
+        let memory = &self.memory;
+        (
+            memory.regions.len(),
+            memory.caches.len(),
+            memory.pages.len(),
+        )
+    }
+
+    fn check_cache(&self, id: Id<Cache>, cache: &Cache) {
+        let children = || {
+            let mut next = cache.child;
+            core::iter::from_fn(move || {
+                let id = next?;
+                next = self.cache(id).expect("a child is there").sibling;
+                Some(id)
+            })
+        };
+        for child in children() {
+            assert_eq!(self.cache(child).unwrap().parent, Some(id));
+        }
+        if let Some(parent) = cache.parent {
+            assert!(self.cache(parent).is_some(), "a parent is there");
+        }
+        let regions = self.regions_of(id).count();
+        match regions {
+            _ if cache.segment.is_some() => assert!(children().count() <= 1 && !cache.working),
+            0 => assert!(
+                children().count() >= 2 && cache.working,
+                "{id:?} is of no use: {cache:?}"
+            ),
+            _ => assert!(children().count() <= 1 && !cache.working),
+        }
+        let (mut count, mut locked, mut next) = (0, 0, cache.list.first());
+        while let Some(frame) = next {
+            next = self.memory.pages.next(frame);
+            let (holder, page) = self.memory.pages.holder(frame).unwrap();
+            assert_eq!(holder, id.index());
+            assert!(page < cache.size);
+            assert_eq!(self.memory.pages.find(id, page), Some(frame));
+            count += 1;
+            locked += u32::from(self.memory.pages.locks(frame) > 0);
+        }
+        assert_eq!((count, locked), (cache.list.count, cache.list.locked));
+        let payer = cache.payer.and_then(|id| self.actors.get(id));
+        assert!(payer.is_some() || regions == 0, "nobody pays for {id:?}");
+    }
+
+    fn check_region(&mut self, id: Id<Region>, region: Region) {
+        let Some(cache) = region.cache else { return };
+        assert!(self.regions_of(cache).any(|(other, _)| other == id));
+        assert!(region.window().1 <= self.cache(cache).unwrap().size);
+        for at in (region.start..region.end()).step_by(PAGE_SIZE as usize) {
+            let page = region.page_at(at);
+            let Some((frame, allowed)) = self.machine.translate(region.space, at) else {
+                continue;
+            };
+            let (seen, mine) = self.page_seen(cache, page).expect("a mapped page is there");
+            assert_eq!(frame, seen, "{at:#x} shows another frame");
+            if allowed.write {
+                assert!(region.options & K_WRITABLE != 0);
+                assert!(mine && self.history(cache, page).is_none());
+            }
+        }
+    }
+
+    /// Checks all of it.
+    pub fn check_memory(&mut self) {
+        let (mut pages, mut total) = (0, 0);
+        for slot in 0..self.memory.caches.extent() {
+            if let Some(id) = self.memory.caches.at(slot) {
+                let cache = *self.cache(id).unwrap();
+                self.check_cache(id, &cache);
+                total += u64::from(cache.list.count);
+                if cache.payer.is_some() {
+                    pages += u64::from(cache.list.count);
+                }
+            }
+        }
+        assert_eq!(self.memory.pages.len(), total);
+        let counted: u64 = self
+            .actors
+            .iter()
+            .map(|(_, actor)| u64::from(actor.pages))
+            .sum();
+        assert_eq!(counted, pages, "pages are counted with actors");
+        let mut regions = 0;
+        for slot in 0..self.actors.extent() {
+            let Some(actor) = self.actors.at(slot) else {
+                continue;
+            };
+            let mut last = 0;
+            let mut next = self.actors.get(actor).and_then(|actor| actor.regions);
+            while let Some(id) = next {
+                let region = *self.memory.regions.get(id).expect("a region is there");
+                assert!(region.start >= last && region.size > 0 && region.actor == actor);
+                (last, next) = (region.end(), region.next);
+                regions += 1;
+                self.check_region(id, region);
+            }
+        }
+        assert_eq!(self.memory.regions.len(), regions);
+    }
+}

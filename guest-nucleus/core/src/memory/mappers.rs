@@ -1,0 +1,528 @@
+//! Requests to mappers, and threads that wait for the answers (spec 4.5).
+//!
+//! The Nucleus sends a request to the mapper's port as an ordinary message, and the thread that needs the page waits. A thread that faulted tries its
+//! access again when the answer is there; a call begins anew ([`Nucleus::resume`]), which is right since a call that fails has changed nothing. An
+//! answer is checked before anything is done: a mapper that lies, dies, or is never heard of harms only those who use its segments.
+
+use super::caches::Cache;
+use super::faults::{MAPPER, WAITS};
+use super::pages::{DIRTY, GRANTED, PUSHING};
+use super::segments::{SEGMENT_MAX, Segment};
+use crate::arena::Id;
+use crate::executive::thread::{Thread, Wait};
+use crate::ipc::Body;
+use crate::machine::{Cpu, Frame, Machine};
+use crate::nucleus::{Caller, Nucleus, Outcome};
+use chorus_abi::*;
+use zerocopy::{FromBytes, IntoBytes};
+
+/// Most pages that are asked for at once.
+const CLUSTER_MAX: u32 = 16;
+/// Negative answers after which a mapper is asked no more to take a page.
+const TRIES: u8 = 3;
+
+/// What a mapper is asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// For pages.
+    Pull,
+    /// For pages that are to be written.
+    PullToStore,
+    /// To allow stores.
+    Access,
+    /// To take a page.
+    Push,
+    /// Nothing: the cache goes.
+    Release,
+}
+
+/// A request that was sent, or has failed and some who waited do not know it yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Request {
+    segment: Option<Id<Segment>>,
+    kind: Kind,
+    page: u32,
+    count: u32,
+    /// So many threads were woken and will find that it failed; 0: it is out.
+    failed: u32,
+    tries: u8,
+}
+
+/// A call that waits for a mapper, to be made again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Restart {
+    thread: Id<Thread>,
+    request: Id<Request>,
+    segment: Option<Id<Segment>>,
+    number: usize,
+    registers: [u64; 6],
+    progress: u64,
+}
+
+/// The requests of the site.
+pub(super) struct Mappers {
+    requests: crate::arena::Arena<Request>,
+    restarts: crate::arena::Arena<Restart>,
+    /// The request that the call under way must wait for: which, and the number of that call.
+    awaited: Option<(Id<Request>, u64)>,
+    /// How far the call under way came when it waited last.
+    pub(super) progress: u64,
+}
+
+impl Mappers {
+    /// Room for so many requests out, and calls that wait.
+    pub fn new(requests: usize) -> Self {
+        Mappers {
+            requests: crate::arena::Arena::new(requests),
+            restarts: crate::arena::Arena::new(requests),
+            awaited: None,
+            progress: 0,
+        }
+    }
+}
+
+impl<M: Machine> Nucleus<M> {
+    /// Whether a request of a segment is out, or a call that waited for one has not gone on yet.
+    pub(super) fn is_awaited(&self, segment: Id<Segment>) -> bool {
+        let mappers = &self.memory.mappers;
+        let out = |request: &Request| request.segment == Some(segment) && request.failed == 0;
+        let waits = |restart: &Restart| {
+            restart.segment == Some(segment) && self.threads.get(restart.thread).is_some()
+        };
+        mappers.requests.iter().any(|(_, request)| out(request))
+            || mappers.restarts.iter().any(|(_, restart)| waits(restart))
+    }
+
+    /// Nobody will hear how the requests of a segment ended.
+    pub(super) fn requests_forget(&mut self, segment: Id<Segment>) {
+        for slot in 0..self.memory.mappers.requests.extent() {
+            if let Some(id) = self.memory.mappers.requests.at(slot)
+                && let Some(request) = self.memory.mappers.requests.get(id)
+                && request.segment == Some(segment)
+            {
+                self.memory.mappers.requests.remove(id);
+            }
+        }
+    }
+
+    /// Sends a request. Errors: `K_ENOMEM`, `K_EUNKNOWN`, `K_EFULL`; nothing was sent.
+    pub(super) fn request(
+        &mut self,
+        segment: Id<Segment>,
+        kind: Kind,
+        page: u32,
+        count: u32,
+    ) -> Result<Id<Request>, KError> {
+        let request = Request {
+            segment: Some(segment),
+            kind,
+            page,
+            count,
+            failed: 0,
+            tries: 0,
+        };
+        let id = self.memory.mappers.requests.insert(request);
+        let id = id.ok_or(KError::NoMem)?;
+        self.request_out(id, &request).inspect_err(|_| {
+            self.memory.mappers.requests.remove(id);
+        })?;
+        Ok(id)
+    }
+
+    fn request_out(&mut self, id: Id<Request>, request: &Request) -> Result<(), KError> {
+        let segment = request.segment.and_then(|id| self.memory.segments.get(id));
+        let segment = *segment.ok_or(KError::Inval)?;
+        let (service, access) = match request.kind {
+            Kind::Pull => (KN_MPPULLIN, K_READABLE),
+            Kind::PullToStore => (KN_MPPULLIN, K_READABLE | K_WRITABLE),
+            Kind::Access => (KN_MPGETACCESS, K_READABLE | K_WRITABLE),
+            Kind::Push => (KN_MPPUSHOUT, 0),
+            Kind::Release => (KN_MPRELEASE, 0),
+        };
+        let offset = u64::from(request.page) * PAGE_SIZE;
+        let annex = KnMpRequest {
+            service,
+            access,
+            seg_key: segment.cap.key,
+            lc_cap: segment.own,
+            offset,
+            size: u64::from(request.count) * PAGE_SIZE,
+            required_offset: offset,
+            id: id.word(),
+        };
+        let mut body = Body::EMPTY;
+        let mut pushed = None;
+        if request.kind == Kind::Push {
+            let frame = self.memory.pages.find(segment.cache, request.page);
+            let frame = frame.ok_or(KError::Inval)?;
+            let copy = self.machine.frame_allocate().ok_or(KError::NoMem)?;
+            // From here on stores make it dirty again.
+            self.page_unmap(segment.cache, request.page);
+            self.machine.frame_copy(frame, copy);
+            body = Body::of_frame(copy);
+            pushed = Some(frame);
+        }
+        let mut bytes = [0; 64];
+        bytes.copy_from_slice(annex.as_bytes());
+        self.request_send(id, segment.cap.ui, bytes, body)?;
+        if let Some(frame) = pushed {
+            self.memory.pages.set_flags(frame, PUSHING, DIRTY);
+        }
+        Ok(())
+    }
+
+    /// Tells a mapper that the cache of a segment has gone; its answer means nothing.
+    pub(super) fn mapper_release(&mut self, segment: &Segment) {
+        let annex = KnMpRequest {
+            service: KN_MPRELEASE,
+            seg_key: segment.cap.key,
+            lc_cap: segment.own,
+            ..KnMpRequest::default()
+        };
+        let request = Request {
+            segment: None,
+            kind: Kind::Release,
+            page: 0,
+            count: 0,
+            failed: 0,
+            tries: 0,
+        };
+        let Some(id) = self.memory.mappers.requests.insert(request) else {
+            return;
+        };
+        let mut bytes = [0; 64];
+        bytes.copy_from_slice(annex.as_bytes());
+        if self
+            .request_send(id, segment.cap.ui, bytes, Body::EMPTY)
+            .is_err()
+        {
+            self.memory.mappers.requests.remove(id);
+        }
+    }
+
+    /// The thread must wait until a mapper has answered for a page: the request that is out already, or a new one. The exception to take instead:
+    /// `WAITS`, or `MAPPER` if the mapper cannot be asked or has just refused.
+    pub(super) fn await_mapper(&mut self, cache: Id<Cache>, page: u32, kind: Kind) -> u32 {
+        let Some((segment, found)) = self.segment_of(cache) else {
+            return MAPPER;
+        };
+        let same = |request: &Request| {
+            let pulls = matches!(request.kind, Kind::Pull | Kind::PullToStore);
+            request.segment == Some(segment)
+                && (request.page..request.page + request.count).contains(&page)
+                && match kind {
+                    Kind::Pull | Kind::PullToStore => pulls,
+                    kind => request.kind == kind,
+                }
+        };
+        let all = &self.memory.mappers.requests;
+        let there = all
+            .iter()
+            .find(|(_, request)| same(request))
+            .map(|(id, request)| (id, request.failed));
+        let cluster = match kind {
+            Kind::Pull | Kind::PullToStore => found.cluster.clamp(1, CLUSTER_MAX),
+            _ => 1,
+        };
+        let id = match there {
+            Some((id, 0)) => id,
+            Some((id, failed)) => {
+                if failed == 1 {
+                    self.memory.mappers.requests.remove(id);
+                } else if let Some(request) = self.memory.mappers.requests.get_mut(id) {
+                    request.failed -= 1;
+                }
+                return MAPPER;
+            }
+            None => {
+                let mut count = 1;
+                while count < cluster
+                    && page + count < SEGMENT_MAX
+                    && self.memory.pages.find(cache, page + count).is_none()
+                {
+                    count += 1;
+                }
+                match self.request(segment, kind, page, count) {
+                    Ok(id) => id,
+                    Err(_) => return MAPPER,
+                }
+            }
+        };
+        self.memory.mappers.awaited = Some((id, self.counters.calls));
+        WAITS
+    }
+
+    /// What the last `await_mapper` said that must be waited for.
+    pub(super) fn awaited(&mut self) -> Option<Id<Request>> {
+        let (id, _) = self.memory.mappers.awaited.take()?;
+        Some(id)
+    }
+
+    /// A call failed: with its error, or because a page of a segment is not here yet. Then it waits, and is made again.
+    #[cold]
+    pub(crate) fn failed(
+        &mut self,
+        caller: Caller,
+        number: usize,
+        registers: &[u64; 6],
+        error: KError,
+    ) -> Outcome {
+        let call = self.counters.calls;
+        let awaited = self.memory.mappers.awaited.take();
+        let Some((request, _)) = awaited.filter(|&(_, at)| error == KError::Fault && at == call)
+        else {
+            return Outcome::Done(error.code());
+        };
+        let mappers = &mut self.memory.mappers;
+        let restart = Restart {
+            thread: caller.thread,
+            request,
+            segment: mappers.requests.get(request).and_then(|out| out.segment),
+            number,
+            registers: *registers,
+            progress: core::mem::take(&mut mappers.progress),
+        };
+        if mappers.restarts.room() == 0 {
+            self.restarts_purge();
+        }
+        if self.memory.mappers.restarts.insert(restart).is_none() {
+            return Outcome::Done(KError::NoMem.code());
+        }
+        self.block(caller.thread, Wait::Mapper(request), None);
+        Outcome::Blocked
+    }
+
+    /// Forgets calls of threads that are gone.
+    fn restarts_purge(&mut self) {
+        for slot in 0..self.memory.mappers.restarts.extent() {
+            if let Some(id) = self.memory.mappers.restarts.at(slot)
+                && let Some(restart) = self.memory.mappers.restarts.get(id)
+                && self.threads.get(restart.thread).is_none()
+            {
+                self.memory.mappers.restarts.remove(id);
+            }
+        }
+    }
+
+    /// The call of the thread on a processor goes on after its wait: with its result, or, if it waited for a mapper, from the beginning. `schedule`
+    /// follows as after [`Nucleus::call`].
+    pub fn resume(&mut self, cpu: Cpu) -> Outcome {
+        if self.memory.mappers.restarts.is_empty() {
+            return Outcome::Done(self.result(cpu));
+        }
+        let thread = self.running(cpu);
+        let all = &self.memory.mappers.restarts;
+        let mine = all
+            .iter()
+            .find(|(_, restart)| Some(restart.thread) == thread);
+        let Some((id, restart)) = mine.map(|(id, restart)| (id, *restart)) else {
+            return Outcome::Done(self.result(cpu));
+        };
+        self.memory.mappers.restarts.remove(id);
+        self.memory.mappers.progress = restart.progress;
+        let outcome = self.call(cpu, restart.number, &restart.registers);
+        self.memory.mappers.progress = 0;
+        if let Some(segment) = restart.segment.and_then(|id| self.memory.segments.get(id)) {
+            self.cache_release(segment.cache);
+        }
+        outcome
+    }
+
+    /// Whether a thread has a call to make again.
+    #[cfg(test)]
+    pub(crate) fn resumes(&self, thread: Id<Thread>) -> bool {
+        let mut all = self.memory.mappers.restarts.iter();
+        all.any(|(_, restart)| restart.thread == thread)
+    }
+
+    /// An actor has gone: caches that only its threads waited for go too.
+    pub(super) fn segments_settle(&mut self) {
+        for slot in 0..self.memory.segments.extent() {
+            if let Some(id) = self.memory.segments.at(slot)
+                && let Some(segment) = self.memory.segments.get(id)
+            {
+                self.cache_release(segment.cache);
+            }
+        }
+    }
+
+    /// A request ended without an answer: the mapper is gone.
+    pub(crate) fn mapper_failed(&mut self, id: Id<Request>, _: KError) {
+        let Some(request) = self.memory.mappers.requests.get(id).copied() else {
+            return;
+        };
+        if request.kind == Kind::Push {
+            self.push_failed(&request);
+        }
+        self.request_end(id, &request, false);
+    }
+
+    /// A mapper answered.
+    pub(crate) fn mapper_replied(
+        &mut self,
+        id: Id<Request>,
+        annex: Option<[u8; 64]>,
+        mut body: Body,
+    ) {
+        let request = self.memory.mappers.requests.get(id).copied();
+        let cache = request
+            .and_then(|request| self.memory.segments.get(request.segment?))
+            .map(|segment| segment.cache);
+        let reply = annex.and_then(|annex| KnMpReply::read_from_bytes(&annex).ok());
+        if let (Some(request), Some(cache)) = (request, cache) {
+            let good = match (request.kind, reply.filter(|reply| reply.diag == 0)) {
+                (Kind::Push, reply) => {
+                    let taken = reply.is_some();
+                    if !taken && self.push_again(id, &request) {
+                        self.body_free(&mut body);
+                        return;
+                    }
+                    if taken && let Some(frame) = self.memory.pages.find(cache, request.page) {
+                        self.memory.pages.set_flags(frame, 0, PUSHING);
+                    }
+                    taken
+                }
+                (_, None) => false,
+                (Kind::Access, Some(reply)) => {
+                    let granted = reply.access & K_WRITABLE != 0;
+                    let frame = self.memory.pages.find(cache, request.page);
+                    if let Some(frame) = frame.filter(|_| granted) {
+                        self.memory.pages.set_flags(frame, GRANTED, 0);
+                    }
+                    granted
+                }
+                (_, Some(reply)) => self.pulled_in(cache, &request, &reply, &mut body),
+            };
+            if let (true, Some(reply)) = (good, reply)
+                && let Some(segment) = request
+                    .segment
+                    .and_then(|id| self.memory.segments.get_mut(id))
+            {
+                segment.release |= reply.release != 0;
+                if reply.in_cluster > 0 {
+                    segment.cluster = reply.in_cluster.min(CLUSTER_MAX);
+                }
+            }
+            self.request_end(id, &request, good);
+        } else {
+            self.memory.mappers.requests.remove(id);
+        }
+        self.body_free(&mut body);
+    }
+
+    /// Takes pages from an answer. `false`: it is not one to the request, or there is no memory.
+    fn pulled_in(
+        &mut self,
+        cache: Id<Cache>,
+        request: &Request,
+        reply: &KnMpReply,
+        body: &mut Body,
+    ) -> bool {
+        let flags = if reply.access & K_WRITABLE != 0 {
+            GRANTED
+        } else {
+            0
+        };
+        let asked = u64::from(request.page) * PAGE_SIZE;
+        let most = u64::from(request.count) * PAGE_SIZE;
+        let (offset, size) = match (reply.size, body.size) {
+            (0, 0) => (asked, PAGE_SIZE),
+            _ => (reply.offset, reply.size),
+        };
+        let fits = offset == asked
+            && size.is_multiple_of(PAGE_SIZE)
+            && (PAGE_SIZE..=most).contains(&size)
+            && u64::from(body.size) <= size;
+        if !fits {
+            self.machine
+                .log("a mapper answered with other pages than it was asked for");
+            return false;
+        }
+        for index in 0..super::caches::pages(size) {
+            let page = request.page + index;
+            if self.memory.pages.find(cache, page).is_some() {
+                continue;
+            }
+            let begin = index * PAGE_SIZE as u32;
+            let Some(frame) = self.page_of_body(body, index as usize, begin) else {
+                return index > 0;
+            };
+            if self.page_put(cache, page, frame).is_some() {
+                self.memory.pages.set_flags(frame, flags, 0);
+            }
+        }
+        true
+    }
+
+    /// A page of an answer; behind its end, zeros.
+    fn page_of_body(&mut self, body: &mut Body, index: usize, begin: u32) -> Option<Frame> {
+        let Some(frame) = body.take(index) else {
+            return self.frame_like(None);
+        };
+        let mut used = body.size.saturating_sub(begin).min(PAGE_SIZE as u32) as usize;
+        while used < PAGE_SIZE as usize {
+            let zeros = [0; 64];
+            let count = zeros.len().min(PAGE_SIZE as usize - used);
+            let part = zeros.get(..count).unwrap_or(&[]);
+            self.machine.frame_write(frame, used, part);
+            used += count;
+        }
+        Some(frame)
+    }
+
+    /// Asks once more to take a page; `false` when that was often enough.
+    fn push_again(&mut self, id: Id<Request>, request: &Request) -> bool {
+        let again = Request {
+            tries: request.tries + 1,
+            ..*request
+        };
+        if again.tries < TRIES && self.request_out(id, &again).is_ok() {
+            if let Some(entry) = self.memory.mappers.requests.get_mut(id) {
+                *entry = again;
+            }
+            return true;
+        }
+        self.push_failed(request);
+        false
+    }
+
+    /// A page was not taken: it is kept, and the segment takes no more stores.
+    fn push_failed(&mut self, request: &Request) {
+        let Some(segment) = request
+            .segment
+            .and_then(|id| self.memory.segments.get_mut(id))
+        else {
+            return;
+        };
+        segment.bad = true;
+        let cache = segment.cache;
+        if let Some(frame) = self.memory.pages.find(cache, request.page) {
+            self.memory.pages.set_flags(frame, DIRTY, PUSHING);
+        }
+    }
+
+    /// A request is over: those who wait for it go on.
+    fn request_end(&mut self, id: Id<Request>, request: &Request, good: bool) {
+        let mut woken = 0;
+        for slot in 0..self.threads.extent() {
+            if let Some(thread) = self.threads.at(slot)
+                && self
+                    .threads
+                    .get(thread)
+                    .is_some_and(|thread| thread.wait == Wait::Mapper(id))
+            {
+                self.wake(thread, K_OK);
+                woken += 1;
+            }
+        }
+        if good || woken == 0 || request.kind == Kind::Push {
+            self.memory.mappers.requests.remove(id);
+        } else if let Some(request) = self.memory.mappers.requests.get_mut(id) {
+            request.failed = woken;
+        }
+        let segment = request.segment.and_then(|id| self.memory.segments.get(id));
+        if let Some(cache) = segment.map(|segment| segment.cache) {
+            self.cache_release(cache);
+        }
+    }
+}

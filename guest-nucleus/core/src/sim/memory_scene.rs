@@ -1,0 +1,182 @@
+//! A site whose manager makes calls about the memory of actors that have none of their own.
+
+use super::site::Site;
+use crate::arena::Id;
+use crate::executive::actor::Actor;
+use crate::executive::thread::Thread;
+use crate::machine::Machine;
+use alloc::vec::Vec;
+use chorus_abi::error::*;
+use chorus_abi::*;
+
+/// Where the regions of the tests lie.
+pub(super) const BASE: u64 = 0x100_0000;
+/// Bytes of a page.
+pub(super) const PAGE: u64 = PAGE_SIZE;
+
+/// A site with a manager that makes the calls, and actors without any memory.
+pub(super) struct Scene {
+    pub(super) site: Site,
+    pub(super) manager: Id<Actor>,
+    pub(super) thread: Id<Thread>,
+    pub(super) actors: Vec<Id<Actor>>,
+}
+
+impl Scene {
+    pub(super) fn new(count: usize) -> Scene {
+        let mut site = Site::new(2);
+        let manager = site.actor(K_SYSTEMACTOR, 140);
+        let thread = site.thread(manager);
+        let mut scene = Scene {
+            site,
+            manager,
+            thread,
+            actors: Vec::new(),
+        };
+        for page in 0..16 {
+            // What it needs for its arguments is there.
+            scene.site.put(manager, page * PAGE, &0u64);
+        }
+        for _ in 0..count {
+            scene.add();
+        }
+        scene
+    }
+
+    pub(super) fn add(&mut self) -> usize {
+        let made = self.site.nucleus.actor_make(None, None, K_USERACTOR, false);
+        self.actors.push(made.unwrap());
+        self.actors.len() - 1
+    }
+
+    /// Ends an actor.
+    pub(super) fn end(&mut self, which: usize) {
+        let cap = self.cap(which, 0);
+        assert_eq!(
+            self.site.call(self.thread, "actorDelete", &[cap]),
+            Some(K_OK)
+        );
+    }
+
+    /// Address of a capability of an actor, in one of several places.
+    pub(super) fn cap(&mut self, which: usize, place: u64) -> u64 {
+        let cap = self.site.nucleus.actors.get(self.actors[which]);
+        let cap = cap.unwrap().cap;
+        self.site.put(self.manager, place * 16, &cap)
+    }
+
+    pub(super) fn desc(&mut self, place: u64, start: u64, pages: u64, options: u32) -> u64 {
+        let desc = KnRgnDesc {
+            start_addr: start,
+            size: pages * PAGE,
+            options,
+            ..KnRgnDesc::default()
+        };
+        self.site.put(self.manager, 0x100 + place * 64, &desc)
+    }
+
+    /// A call about a range of an actor.
+    pub(super) fn range(
+        &mut self,
+        name: &str,
+        which: usize,
+        start: u64,
+        pages: u64,
+        options: u32,
+    ) -> i32 {
+        let arguments = [self.cap(which, 0), self.desc(0, start, pages, options)];
+        self.site.call(self.thread, name, &arguments).unwrap()
+    }
+
+    /// A call that makes a region of one actor from a range of another.
+    pub(super) fn from(
+        &mut self,
+        name: &str,
+        (to, start, options): (usize, u64, u32),
+        (from, at): (usize, u64),
+        pages: u64,
+    ) -> i32 {
+        let arguments = [
+            self.cap(to, 0),
+            self.desc(0, start, pages, options),
+            self.cap(from, 1),
+            self.desc(1, at, pages, 0),
+        ];
+        self.site.call(self.thread, name, &arguments).unwrap()
+    }
+
+    pub(super) fn dup(&mut self, to: usize, from: usize, flags: u32) -> i32 {
+        let arguments = [self.cap(to, 0), self.cap(from, 1), u64::from(flags)];
+        self.site.call(self.thread, "rgnDup", &arguments).unwrap()
+    }
+
+    pub(super) fn lock(
+        &mut self,
+        name: &str,
+        which: usize,
+        start: u64,
+        pages: u64,
+        flags: u32,
+    ) -> i32 {
+        let arguments = [self.cap(which, 0), start, pages * PAGE, u64::from(flags)];
+        self.site.call(self.thread, name, &arguments).unwrap()
+    }
+
+    pub(super) fn copy(&mut self, to: (usize, u64), from: (usize, u64), size: u64) -> i32 {
+        let (source, target) = (self.cap(from.0, 0), self.cap(to.0, 1));
+        let arguments = [source, from.1, target, to.1, size];
+        self.site.call(self.thread, "vmCopy", &arguments).unwrap()
+    }
+
+    pub(super) fn put(&mut self, which: usize, address: u64, value: u64) -> bool {
+        let (actor, space) = self.place(which);
+        let bytes = value.to_le_bytes();
+        let nucleus = &mut self.site.nucleus;
+        nucleus.write_bytes(actor, space, address, &bytes).is_ok()
+    }
+
+    pub(super) fn get(&mut self, which: usize, address: u64) -> Option<u64> {
+        let (actor, space) = self.place(which);
+        let mut bytes = [0; 8];
+        let nucleus = &mut self.site.nucleus;
+        nucleus.read_bytes(actor, space, address, &mut bytes).ok()?;
+        Some(u64::from_le_bytes(bytes))
+    }
+
+    pub(super) fn place(&self, which: usize) -> (Id<Actor>, crate::machine::Space) {
+        let id = self.actors[which];
+        (id, self.site.nucleus.actors.get(id).unwrap().space)
+    }
+
+    /// What `rgnStat` says of a range.
+    pub(super) fn stat(&mut self, which: usize, start: u64, size: u64) -> Vec<KnRgnStat> {
+        let desc = KnRgnDesc {
+            start_addr: start,
+            size,
+            ..KnRgnDesc::default()
+        };
+        let desc = self.site.put(self.manager, 0x100, &desc);
+        let buffer = self.site.at(self.manager, 0x1000);
+        let cap = self.cap(which, 0);
+        let arguments = [cap, desc, buffer, 0x4000];
+        let count = self.site.call(self.thread, "rgnStat", &arguments).unwrap();
+        assert!(count >= 0, "{count}");
+        let at = |index| 0x1000 + index as u64 * size_of::<KnRgnStat>() as u64;
+        (0..count)
+            .map(|index| self.site.get(self.manager, at(index)))
+            .collect()
+    }
+
+    pub(super) fn free(&self) -> u64 {
+        self.site.nucleus.machine.frames().0
+    }
+
+    /// Everything ends, and nothing is left.
+    pub(super) fn finish(mut self) {
+        self.site.nucleus.check_memory();
+        self.site.end();
+        let (free, total) = self.site.nucleus.machine.frames();
+        assert_eq!(free, total, "frames are lost");
+        assert_eq!(self.site.nucleus.memory_objects(), (0, 0, 0));
+    }
+}
