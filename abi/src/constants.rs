@@ -1,7 +1,7 @@
 //! Predefined names and limits (spec 1.5 and 1.6). Values without a source there are this project's own.
 
 /// Version of the whole interface: an image built for another major version is refused.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// `K_MYACTOR`: null capability pointer, the caller's current actor.
 pub const K_MYACTOR: u64 = 0;

@@ -21,25 +21,25 @@ struct chorus_import { char name[32]; unsigned long slot; };
 #define CHORUS_CALL_N(NAME, A, B, C, D, E, F, N, ...) CHORUS_CALL_PASTE(N)
 #define CHORUS_CALL_PASTE(N) CHORUS_CALL_##N
 #define CHORUS_CALL_0(NAME) \
-    __attribute__((section("chorus_imports"))) static volatile struct chorus_import import = { NAME, 0 }; \
+    __attribute__((section("chorus_imports"))) static volatile struct chorus_import import __attribute__((aligned(8))) = { NAME, 0 }; \
     return (int)((long (*)(void))import.slot)()
 #define CHORUS_CALL_1(NAME, A0) \
-    __attribute__((section("chorus_imports"))) static volatile struct chorus_import import = { NAME, 0 }; \
+    __attribute__((section("chorus_imports"))) static volatile struct chorus_import import __attribute__((aligned(8))) = { NAME, 0 }; \
     return (int)((long (*)(unsigned long))import.slot)(A0)
 #define CHORUS_CALL_2(NAME, A0, A1) \
-    __attribute__((section("chorus_imports"))) static volatile struct chorus_import import = { NAME, 0 }; \
+    __attribute__((section("chorus_imports"))) static volatile struct chorus_import import __attribute__((aligned(8))) = { NAME, 0 }; \
     return (int)((long (*)(unsigned long, unsigned long))import.slot)(A0, A1)
 #define CHORUS_CALL_3(NAME, A0, A1, A2) \
-    __attribute__((section("chorus_imports"))) static volatile struct chorus_import import = { NAME, 0 }; \
+    __attribute__((section("chorus_imports"))) static volatile struct chorus_import import __attribute__((aligned(8))) = { NAME, 0 }; \
     return (int)((long (*)(unsigned long, unsigned long, unsigned long))import.slot)(A0, A1, A2)
 #define CHORUS_CALL_4(NAME, A0, A1, A2, A3) \
-    __attribute__((section("chorus_imports"))) static volatile struct chorus_import import = { NAME, 0 }; \
+    __attribute__((section("chorus_imports"))) static volatile struct chorus_import import __attribute__((aligned(8))) = { NAME, 0 }; \
     return (int)((long (*)(unsigned long, unsigned long, unsigned long, unsigned long))import.slot)(A0, A1, A2, A3)
 #define CHORUS_CALL_5(NAME, A0, A1, A2, A3, A4) \
-    __attribute__((section("chorus_imports"))) static volatile struct chorus_import import = { NAME, 0 }; \
+    __attribute__((section("chorus_imports"))) static volatile struct chorus_import import __attribute__((aligned(8))) = { NAME, 0 }; \
     return (int)((long (*)(unsigned long, unsigned long, unsigned long, unsigned long, unsigned long))import.slot)(A0, A1, A2, A3, A4)
 #define CHORUS_CALL_6(NAME, A0, A1, A2, A3, A4, A5) \
-    __attribute__((section("chorus_imports"))) static volatile struct chorus_import import = { NAME, 0 }; \
+    __attribute__((section("chorus_imports"))) static volatile struct chorus_import import __attribute__((aligned(8))) = { NAME, 0 }; \
     return (int)((long (*)(unsigned long, unsigned long, unsigned long, unsigned long, unsigned long, unsigned long))import.slot)(A0, A1, A2, A3, A4, A5)
 
 /* Constants. */

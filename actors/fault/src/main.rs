@@ -22,12 +22,12 @@ const NUCLEUS_CODE: u64 = 0xffff_ffff_8010_1000;
 const STACK_SLOT: u64 = 64 << 10;
 const STACK: u64 = 48 << 10;
 /// Bytes of stack with which a call comes as far as the Nucleus' own code and no further.
-const SCANT: u64 = 160;
+const SCANT: u64 = 256;
 
 extern "C" fn calls() -> ! {
     loop {
         // SAFETY: no pointers are passed.
-        unsafe { chorus_runtime::raw::sys_null() };
+        unsafe { chorus_runtime::raw::thread_self() };
     }
 }
 
@@ -68,7 +68,7 @@ fn main() -> i32 {
             }
             "gs" if start_info().kind == K_SUPACTOR => {
                 asm!("mov gs, {0:e}", in(reg) 0u32);
-                chorus_runtime::raw::sys_null();
+                chorus_runtime::raw::thread_self();
             }
             _ => {
                 eprintln!(

@@ -21,8 +21,15 @@ const ARENA: u64 = 16 * PAGE_SIZE;
 /// Names and descriptors lie this many bytes apart in the first page, and again at each end of a page.
 const STEP: u64 = 32;
 
-/// Calls that end or stop the caller or its site, change who hears of its end, send it or another thread of its actor somewhere else, or wait where no abort comes.
-const LEFT_OUT: [u16; 15] = [
+/// Calls that end or stop the caller or its site, change who hears of its end, send it or another thread of its actor somewhere else, take its memory away, or wait where no
+/// abort comes.
+const LEFT_OUT: [u16; 21] = [
+    number::actor_except,
+    number::rgn_dup,
+    number::rgn_free,
+    number::rgn_set_inherit,
+    number::rgn_set_opaque,
+    number::rgn_set_protect,
     number::actor_exit,
     number::actor_notify,
     number::actor_delete,
