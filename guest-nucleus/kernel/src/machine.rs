@@ -7,10 +7,10 @@ use crate::context::{self, Context};
 use crate::frames::Frames;
 use crate::lately::Lately;
 use crate::paging::{
-    self, DIRECT, GLOBAL, NO_EXECUTE, PRESENT, STUB_PAGE, SUPERVISOR_AREA, Tables, UNCACHED, USER,
-    USER_AREA, WRITE,
+    NO_EXECUTE, PRESENT, STUB_PAGE, SUPERVISOR_AREA, Tables, UNCACHED, USER, USER_AREA, WRITE,
 };
 use crate::random::Random;
+use crate::reach::{PAGE, accessible, bytes, piece};
 use crate::serial::say;
 use crate::stacks::{SUPERVISOR_PAGES, Stacks, USER_PAGES};
 use crate::{apic, calls, clock, fpu, images, processor, shootdown};
@@ -21,8 +21,6 @@ use chorus_nucleus_core::machine::*;
 use core::cell::UnsafeCell;
 use core::sync::atomic::Ordering::Relaxed;
 use zerocopy::FromBytes;
-
-const PAGE: u64 = 4096;
 
 /// Bytes from one user space's place to the next one's: 2^15 of them are all addresses.
 const PLACE: u64 = 1 << 32;
@@ -43,157 +41,6 @@ pub struct X86 {
     pub(crate) latest: u64,
     /// Where the stack pointer of a thread that is gone is saved to.
     pub(crate) scratch: [UnsafeCell<u64>; crate::entry::MAX_CPUS],
-}
-
-fn bytes(frame: Frame, offset: usize) -> *mut u8 {
-    (DIRECT + u64::from(frame.0) * PAGE + offset as u64) as *mut u8
-}
-
-/// Splits a piece of memory at page boundaries.
-fn piece(address: u64, left: usize) -> usize {
-    left.min((PAGE - address % PAGE) as usize)
-}
-
-/// Whether actors of a space may have something at an address.
-fn accessible(space: Space, address: u64) -> bool {
-    if space == Space::SUPERVISOR {
-        // Supervisor threads' variables are on their kernel stacks.
-        (SUPERVISOR_AREA.0..SUPERVISOR_AREA.1).contains(&address)
-            || (paging::STACKS..paging::REGISTERS).contains(&address)
-    } else {
-        address < USER_AREA.1
-    }
-}
-
-impl X86 {
-    /// Top-level table of a space.
-    pub fn root(&self, space: Space) -> u64 {
-        self.tables(space)
-            .map_or(self.kernel.root, |tables| tables.root)
-    }
-
-    /// Whether a thread slot holds a thread of user mode.
-    pub fn is_user(&self, thread: usize) -> bool {
-        self.contexts
-            .get(thread)
-            .copied()
-            .flatten()
-            .is_some_and(|context| context.is_user())
-    }
-
-    #[inline]
-    fn tables(&self, space: Space) -> Option<Tables> {
-        if space == Space::SUPERVISOR {
-            Some(self.kernel)
-        } else {
-            self.spaces.get(space.0 as usize).copied().flatten()
-        }
-    }
-
-    /// A zeroed page for a table.
-    fn table(frames: &mut Frames) -> Option<u64> {
-        let frame = Frame(frames.allocate()?);
-        // SAFETY: the frame was free, so it is nobody else's.
-        unsafe { bytes(frame, 0).write_bytes(0, PAGE as usize) };
-        Some(u64::from(frame.0) * PAGE)
-    }
-
-    fn insert(
-        &mut self,
-        space: Space,
-        address: u64,
-        physical: u64,
-        flags: u64,
-    ) -> Result<(), NoMemory> {
-        let area = self.space_bounds(space);
-        let tables = self
-            .tables(space)
-            .filter(|_| (area.0..area.1).contains(&address))
-            .ok_or(NoMemory)?;
-        let flags = flags
-            | if space == Space::SUPERVISOR {
-                GLOBAL
-            } else {
-                USER
-            };
-        self.lately.forget(space, address);
-        let frames = &mut self.frames;
-        // SAFETY: the address is in the part of the space that regions use; the Nucleus answers for the frame.
-        let before = unsafe { tables.map(address, physical, flags, PAGE, || Self::table(frames)) }
-            .ok_or(NoMemory)?;
-        if before & PRESENT != 0 {
-            let granted = |entry: u64| (entry ^ NO_EXECUTE) & (WRITE | NO_EXECUTE);
-            let less = granted(before) & !granted(flags) != 0;
-            if less || (before ^ physical) & paging::ADDRESS != 0 {
-                shootdown::forget(Self::concerned(tables, space), address);
-            } else {
-                // Others fault once and find that they may.
-                crate::cpu::invalidate(address);
-            }
-        }
-        Ok(())
-    }
-
-    /// Root of the spaces that see a change, as `shootdown` names them.
-    fn concerned(tables: Tables, space: Space) -> u64 {
-        if space == Space::SUPERVISOR {
-            0
-        } else {
-            tables.root
-        }
-    }
-
-    /// Tables of a space, if a range of addresses is one of regions.
-    fn tables_for(&self, space: Space, start: u64, end: u64) -> Option<Tables> {
-        let area = self.space_bounds(space);
-        self.tables(space)
-            .filter(|_| area.0 <= start && end <= area.1)
-    }
-
-    /// Where an actor's byte is in the direct map, if it may be accessed so.
-    #[inline(always)]
-    fn reach(&self, space: Space, address: u64, write: bool) -> Option<u64> {
-        let known = self.lately.find(space, address, write);
-        known.or_else(|| self.reach_by_tables(space, address, write))
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn reach_by_tables(&self, space: Space, address: u64, write: bool) -> Option<u64> {
-        let tables = self.tables(space).filter(|_| accessible(space, address))?;
-        self.lately.look_up(tables, space, address, write)
-    }
-
-    /// The same for a range that lies in one page.
-    #[inline(always)]
-    fn within(&self, space: Space, address: u64, size: usize, write: bool) -> Option<u64> {
-        if size as u64 > PAGE - address % PAGE {
-            return None;
-        }
-        self.reach(space, address, write)
-    }
-
-    fn each_page<E>(
-        &self,
-        space: Space,
-        address: u64,
-        size: usize,
-        write: bool,
-        fault: impl Fn(AccessFault) -> E,
-        mut with: impl FnMut(u64, usize, usize),
-    ) -> Result<(), E> {
-        let mut done = 0;
-        while done < size {
-            let at = address.wrapping_add(done as u64);
-            let Some(direct) = self.reach(space, at, write) else {
-                return Err(fault(AccessFault { address: at, write }));
-            };
-            let count = piece(at, size - done);
-            with(direct, done, count);
-            done += count;
-        }
-        Ok(())
-    }
 }
 
 impl Machine for X86 {

@@ -50,6 +50,7 @@ mod panic;
 mod processor;
 #[cfg(target_os = "none")]
 mod random;
+mod reach;
 mod registers;
 #[cfg(target_os = "none")]
 mod serial;
