@@ -63,7 +63,8 @@ fn beginnings(verdict: &mut Verdict) {
     let high = priority(&cap, Some(250)).0 == K_OK && shown(actor) == Some(255);
     let low = priority(&cap, Some(100)).0 == K_OK && shown(actor) == Some(200);
     verdict.check("NC-045", high && low);
-    let foreign = call!(thread_suspend, actor, call!(thread_self));
+    let own = call!(thread_self);
+    let foreign = call!(thread_suspend, actor, own);
     verdict.check("NC-059", foreign == K_EINVAL);
     let started = call!(actor_start, actor) == K_OK;
     verdict.check("NC-022, NC-051", still && started && !lives(&cap));

@@ -80,7 +80,7 @@ fn pieces(verdict: &mut Verdict) {
     unsafe { (0..3).for_each(|page| word(page).write_volatile(page + 7)) };
     // SAFETY: as above.
     let usable = unsafe { word(2).read_volatile() == 9 };
-    verdict.check("NC-224", made && usable && start % PAGE_SIZE == 0);
+    verdict.check("NC-224", made && usable && start.is_multiple_of(PAGE_SIZE));
     let mut odd = KnRgnDesc {
         start_addr: start + 8,
         options: K_WRITABLE,

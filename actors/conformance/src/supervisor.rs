@@ -342,11 +342,15 @@ fn aborts(verdict: &mut Verdict, cap: &KnCap) {
 
 extern "C" fn faults(_: &mut KnThreadCtx, _: u32) -> i32 {
     // SAFETY: ends the actor: that is what it is for.
-    unsafe { (8 as *mut u64).write_volatile(1) };
+    unsafe { core::ptr::dangling_mut::<u64>().write_volatile(1) };
     0
 }
 
-#[allow(unconditional_recursion, reason = "it is to run over its stack")]
+#[allow(
+    unconditional_recursion,
+    clippy::only_used_in_recursion,
+    reason = "it is to run over its stack"
+)]
 extern "C" fn runs_over(context: &mut KnThreadCtx, trap: u32) -> i32 {
     let room = black_box([trap; 128]);
     runs_over(context, room[(trap % 128) as usize]) + black_box(room)[1] as i32
