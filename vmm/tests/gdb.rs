@@ -168,7 +168,7 @@ fn interrupts_steps_and_watchpoints() {
         &format!(
             "shell (sleep 2; kill -INT $PPID) &\ncontinue\ntbreak hello/src/main.rs:10\n{}continue\n\
              echo next:\\n\nnext\nset language c\nwatch -l *(unsigned long *)($rsp - 8)\ncontinue\ndelete\n\
-             set $stub = *(unsigned long *)((char *)&__chorus_import_ipcCall + 24)\n\
+             set $stub = *(unsigned long *)((char *)&__chorus_import_ipcCall + 32)\n\
              tbreak *($stub + 8)\ncontinue\nx/i $pc\nstepi\ninfo symbol $pc\nstepi\nstepi\nbacktrace\n\
              hbreak nucleus_call\ncontinue\nbacktrace 1\ndelete\n",
             shell("exec s1 hello")
