@@ -43,6 +43,7 @@ mod nc_sync;
 mod nc_threads;
 mod placement;
 mod ports;
+mod reference;
 mod scene;
 mod schedule;
 mod segments;
