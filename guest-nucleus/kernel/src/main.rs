@@ -13,6 +13,9 @@
 
 extern crate alloc;
 
+/// The atomics of the files that a model checker builds with its own.
+use core::sync::atomic;
+
 mod archive;
 mod command_line;
 mod frames;
@@ -50,8 +53,11 @@ mod panic;
 mod processor;
 #[cfg(target_os = "none")]
 mod random;
+#[cfg(target_os = "none")]
 mod reach;
+#[cfg(target_os = "none")]
 mod registers;
+mod requests;
 #[cfg(target_os = "none")]
 mod serial;
 #[cfg(target_os = "none")]

@@ -3,11 +3,11 @@
 //! One request at a time: its sender holds the site's lock, and waits until all have answered. A processor that waits for the lock answers from there.
 
 use crate::entry::MAX_CPUS;
+use crate::requests::Requests;
 use crate::{apic, cpu, processor};
 use core::sync::atomic::{AtomicU64, Ordering};
 
-static ADDRESS: AtomicU64 = AtomicU64::new(0);
-static PENDING: AtomicU64 = AtomicU64::new(0);
+static REQUESTS: Requests = Requests::of(AtomicU64::new(0), AtomicU64::new(0));
 /// Root to which processors leave a space that goes away.
 pub static KERNEL_ROOT: AtomicU64 = AtomicU64::new(0);
 /// Interprocessor interrupts sent.
@@ -20,12 +20,8 @@ const ALL_OF_SPACE: u64 = u64::MAX - 2;
 /// Answers a request to this processor, if there is one.
 #[inline]
 pub fn serve() {
-    if PENDING.load(Ordering::Acquire) != 0 {
-        let own = processor::this();
-        if PENDING.load(Ordering::Acquire) >> own.index & 1 == 1 {
-            obey(ADDRESS.load(Ordering::Relaxed));
-            PENDING.fetch_and(!(1 << own.index), Ordering::Release);
-        }
+    if REQUESTS.any() {
+        REQUESTS.answer(processor::this().index, obey);
     }
 }
 
@@ -60,13 +56,12 @@ fn request(address: u64, concerned: impl Fn(u64) -> bool) {
     if mask == 0 {
         return;
     }
-    ADDRESS.store(address, Ordering::Relaxed);
-    PENDING.store(mask, Ordering::Release);
+    REQUESTS.raise(address, mask);
     for other in others().filter(|other| mask >> other.index & 1 == 1) {
         SENT.fetch_add(1, Ordering::Relaxed);
         apic::send(other.apic.get(), u32::from(apic::SHOOTDOWN));
     }
-    while PENDING.load(Ordering::Acquire) != 0 {
+    while !REQUESTS.all_answered() {
         core::hint::spin_loop();
     }
 }

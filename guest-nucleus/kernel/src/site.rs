@@ -9,14 +9,14 @@ use chorus_nucleus_core::Next;
 use chorus_nucleus_core::Nucleus;
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 struct Site(UnsafeCell<MaybeUninit<Nucleus<X86>>>);
 // SAFETY: reached through `enter` only, which takes the lock.
 unsafe impl Sync for Site {}
 
 static SITE: Site = Site(UnsafeCell::new(MaybeUninit::uninit()));
-static LOCK: TicketLock = TicketLock::new();
+static LOCK: TicketLock = TicketLock::of(AtomicU32::new(0), AtomicU32::new(0));
 static FIRST_USER: AtomicBool = AtomicBool::new(true);
 
 /// Puts the Nucleus in its place, before any processor enters.
