@@ -6,6 +6,9 @@
 mod buffers;
 mod calls;
 mod control;
+// What is counted is the release build.
+#[cfg(not(debug_assertions))]
+mod counts;
 mod events;
 mod exceptions;
 mod fast;

@@ -112,6 +112,27 @@ impl Episode {
         self.put(caller, offset, &desc)
     }
 
+    /// Arguments of `ipcReceive`, and what they say: port, whether it is abortable, time limit.
+    #[allow(
+        clippy::type_complexity,
+        reason = "three registers and their three meanings"
+    )]
+    pub(super) fn receipt(
+        &mut self,
+        caller: usize,
+        (a, b, c): (u8, u8, u8),
+    ) -> (u64, u64, u64, Option<usize>, bool, Option<u64>) {
+        let home = self.model.threads[caller].actor;
+        let abortable = b & 1 != 0;
+        let flags = if abortable { K_ABORTABLE } else { 0 };
+        let message = self.descriptor(caller, ANSWER, GOT, flags);
+        let port = (b & 6 != 0).then(|| self.own_port(home, a));
+        let li = port.map_or(K_ANYENABLED, |port| self.ports[port].1);
+        let li = self.put(caller, LI, &li);
+        let (delay, limit) = Episode::limit(c);
+        (message, li, delay, port, abortable, limit)
+    }
+
     pub(super) fn li(&self, port: usize) -> u64 {
         self.ports[port].1 as u64
     }

@@ -51,9 +51,18 @@ pub struct Step {
     pub(super) c: u8,
 }
 
+/// What an episode's site is like.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Processors.
+    cpus: usize,
+    /// With the fast path of messages; the results are the same without.
+    fast: bool,
+}
+
 impl Step {
-    /// The processors and steps of a seed.
-    pub fn all_of(seed: u64, count: usize) -> (usize, Vec<Step>) {
+    /// The setting and the steps of a seed.
+    pub fn all_of(seed: u64, count: usize) -> (Setting, Vec<Step>) {
         // SplitMix64 (Steele, Lea, Flood 2014).
         let mut state = seed.wrapping_mul(0x2545_f491_4f6c_dd1d);
         let mut next = || {
@@ -62,10 +71,14 @@ impl Step {
             let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
             (mixed ^ mixed >> 31).to_le_bytes()
         };
-        let [cpus, ..] = next();
+        let [cpus, fast, ..] = next();
+        let setting = Setting {
+            cpus: 1 + usize::from(cpus) % 4,
+            fast: fast % 4 != 0,
+        };
         let step = |[cpu, op, a, b, c, ..]: [u8; 8]| Step { cpu, op, a, b, c };
         let steps = (0..count).map(|_| step(next())).collect();
-        (1 + usize::from(cpus) % 4, steps)
+        (setting, steps)
     }
 }
 
@@ -98,7 +111,7 @@ pub type Tally = BTreeMap<(&'static str, Option<i32>), u64>;
 pub(super) type Checked = Result<(), String>;
 
 impl Episode {
-    pub fn new(cpus: usize, told: bool) -> Episode {
+    pub fn new(Setting { cpus, fast }: Setting, told: bool) -> Episode {
         let mut episode = Episode {
             site: Site::new(cpus),
             model: Model::default(),
@@ -115,6 +128,7 @@ impl Episode {
             tally: Tally::new(),
             log: told.then(Vec::new),
         };
+        episode.site.nucleus.without_fast_path = !fast;
         if cpus > 1 {
             let boss = episode.add_actor(K_SYSTEMACTOR, 0);
             episode.boss = Some(episode.add_thread(boss));

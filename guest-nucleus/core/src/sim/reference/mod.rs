@@ -28,7 +28,7 @@ mod steps;
 mod synchronisation;
 
 use chorus_abi::error::*;
-use episode::{Episode, Step, Tally};
+use episode::{Episode, Setting, Step, Tally};
 use std::prelude::rust_2024::*;
 use std::{env, eprintln, panic};
 
@@ -74,6 +74,16 @@ const OUTCOMES: &[(&str, &[Option<i32>])] = &[
         ],
     ),
     ("ipcReply", &[Some(K_OK), Some(K_EINVAL), Some(K_EUNKNOWN)]),
+    (
+        "ipcReplyReceive",
+        &[
+            None,
+            Some(K_OK),
+            Some(K_EINVAL),
+            Some(K_ETIMEOUT),
+            Some(K_EABORT),
+        ],
+    ),
     ("ipcRestore", &[Some(K_OK), Some(K_EINVAL)]),
     ("portMigrate", &[Some(K_OK), Some(K_EINVAL), Some(K_EPRIV)]),
     (
@@ -92,8 +102,8 @@ const OUTCOMES: &[(&str, &[Option<i32>])] = &[
 ];
 
 /// Makes an episode's calls, or some of them; how many were made, and what they gave. Errors: what went wrong at which step.
-fn attempt(cpus: usize, steps: &[Step], told: bool) -> Result<(u64, Tally), String> {
-    let outcome = panic::catch_unwind(|| Episode::new(cpus, told).run(steps));
+fn attempt(setting: Setting, steps: &[Step], told: bool) -> Result<(u64, Tally), String> {
+    let outcome = panic::catch_unwind(|| Episode::new(setting, told).run(steps));
     outcome.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| String::from(*text)));
@@ -102,14 +112,14 @@ fn attempt(cpus: usize, steps: &[Step], told: bool) -> Result<(u64, Tally), Stri
 }
 
 /// The fewest steps that still fail: halves, quarters and so on are left out as long as that helps.
-fn shrink(cpus: usize, mut steps: Vec<Step>) -> Vec<Step> {
+fn shrink(setting: Setting, mut steps: Vec<Step>) -> Vec<Step> {
     let mut piece = steps.len() / 2;
     while piece > 0 {
         let mut at = 0;
         while at < steps.len() {
             let mut fewer = steps.clone();
             fewer.drain(at..(at + piece).min(steps.len()));
-            if attempt(cpus, &fewer, false).is_err() {
+            if attempt(setting, &fewer, false).is_err() {
                 steps = fewer;
             } else {
                 at += piece;
@@ -133,8 +143,8 @@ fn calls_do_what_the_reference_model_says() {
     let first = number("CHORUS_FUZZ_SEED", 1);
     let (mut made, mut seed, mut tally) = (0, first, Tally::new());
     while made < wanted {
-        let (cpus, steps) = Step::all_of(seed, STEPS);
-        match attempt(cpus, &steps, false) {
+        let (setting, steps) = Step::all_of(seed, STEPS);
+        match attempt(setting, &steps, false) {
             Ok((calls, given)) => {
                 made += calls;
                 for (what, count) in given {
@@ -142,9 +152,9 @@ fn calls_do_what_the_reference_model_says() {
                 }
             }
             Err(error) => {
-                let few = shrink(cpus, steps);
-                let error = attempt(cpus, &few, true).err().unwrap_or(error);
-                panic!("CHORUS_FUZZ_SEED={seed} with {cpus} processors: {error}");
+                let few = shrink(setting, steps);
+                let error = attempt(setting, &few, true).err().unwrap_or(error);
+                panic!("CHORUS_FUZZ_SEED={seed} with {setting:?}: {error}");
             }
         }
         seed += 1;

@@ -71,13 +71,7 @@ impl Episode {
                 self.call(cpu, caller, number::ipc_call, &arguments, expected)?;
             }
             9..=14 => {
-                let abortable = b & 1 != 0;
-                let flags = if abortable { K_ABORTABLE } else { 0 };
-                let message = self.descriptor(caller, ANSWER, GOT, flags);
-                let port = (b & 6 != 0).then(|| self.own_port(home, a));
-                let li = port.map_or(K_ANYENABLED, |port| self.ports[port].1);
-                let li = self.put(caller, LI, &li);
-                let (delay, limit) = Episode::limit(c);
+                let (message, li, delay, port, abortable, limit) = self.receipt(caller, (a, b, c));
                 let expected = self.model.receive(caller, port, abortable, limit);
                 self.call(
                     cpu,
@@ -87,11 +81,22 @@ impl Episode {
                     expected,
                 )?;
             }
-            15..=18 => {
+            15 | 16 => {
                 let default = self.default_port(home).unwrap_or(0);
                 let message = self.descriptor(caller, REQUEST, SENT, 0);
                 let expected = self.model.reply(caller, default, number);
                 self.call(cpu, caller, number::ipc_reply, &[message], expected)?;
+            }
+            17 | 18 => {
+                let default = self.default_port(home).unwrap_or(0);
+                let reply = self.descriptor(caller, REQUEST, SENT, 0);
+                let (message, li, delay, port, abortable, limit) = self.receipt(caller, (a, b, c));
+                let expected = match self.model.reply(caller, default, number) {
+                    Expected::Returns(K_OK) => self.model.receive(caller, port, abortable, limit),
+                    refused => refused,
+                };
+                let arguments = [reply, message, li, delay];
+                self.call(cpu, caller, number::ipc_reply_receive, &arguments, expected)?;
             }
             19 => {
                 let current = self
