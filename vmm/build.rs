@@ -192,6 +192,11 @@ fn build(
     // Reports and gdb need symbols and lines; what a site loads is packed without.
     command.env("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only");
     command.env("CARGO_PROFILE_RELEASE_STRIP", "none");
+    if flags == NUCLEUS_FLAGS {
+        // Instructions of every call are counted: the Nucleus is optimised as a whole.
+        command.env("CARGO_PROFILE_RELEASE_LTO", "fat");
+        command.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1");
+    }
     match command.output() {
         Ok(output) if output.status.success() => {}
         Ok(output) => {

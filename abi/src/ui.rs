@@ -76,6 +76,11 @@ impl KnUniqueId {
         (self.ui_head as u64) << 32 | self.ui_tail as u64
     }
 
+    /// The identifier as one word as it lies in memory.
+    pub const fn memory_word(self) -> u64 {
+        (self.ui_tail as u64) << 32 | self.ui_head as u64
+    }
+
     /// From the fields. `epoch` may carry group mode bits in its upper two bits.
     pub const fn from_fields(site: u16, kind: UiType, epoch: u16, counter: u32) -> Self {
         Self::from_word(

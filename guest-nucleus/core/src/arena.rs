@@ -6,37 +6,49 @@
 
 use alloc::vec::Vec;
 use core::marker::PhantomData;
+use core::num::NonZeroU64;
 
-/// Name of an object in an [`Arena`].
+/// Name of an object in an [`Arena`]: its slot, and above that how often the slot was given away before. One word, also when there may be none.
 pub struct Id<T> {
-    index: u16,
-    generation: u32,
+    word: NonZeroU64,
     kind: PhantomData<fn() -> T>,
 }
 
+/// Bits of a word that tell the slot.
+const INDEX_BITS: u32 = 16;
+
 impl<T> Id<T> {
     /// Index of the slot: small, dense, and reused. For tables beside the arena.
+    #[inline(always)]
     pub const fn index(self) -> usize {
-        self.index as usize
+        self.word.get() as u16 as usize
     }
 
     /// How often the slot was given away before.
     pub const fn generation(self) -> u32 {
-        self.generation
+        (self.word.get() >> INDEX_BITS) as u32
     }
 
     /// The identifier as one word, for handles that leave the Nucleus.
     pub const fn word(self) -> u64 {
-        (self.generation as u64) << 16 | self.index as u64
+        self.word.get()
     }
 
     /// The identifier that [`Id::word`] gave. Any word is accepted: a wrong one names nothing.
     pub const fn from_word(word: u64) -> Self {
+        let word = match NonZeroU64::new(word) {
+            Some(word) => word,
+            None => NonZeroU64::MAX,
+        };
         Id {
-            index: word as u16,
-            generation: (word >> 16) as u32,
+            word,
             kind: PhantomData,
         }
+    }
+
+    const fn of(index: u16, generation: u32) -> Self {
+        // No generation is 0.
+        Self::from_word((generation as u64) << INDEX_BITS | index as u64)
     }
 }
 impl<T> Clone for Id<T> {
@@ -46,21 +58,39 @@ impl<T> Clone for Id<T> {
 }
 impl<T> Copy for Id<T> {}
 impl<T> PartialEq for Id<T> {
+    #[inline(always)]
     fn eq(&self, other: &Self) -> bool {
-        self.index == other.index && self.generation == other.generation
+        self.word == other.word
     }
 }
 impl<T> Eq for Id<T> {}
 impl<T> core::fmt::Debug for Id<T> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "{}.{}", self.index, self.generation)
+        write!(f, "{}.{}", self.index(), self.generation())
     }
 }
 
 struct Slot<T> {
-    generation: u32,
+    /// Of the object in it, or the next one.
+    id: Id<T>,
     next_free: Option<u16>,
     value: Option<T>,
+}
+
+impl<T> Slot<T> {
+    /// The object is gone: its identifier is stale from now on.
+    fn renew(&mut self) {
+        let generation = self.id.generation().wrapping_add(1).max(1);
+        self.id = Id::of(self.id.index() as u16, generation);
+    }
+}
+
+/// An object with a part that changes as it works, and a part that only changes when somebody rearranges things.
+pub trait Working {
+    /// The part that changes all the time.
+    type Progress;
+    /// It, to be changed: the rest stays as it is.
+    fn progress(&mut self) -> &mut Self::Progress;
 }
 
 /// A limited number of slots for objects of one type.
@@ -73,6 +103,7 @@ pub struct Arena<T> {
     limit: usize,
     first_free: Option<u16>,
     used: usize,
+    changes: u64,
 }
 
 impl<T> Arena<T> {
@@ -84,6 +115,7 @@ impl<T> Arena<T> {
             limit,
             first_free: None,
             used: 0,
+            changes: 0,
         }
     }
 
@@ -118,12 +150,13 @@ impl<T> Arena<T> {
         let index = match self.first_free {
             Some(index) => index,
             None if self.slots.len() < self.limit => {
+                let index = self.slots.len() as u16;
                 self.slots.push(Slot {
-                    generation: 1,
+                    id: Id::of(index, 1),
                     next_free: None,
                     value: None,
                 });
-                (self.slots.len() - 1) as u16
+                index
             }
             None => return None,
         };
@@ -131,23 +164,21 @@ impl<T> Arena<T> {
         self.first_free = slot.next_free.take();
         slot.value = Some(value);
         self.used += 1;
-        Some(Id {
-            index,
-            generation: slot.generation,
-            kind: PhantomData,
-        })
+        self.changes += 1;
+        Some(slot.id)
     }
 
     /// Takes an object out; its identifier is stale from now on.
     pub fn remove(&mut self, id: Id<T>) -> Option<T> {
         let slot = self.slots.get_mut(id.index())?;
-        if slot.generation != id.generation {
+        if slot.id != id {
             return None;
         }
         let value = slot.value.take()?;
-        slot.generation = slot.generation.wrapping_add(1).max(1);
+        slot.renew();
         self.used -= 1;
-        slot.next_free = self.first_free.replace(id.index);
+        self.changes += 1;
+        slot.next_free = self.first_free.replace(id.index() as u16);
         Some(value)
     }
 
@@ -157,20 +188,21 @@ impl<T> Arena<T> {
         let Some(slot) = self.slots.get_mut(id.index()) else {
             return;
         };
-        if slot.generation != id.generation || slot.value.is_none() {
+        if slot.id != id || slot.value.is_none() {
             return;
         }
         slot.value = None;
-        slot.generation = slot.generation.wrapping_add(1).max(1);
-        slot.next_free = self.first_free.replace(id.index);
+        slot.renew();
+        slot.next_free = self.first_free.replace(id.index() as u16);
         self.used -= 1;
+        self.changes += 1;
     }
 
     /// The object, unless the identifier is stale.
     #[inline(always)]
     pub fn get(&self, id: Id<T>) -> Option<&T> {
         let slot = self.slots.get(id.index())?;
-        if slot.generation == id.generation {
+        if slot.id == id {
             slot.value.as_ref()
         } else {
             None
@@ -180,12 +212,19 @@ impl<T> Arena<T> {
     /// The object, to be changed, unless the identifier is stale.
     #[inline(always)]
     pub fn get_mut(&mut self, id: Id<T>) -> Option<&mut T> {
+        self.changes += 1;
         let slot = self.slots.get_mut(id.index())?;
-        if slot.generation == id.generation {
+        if slot.id == id {
             slot.value.as_mut()
         } else {
             None
         }
+    }
+
+    /// A number that grows whenever an object comes, goes, or may be changed in more than its [`Working::Progress`].
+    #[inline(always)]
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// The identifier of the object in a slot, if there is one.
@@ -193,26 +232,49 @@ impl<T> Arena<T> {
     pub fn at(&self, index: usize) -> Option<Id<T>> {
         let slot = self.slots.get(index)?;
         slot.value.as_ref()?;
-        Some(Id {
-            index: index as u16,
-            generation: slot.generation,
-            kind: PhantomData,
-        })
+        Some(slot.id)
     }
 
     /// All objects with their identifiers, in the order of slots.
     pub fn iter(&self) -> impl Iterator<Item = (Id<T>, &T)> {
-        self.slots.iter().enumerate().filter_map(|(index, slot)| {
-            let value = slot.value.as_ref()?;
-            Some((
-                Id {
-                    index: index as u16,
-                    generation: slot.generation,
-                    kind: PhantomData,
-                },
-                value,
-            ))
-        })
+        self.slots
+            .iter()
+            .filter_map(|slot| Some((slot.id, slot.value.as_ref()?)))
+    }
+}
+
+impl<T: Working> Arena<T> {
+    /// The part of an object that changes as it works.
+    #[inline(always)]
+    pub fn progress(&mut self, id: Id<T>) -> Option<&mut T::Progress> {
+        let slot = self.slots.get_mut(id.index())?;
+        if slot.id == id {
+            slot.value.as_mut().map(T::progress)
+        } else {
+            None
+        }
+    }
+
+    /// The part that changes of whatever is in a slot.
+    #[inline(always)]
+    pub fn progress_at(&mut self, index: usize) -> Option<&mut T::Progress> {
+        self.slots.get_mut(index)?.value.as_mut().map(T::progress)
+    }
+
+    /// The same of two objects, by their slots, and the identifier of the second. `None` also if they are one.
+    #[inline(always)]
+    pub fn progress_of_two(
+        &mut self,
+        one: usize,
+        other: usize,
+    ) -> Option<(&mut T::Progress, Id<T>, &mut T::Progress)> {
+        let [one, second] = self.slots.get_disjoint_mut([one, other]).ok()?;
+        let id = second.id;
+        Some((
+            one.value.as_mut()?.progress(),
+            id,
+            second.value.as_mut()?.progress(),
+        ))
     }
 }
 

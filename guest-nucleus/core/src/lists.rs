@@ -63,7 +63,7 @@ impl Links {
     }
 
     /// Joins at the end. The slot is in no list of this table.
-    #[inline]
+    #[inline(always)]
     pub fn push_back(&mut self, list: &mut List, slot: usize) {
         let slot = slot as u16;
         Self::set(&mut self.previous, slot, list.tail);
@@ -91,6 +91,17 @@ impl Links {
     pub fn next(&self, slot: usize) -> Option<usize> {
         let next = Self::get(&self.next, slot as u16);
         (next != NONE).then_some(next as usize)
+    }
+
+    /// The first leaves.
+    #[inline(always)]
+    pub fn remove_first(&mut self, list: &mut List) {
+        let next = Self::get(&self.next, list.head);
+        list.head = next;
+        match next {
+            NONE => list.tail = NONE,
+            next => Self::set(&mut self.previous, next, NONE),
+        }
     }
 
     /// Leaves the list that it is in.

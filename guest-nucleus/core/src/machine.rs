@@ -5,7 +5,7 @@
 //! implementations: x86-64 in `guest-nucleus/kernel`, a deterministic one for tests and simulations (to come), and wrappers
 //! that record. All memory of actors is reached through here, page by page, so that the Nucleus itself needs no unsafe code.
 
-use chorus_abi::{FPU_AREA_SIZE, KnDevDesc, KnThreadCtx};
+use chorus_abi::{FPU_AREA_SIZE, KnDevDesc, KnIpcDest, KnMsgDesc, KnThreadCtx};
 use zerocopy::FromBytes;
 
 /// Index of a processor of the site.
@@ -91,6 +91,10 @@ pub struct Delivery {
 pub trait Machine {
     /// Nanoseconds since boot; never goes back, also across processors.
     fn now(&mut self) -> u64;
+    /// The clock of this processor as it is, without a look at others: for how long something took.
+    fn ticks(&mut self) -> u64;
+    /// So many ticks in nanoseconds.
+    fn nanoseconds(&self, ticks: u64) -> u64;
     /// Resolution of [`Machine::now`] in nanoseconds.
     fn clock_resolution(&self) -> u64;
     /// Asks that `Nucleus::timer(cpu)` be called at `at` nanoseconds or soon after; `None`: not at all. Replaces what was asked before.
@@ -195,6 +199,51 @@ pub trait Machine {
     fn readable(&mut self, space: Space, address: u64, size: usize) -> bool;
     /// Whether a range of at most a page lies in one page that is there and may be written.
     fn writable(&mut self, space: Space, address: u64, size: usize) -> bool;
+    /// A number that grows whenever a page that was mapped is not any more, or is mapped otherwise, in any space.
+    fn mappings(&self) -> u64;
+    /// What a thread gives to `ipcCall`: request, destination and descriptor of the reply, if each lies in one page that is there. The places may be remembered
+    /// for the thread's next call.
+    fn call_arguments(
+        &mut self,
+        thread: usize,
+        space: Space,
+        at: [u64; 3],
+    ) -> Option<(KnMsgDesc, KnIpcDest, KnMsgDesc)>;
+    /// What a thread gives to `ipcReplyReceive`: reply, descriptor of the message, which may be written, and LI.
+    fn receive_arguments(
+        &mut self,
+        thread: usize,
+        space: Space,
+        at: [u64; 3],
+    ) -> Option<(KnMsgDesc, KnMsgDesc, i32)>;
+    /// Whether a call's arguments are where they were the last time, and say the same as `dest` and `reply` of where to and what the reply may bring; its request
+    /// has no body. The address of the request's annex then.
+    fn call_repeats(
+        &mut self,
+        thread: usize,
+        space: Space,
+        at: &[u64; 3],
+        dest: &KnIpcDest,
+        reply: &KnMsgDesc,
+    ) -> Option<u64>;
+    /// The same of `ipcReplyReceive`, its message and its LI. The address of the reply's annex.
+    fn receive_repeats(
+        &mut self,
+        thread: usize,
+        space: Space,
+        at: &[u64; 3],
+        msg: &KnMsgDesc,
+        li: i32,
+    ) -> Option<u64>;
+    /// Stores a sequence number into the descriptor of a message that a thread gave last; `false`: it cannot be written any more.
+    fn store_sequence(&mut self, thread: usize, sequence: u32) -> bool;
+    /// Copies an annex, and stores a sequence number with it for a thread; `false`: not all of it can be, and nothing was stored.
+    fn copy_annex(
+        &mut self,
+        source: (Space, u64),
+        destination: (Space, u64),
+        sequence: Option<(usize, u32)>,
+    ) -> bool;
     /// Stores all of a delivery; `false`: not all of it can be, since something does not lie in one page that is there, and nothing was stored.
     fn deliver(&mut self, delivery: &Delivery) -> bool;
 

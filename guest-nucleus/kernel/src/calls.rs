@@ -5,8 +5,9 @@
 
 use crate::machine::X86;
 use crate::processor::{self, Processor};
-use crate::{site, upcalls};
-use chorus_nucleus_core::{Nucleus, Outcome};
+use crate::{context, site, upcalls};
+use chorus_abi::table;
+use chorus_nucleus_core::{Nucleus, Outcome, Passed};
 use core::arch::global_asm;
 
 global_asm!(
@@ -174,10 +175,60 @@ pub fn stub_page() -> [u8; 4096] {
     page
 }
 
-/// A call of the thread that runs on this processor; its result for `eax`.
+/// In the word that a thread gives to the one that it passes the processor to: the result is in the low half, and nothing is left to be looked up.
+const PASSED: u64 = 1 << 32;
+
+/// A call of the thread that runs on this processor; its result for `eax`. Those that are made most often have functions of their own, so that none saves
+/// registers that only another needs.
 #[unsafe(no_mangle)]
 pub extern "C" fn nucleus_call(number: u32, arguments: &[u64; 6]) -> i32 {
-    let nucleus = site::enter();
+    match number {
+        NULL => null_call(number, arguments),
+        IPC_CALL => ipc_call(number, arguments),
+        IPC_REPLY_RECEIVE => ipc_reply_receive(number, arguments),
+        _ => any_call(number, arguments),
+    }
+}
+
+const NULL: u32 = table::number::sys_null as u32;
+const IPC_CALL: u32 = table::number::ipc_call as u32;
+const IPC_REPLY_RECEIVE: u32 = table::number::ipc_reply_receive as u32;
+
+#[inline(never)]
+extern "C" fn null_call(_: u32, _: &[u64; 6]) -> i32 {
+    site::enter().null_call();
+    site::leave();
+    0
+}
+
+#[inline(never)]
+extern "C" fn ipc_call(number: u32, arguments: &[u64; 6]) -> i32 {
+    let (nucleus, own) = (site::enter(), processor::this());
+    match nucleus.call_again(own.index, arguments) {
+        Some(passed) => pass(nucleus, passed),
+        None => full_call(number, arguments),
+    }
+}
+
+#[inline(never)]
+extern "C" fn ipc_reply_receive(number: u32, arguments: &[u64; 6]) -> i32 {
+    let (nucleus, own) = (site::enter(), processor::this());
+    match nucleus.reply_receive_again(own.index, arguments) {
+        Some(passed) => pass(nucleus, passed),
+        None => full_call(number, arguments),
+    }
+}
+
+#[inline(never)]
+extern "C" fn any_call(number: u32, arguments: &[u64; 6]) -> i32 {
+    site::enter();
+    full_call(number, arguments)
+}
+
+/// A call by the way that does everything. The lock is held.
+extern "C" fn full_call(number: u32, arguments: &[u64; 6]) -> i32 {
+    // SAFETY: the callers took the lock, and use the Nucleus no more.
+    let nucleus = unsafe { site::entered() };
     let own = processor::this();
     match nucleus.call(own.index, number as usize, arguments) {
         Outcome::Done(result) => {
@@ -187,17 +238,41 @@ pub extern "C" fn nucleus_call(number: u32, arguments: &[u64; 6]) -> i32 {
             site::leave();
             result
         }
-        Outcome::HandedOver(thread) => {
-            site::run(nucleus, own, thread as usize);
-            let (result, aborted) = nucleus.outcome(processor::this().index);
-            if aborted {
-                upcalls::waited(nucleus);
-            }
-            site::leave();
-            result
-        }
+        Outcome::HandedOver(thread) => handed_over(nucleus, thread, 0),
         Outcome::Blocked => wait(nucleus, own),
     }
+}
+
+#[inline(always)]
+fn pass(nucleus: &mut Nucleus<X86>, passed: Passed) -> i32 {
+    let word = PASSED | u64::from(passed.result.cast_unsigned());
+    handed_over(nucleus, passed.thread, word)
+}
+
+/// The rest of a call whose caller waits while another thread has its processor.
+#[inline(always)]
+fn handed_over(nucleus: &mut Nucleus<X86>, thread: u32, word: u64) -> i32 {
+    let own = processor::this();
+    let word = context::switch(&mut nucleus.machine, own, thread as usize, word);
+    if word & PASSED != 0 {
+        // By a thread that passed this very processor on: there is nobody to take leave of.
+        site::leave();
+        return word as i32;
+    }
+    back(nucleus)
+}
+
+/// A thread has a processor again that `schedule` gave it, or a call that looked it up.
+#[inline(never)]
+fn back(nucleus: &mut Nucleus<X86>) -> i32 {
+    let own = processor::this().index;
+    nucleus.switched(own);
+    let (result, aborted) = nucleus.outcome(own);
+    if aborted {
+        upcalls::waited(nucleus);
+    }
+    site::leave();
+    result
 }
 
 /// The rest of a call whose caller has to wait: others run, then it has a result.
@@ -221,12 +296,7 @@ fn wait(nucleus: &mut Nucleus<X86>, own: &Processor) -> i32 {
                 result
             }
             Outcome::HandedOver(thread) => {
-                site::run(nucleus, own, thread as usize);
-                let (result, aborted) = nucleus.outcome(processor::this().index);
-                if aborted {
-                    upcalls::waited(nucleus);
-                }
-                result
+                return handed_over(nucleus, thread, 0);
             }
         };
         site::leave();

@@ -74,7 +74,12 @@ pub fn khz() -> u64 {
 /// Nanoseconds since boot.
 #[inline]
 pub fn now() -> u64 {
-    let ticks = cpu::tsc().saturating_sub(START.load(Relaxed));
+    nanoseconds(cpu::tsc().saturating_sub(START.load(Relaxed)))
+}
+
+/// So many ticks of the time-stamp counter in nanoseconds.
+#[inline]
+pub fn nanoseconds(ticks: u64) -> u64 {
     ((u128::from(ticks) * u128::from(SCALE.load(Relaxed))) >> 32) as u64
 }
 

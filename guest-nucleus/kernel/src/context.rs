@@ -1,17 +1,19 @@
 //! Threads as the processor sees them: a kernel stack with everything on it, and switching from one to another.
 
 use crate::machine::X86;
+use crate::noted::Notes;
 use crate::paging::{REGISTERS, STACKS, USER_AREA};
-use crate::processor::{self, IDLE, KERNEL_CODE, KERNEL_DATA, USER_CODE, USER_DATA};
+use crate::processor::{IDLE, KERNEL_CODE, KERNEL_DATA, Processor, USER_CODE, USER_DATA};
 use crate::stacks::Stack;
 use crate::{cpu, fpu};
 use chorus_nucleus_core::machine::{Space, Start};
+use core::arch::asm;
 use core::sync::atomic::Ordering::Relaxed;
 
 /// A thread that does not run: where its registers are.
 #[derive(Clone, Copy)]
 pub struct Context {
-    /// Stack pointer of `switch_stacks`.
+    /// Its stack pointer: there lies where it goes on.
     pub pointer: u64,
     /// Top-level table of the space that it runs in; 0: any will do.
     pub root: u64,
@@ -21,33 +23,15 @@ pub struct Context {
     pub top: u64,
     /// Where all its registers are saved; 0: it is inside a call, or has not begun (see `registers`).
     pub frame: u64,
+    /// It runs in user mode: then the state of its FPU lies above its kernel stack.
+    pub user: bool,
+    /// Where its arguments were the last time.
+    pub notes: Notes,
 }
 
 unsafe extern "C" {
     pub(crate) fn thread_entry();
     fn idle_entry();
-}
-
-/// Saves the callee-saved registers, changes the stack, restores them.
-#[unsafe(naked)]
-unsafe extern "C" fn switch_stacks(save: *mut u64, load: u64) {
-    core::arch::naked_asm!(
-        "push rbp",
-        "push rbx",
-        "push r12",
-        "push r13",
-        "push r14",
-        "push r15",
-        "mov [rdi], rsp",
-        "mov rsp, rsi",
-        "pop r15",
-        "pop r14",
-        "pop r13",
-        "pop r12",
-        "pop rbx",
-        "pop rbp",
-        "ret",
-    )
 }
 
 pub(crate) fn push(pointer: &mut u64, values: &[u64]) {
@@ -102,16 +86,7 @@ pub fn prepare(stack: Stack, start: Start, root: u64) -> Context {
     }
     push(
         &mut pointer,
-        &[
-            start.argument,
-            thread_entry as *const () as u64,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-        ],
+        &[start.argument, thread_entry as *const () as u64],
     );
     Context {
         pointer,
@@ -123,34 +98,30 @@ pub fn prepare(stack: Stack, start: Start, root: u64) -> Context {
         stack,
         top,
         frame: 0,
+        user: !start.supervisor,
+        notes: Notes::default(),
     }
 }
 
 /// Makes the idle context of a processor on a stack of its own.
 pub fn prepare_idle(stack: Stack) -> u64 {
     let mut pointer = stack.top();
-    push(
-        &mut pointer,
-        &[0, 0, idle_entry as *const () as u64, 0, 0, 0, 0, 0, 0],
-    );
+    push(&mut pointer, &[0, 0, idle_entry as *const () as u64]);
     pointer
 }
 
 impl Context {
-    /// Whether it is a user thread's: then the state of its FPU lies above its kernel stack.
+    /// Whether it is a user thread's.
     pub fn is_user(&self) -> bool {
-        self.top != self.stack.top()
+        self.user
     }
 }
 
-/// Leaves the current thread (or the idle context) and runs `next`; returns when this one is picked again, perhaps on another processor.
-#[inline]
-pub fn switch(machine: &mut X86, next: usize) {
-    let own = processor::this();
+/// Leaves the current thread (or the idle context) and runs `next`; returns when this one is picked again, perhaps on another processor. The one that runs
+/// gets the word of the one that left: 0, or what `calls` made of a result.
+#[inline(always)]
+pub fn switch(machine: &mut X86, own: &Processor, next: usize, word: u64) -> u64 {
     let current = own.current.get();
-    if current == next {
-        return;
-    }
     let save = match machine.contexts.get_mut(current) {
         Some(Some(context)) => {
             if context.is_user() {
@@ -185,6 +156,30 @@ pub fn switch(machine: &mut X86, next: usize) {
         }
     };
     debug_assert!((STACKS..REGISTERS).contains(&load));
-    // SAFETY: `load` was made by `prepare`, `prepare_idle` or an earlier switch, and its owner runs nowhere: the lock is held.
-    unsafe { switch_stacks(save, load) };
+    let mut passed = word;
+    // SAFETY: `load` was made by `prepare`, `prepare_idle` or an earlier switch, and its owner runs nowhere: the lock is held. All registers that a call may
+    // change are given up, and those that it may not are kept on the stack, or by whoever needs them.
+    unsafe {
+        asm!(
+            "push rbp",
+            "push rbx",
+            "lea rcx, [rip + 2f]",
+            "push rcx",
+            "mov [rdi], rsp",
+            "mov rsp, rsi",
+            "ret",
+            "2:",
+            "pop rbx",
+            "pop rbp",
+            inout("rax") passed,
+            inout("rdi") save => _,
+            inout("rsi") load => _,
+            out("r12") _,
+            out("r13") _,
+            out("r14") _,
+            out("r15") _,
+            clobber_abi("sysv64"),
+        );
+    }
+    passed
 }

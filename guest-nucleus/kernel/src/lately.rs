@@ -21,6 +21,7 @@ struct Entry {
 /// The translations.
 pub struct Lately {
     entries: [Cell<Entry>; ENTRIES],
+    changes: Cell<u64>,
 }
 
 /// No page begins there: the low bits hold a space.
@@ -41,6 +42,7 @@ impl Lately {
     pub fn new() -> Self {
         Lately {
             entries: [const { Cell::new(NOTHING) }; ENTRIES],
+            changes: Cell::new(1),
         }
     }
 
@@ -75,8 +77,15 @@ impl Lately {
         Some(direct | address & 4095)
     }
 
+    /// A number that grows whenever something is forgotten: what was there is not any more.
+    #[inline(always)]
+    pub fn changes(&self) -> u64 {
+        self.changes.get()
+    }
+
     /// A page is mapped otherwise from now on, or not at all.
     pub fn forget(&self, space: Space, address: u64) {
+        self.changes.set(self.changes.get() + 1);
         let entry = self.entry(space, address);
         if entry.get().keys[0] == key(space, address) {
             entry.set(NOTHING);
@@ -85,6 +94,7 @@ impl Lately {
 
     /// A space has gone; its number comes again.
     pub fn forget_all(&self) {
+        self.changes.set(self.changes.get() + 1);
         for entry in &self.entries {
             entry.set(NOTHING);
         }

@@ -16,7 +16,7 @@ use crate::stacks::{SUPERVISOR_PAGES, Stacks, USER_PAGES};
 use crate::{apic, calls, clock, fpu, images, processor, shootdown};
 use alloc::vec::Vec;
 use chorus_abi::machine::KnImage;
-use chorus_abi::{FPU_AREA_SIZE, K_CMSGANNEXSIZE, KnDevDesc, KnThreadCtx};
+use chorus_abi::{FPU_AREA_SIZE, KnDevDesc, KnIpcDest, KnMsgDesc, KnThreadCtx};
 use chorus_nucleus_core::machine::*;
 use core::cell::UnsafeCell;
 use core::sync::atomic::Ordering::Relaxed;
@@ -47,6 +47,15 @@ impl Machine for X86 {
     fn now(&mut self) -> u64 {
         self.latest = self.latest.max(clock::now());
         self.latest
+    }
+
+    #[inline(always)]
+    fn ticks(&mut self) -> u64 {
+        crate::cpu::tsc()
+    }
+
+    fn nanoseconds(&self, ticks: u64) -> u64 {
+        clock::nanoseconds(ticks)
     }
 
     fn clock_resolution(&self) -> u64 {
@@ -220,8 +229,8 @@ impl Machine for X86 {
         let tables = self
             .tables(space)
             .filter(|_| (area.0..area.1).contains(&address))?;
-        self.lately.forget(space, address);
         let physical = tables.unmap(address)?;
+        self.lately.forget(space, address);
         shootdown::forget(Self::concerned(tables, space), address);
         Some(Frame((physical / PAGE) as u32))
     }
@@ -361,6 +370,70 @@ impl Machine for X86 {
     }
 
     #[inline(always)]
+    fn mappings(&self) -> u64 {
+        self.lately.changes()
+    }
+
+    #[inline(always)]
+    fn call_arguments(
+        &mut self,
+        thread: usize,
+        space: Space,
+        at: [u64; 3],
+    ) -> Option<(KnMsgDesc, KnIpcDest, KnMsgDesc)> {
+        self.noted_call(thread, space, at)
+    }
+
+    #[inline(always)]
+    fn receive_arguments(
+        &mut self,
+        thread: usize,
+        space: Space,
+        at: [u64; 3],
+    ) -> Option<(KnMsgDesc, KnMsgDesc, i32)> {
+        self.noted_receive(thread, space, at)
+    }
+
+    #[inline(always)]
+    fn call_repeats(
+        &mut self,
+        thread: usize,
+        space: Space,
+        at: &[u64; 3],
+        dest: &KnIpcDest,
+        reply: &KnMsgDesc,
+    ) -> Option<u64> {
+        self.call_is_noted(thread, space, at, dest, reply)
+    }
+
+    #[inline(always)]
+    fn receive_repeats(
+        &mut self,
+        thread: usize,
+        space: Space,
+        at: &[u64; 3],
+        msg: &KnMsgDesc,
+        li: i32,
+    ) -> Option<u64> {
+        self.receive_is_noted(thread, space, at, msg, li)
+    }
+
+    #[inline(always)]
+    fn store_sequence(&mut self, thread: usize, sequence: u32) -> bool {
+        self.noted_sequence(thread, sequence)
+    }
+
+    #[inline(always)]
+    fn copy_annex(
+        &mut self,
+        source: (Space, u64),
+        destination: (Space, u64),
+        sequence: Option<(usize, u32)>,
+    ) -> bool {
+        self.annex(source, destination, sequence)
+    }
+
+    #[inline(always)]
     fn load<T: FromBytes>(&mut self, space: Space, address: u64) -> Option<T> {
         let direct = self.within(space, address, size_of::<T>(), false)?;
         // SAFETY: `within` gave RAM for so many bytes; any bytes are a value of the type.
@@ -379,51 +452,7 @@ impl Machine for X86 {
 
     #[inline(always)]
     fn deliver(&mut self, delivery: &Delivery) -> bool {
-        type Annex = [u64; K_CMSGANNEXSIZE / 8];
-        let (from, to) = (delivery.from, delivery.to);
-        // Places of what is there; of what is not, some address that is never used.
-        let (mut sequence_to, mut port_to) = (0, 0);
-        let (mut annex_from, mut annex_to, mut body_from, mut body_to) = (0, 0, 0, 0);
-        macro_rules! place {
-            ($place:ident = $space:ident $address:expr, $size:expr, $write:expr) => {
-                match self.within($space, $address, $size, $write) {
-                    Some(direct) => $place = direct,
-                    None => return false,
-                }
-            };
-        }
-        if let Some((at, _)) = delivery.sequence {
-            place!(sequence_to = to at, 4, true);
-        }
-        if let Some((at, _)) = delivery.port {
-            place!(port_to = to at, 4, true);
-        }
-        if let Some((source, target)) = delivery.annex {
-            place!(annex_from = from source, K_CMSGANNEXSIZE, false);
-            place!(annex_to = to target, K_CMSGANNEXSIZE, true);
-        }
-        if let Some((source, target, size)) = delivery.body {
-            place!(body_from = from source, size, false);
-            place!(body_to = to target, size, true);
-        }
-        // SAFETY: `within` gave RAM for so many bytes each, and nothing was unmapped since. Pieces may overlap: each is read whole, or as `copy` does, before
-        // it is written.
-        unsafe {
-            if delivery.annex.is_some() {
-                let annex = (annex_from as *const Annex).read_unaligned();
-                (annex_to as *mut Annex).write_unaligned(annex);
-            }
-            if let Some((_, _, size)) = delivery.body {
-                (body_from as *const u8).copy_to(body_to as *mut u8, size);
-            }
-            if let Some((_, sequence)) = delivery.sequence {
-                (sequence_to as *mut u32).write_unaligned(sequence);
-            }
-            if let Some((_, li)) = delivery.port {
-                (port_to as *mut i32).write_unaligned(li);
-            }
-        }
-        true
+        self.deliver_within_pages(delivery)
     }
 
     fn context_create(&mut self, thread: usize, start: Start) -> Result<(), NoMemory> {

@@ -85,12 +85,12 @@ impl X86 {
             } else {
                 USER
             };
-        self.lately.forget(space, address);
         let frames = &mut self.frames;
         // SAFETY: the address is in the part of the space that regions use; the Nucleus answers for the frame.
         let before = unsafe { tables.map(address, physical, flags, PAGE, || Self::table(frames)) }
             .ok_or(NoMemory)?;
         if before & PRESENT != 0 {
+            self.lately.forget(space, address);
             let granted = |entry: u64| (entry ^ NO_EXECUTE) & (WRITE | NO_EXECUTE);
             let less = granted(before) & !granted(flags) != 0;
             if less || (before ^ physical) & paging::ADDRESS != 0 {

@@ -38,16 +38,16 @@ impl Context {
             // SAFETY: whoever set `frame` had a whole frame there, and the thread did not run since.
             return whole(unsafe { &*frame });
         }
-        // SAFETY: `switch_stacks` or `prepare` left seven words at the stack pointer, then a thread that has not begun has its argument and what `iretq` takes;
+        // SAFETY: `switch` or `prepare` left where it goes on at the stack pointer, then a thread that has not begun has its argument and what `iretq` takes;
         // entries from user mode leave 72 bytes at the top at least.
         unsafe {
             let pointer = self.pointer;
-            if word(pointer + 48) == thread_entry as *const () as u64 {
+            if word(pointer) == thread_entry as *const () as u64 {
                 return KnThreadCtx {
-                    rdi: word(pointer + 56),
-                    rip: word(pointer + 64),
-                    rflags: word(pointer + 80),
-                    rsp: word(pointer + 88),
+                    rdi: word(pointer + 8),
+                    rip: word(pointer + 16),
+                    rflags: word(pointer + 32),
+                    rsp: word(pointer + 40),
                     ..KnThreadCtx::default()
                 };
             }
@@ -95,10 +95,7 @@ impl Context {
                 let frame: *mut Frame = core::ptr::with_exposed_provenance_mut(pointer as usize);
                 self.frame = pointer;
                 // `thread_continues` finds the frame at its stack pointer.
-                push(
-                    &mut pointer,
-                    &[thread_continues as *const () as u64, 0, 0, 0, 0, 0, 0],
-                );
+                push(&mut pointer, &[thread_continues as *const () as u64]);
                 self.pointer = pointer;
                 frame
             }

@@ -33,6 +33,16 @@ pub fn enter() -> &'static mut Nucleus<X86> {
     unsafe { (*SITE.0.get()).assume_init_mut() }
 }
 
+/// The Nucleus, whose lock this processor has taken.
+///
+/// # Safety
+/// The lock is held, and no other reference is in use.
+#[inline(always)]
+pub unsafe fn entered() -> &'static mut Nucleus<X86> {
+    // SAFETY: the caller's promise; `install` came before the first lock was taken.
+    unsafe { (*SITE.0.get()).assume_init_mut() }
+}
+
 /// Actor and thread of a slot for the panic report, without the lock: its holder may be the very processor that panics.
 ///
 /// # Safety
@@ -62,7 +72,7 @@ pub fn settle(nucleus: &mut Nucleus<X86>, own: &Processor) {
 #[inline]
 pub fn run(nucleus: &mut Nucleus<X86>, own: &Processor, next: usize) {
     if next != own.current.get() {
-        context::switch(&mut nucleus.machine, next);
+        context::switch(&mut nucleus.machine, own, next, 0);
         nucleus.switched(processor::this().index);
     }
 }

@@ -162,7 +162,7 @@ fn begin() -> ! {
         chorus_nucleus_core::Next::Thread(thread) => thread,
         _ => processor::IDLE,
     };
-    context::switch(&mut nucleus.machine, next);
+    context::switch(&mut nucleus.machine, processor::this(), next, 0);
     unreachable!("the boot was resumed")
 }
 

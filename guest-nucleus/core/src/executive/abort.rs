@@ -59,6 +59,9 @@ impl<M: Machine> Nucleus<M> {
 
     /// Whether the caller is ABORTED; the mark is used up. For the start of abortable waits.
     pub(crate) fn consume_abort(&mut self, id: Id<Thread>) -> bool {
+        if !self.threads.get(id).is_some_and(|thread| thread.aborted) {
+            return false;
+        }
         self.threads
             .get_mut(id)
             .is_some_and(|thread| core::mem::take(&mut thread.aborted))

@@ -40,7 +40,7 @@ impl<M: Machine> Nucleus<M> {
                 absolute: self.absolute(id),
                 cpu: thread.last_cpu as u32,
                 pad: 0,
-                cpu_time_ns: thread.cpu_time,
+                cpu_time_ns: self.machine.nanoseconds(thread.cpu_time),
             };
             if count < room {
                 self.write(

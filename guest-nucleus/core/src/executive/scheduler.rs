@@ -35,8 +35,8 @@ pub struct Processor {
     pub current: Option<Id<Thread>>,
     /// The thread that `switched` has to finish.
     previous: Option<Id<Thread>>,
-    /// When the thread on it was put there.
-    since: u64,
+    /// When the thread on it was put there, in ticks.
+    pub(crate) since: u64,
     /// When its slice ends.
     pub slice_end: Option<u64>,
     /// Its thread gives way to equals.
@@ -48,7 +48,7 @@ pub struct Scheduler {
     levels: Vec<List>,
     bitmap: [u64; 4],
     /// Most urgent level with a queued thread; [`NOBODY`]: none.
-    top: i32,
+    pub(crate) top: i32,
     links: Links,
     /// Level that a slot is queued at.
     queued: Vec<Option<u8>>,
@@ -178,7 +178,7 @@ impl<M: Machine> Nucleus<M> {
             // It is still where it was: it goes on there unless something else is better.
             return self.poke(cpu);
         }
-        if let Some(thread) = self.threads.get_mut(id) {
+        if let Some(thread) = self.threads.progress(id) {
             thread.quantum = WHOLE_SLICE;
         }
         self.scheduler.enqueue(id.index(), level, false);
@@ -229,7 +229,7 @@ impl<M: Machine> Nucleus<M> {
     /// A thread begins to wait. It runs again by [`Nucleus::wake`], at its deadline, or by an abort.
     pub(crate) fn block(&mut self, id: Id<Thread>, wait: Wait, deadline: Option<u64>) {
         self.scheduler.changed = true;
-        if let Some(thread) = self.threads.get_mut(id) {
+        if let Some(thread) = self.threads.progress(id) {
             thread.wait = wait;
         }
         if let Some(due) = deadline {
@@ -241,7 +241,7 @@ impl<M: Machine> Nucleus<M> {
     pub(crate) fn wake(&mut self, id: Id<Thread>, result: i32) {
         self.timeouts.clear(id.index());
         self.structure_left(id);
-        if let Some(thread) = self.threads.get_mut(id) {
+        if let Some(thread) = self.threads.progress(id) {
             thread.wait = Wait::None;
             thread.result = result;
             self.ready(id);
@@ -258,7 +258,7 @@ impl<M: Machine> Nucleus<M> {
     pub fn schedule(&mut self, cpu: Cpu) -> Next {
         self.entered = Some(cpu);
         self.scheduler.changed = false;
-        let now = self.machine.now();
+        let (now, ticks) = (self.machine.now(), self.machine.ticks());
         let Some(processor) = self.scheduler.processors.get_mut(cpu) else {
             return Next::Idle;
         };
@@ -283,7 +283,7 @@ impl<M: Machine> Nucleus<M> {
                 self.set_timer(cpu);
                 return Next::Same;
             }
-            if let Some(thread) = self.threads.get_mut(id) {
+            if let Some(thread) = self.threads.progress(id) {
                 let left = self
                     .scheduler
                     .processors
@@ -300,18 +300,18 @@ impl<M: Machine> Nucleus<M> {
             self.set_timer(cpu);
             return Next::Same;
         }
-        self.leave_processor(cpu, now);
+        self.leave_processor(cpu, ticks);
         let next = best.and_then(|(_, slot)| self.threads.at(slot));
         match next {
             Some(id) => {
                 self.scheduler.dequeue(id.index());
-                if let Some(thread) = self.threads.get_mut(id) {
+                if let Some(thread) = self.threads.progress(id) {
                     thread.cpu = Some(cpu);
                     thread.last_cpu = cpu;
                 }
                 if let Some(processor) = self.scheduler.processors.get_mut(cpu) {
                     processor.current = Some(id);
-                    processor.since = now;
+                    processor.since = ticks;
                 }
                 self.begin_slice(cpu, id, now, false);
                 self.offer_rest(cpu);
@@ -335,23 +335,27 @@ impl<M: Machine> Nucleus<M> {
     /// the most urgent, so that it is what `schedule` would choose. Its level.
     #[inline(always)]
     pub(crate) fn may_take_over(&self, id: Id<Thread>, thread: &Thread) -> Option<i32> {
+        let level = self.level_if_plain(thread)?;
+        (thread.cpu.is_none() && !self.timeouts.is_set(id.index()) && self.scheduler.top > level)
+            .then_some(level)
+    }
+
+    /// Priority of a thread that nothing but its wait keeps from running, anywhere, and that inherits none.
+    #[inline(always)]
+    pub(crate) fn level_if_plain(&self, thread: &Thread) -> Option<i32> {
         let actor = self.actors.get(thread.actor)?;
         let level = (actor.priority + thread.relative).clamp(0, 255);
         (thread.active
             && thread.suspended == 0
             && !thread.dying
-            && thread.cpu.is_none()
             && !thread.stopped
             && thread.class == Class::Default
             && thread.inherited == NOBODY
-            && thread.bound.is_none()
-            && !self.timeouts.is_set(id.index())
-            && self.scheduler.top > level)
-            .then_some(level)
+            && thread.bound.is_none())
+        .then_some(level)
     }
 
-    /// Gives the processor of a thread that waits now to one of this level that waited until now, with its result. A time slice goes on: what a
-    /// server does for its client is done in the client's time.
+    /// Gives the processor of a thread that waits now to one of this level that waited until now, with its result.
     #[inline(always)]
     pub(crate) fn hand_over(
         &mut self,
@@ -361,32 +365,24 @@ impl<M: Machine> Nucleus<M> {
         level: i32,
         result: i32,
     ) {
-        let now = self.machine.now();
-        let Some(processor) = self.scheduler.processors.get_mut(cpu) else {
-            return;
-        };
-        processor.current = Some(to);
-        let ran = now.saturating_sub(core::mem::replace(&mut processor.since, now));
-        if let Some(from) = self.threads.get_mut(from) {
-            from.cpu = None;
-            from.cpu_time += ran;
-        }
-        if let Some(to) = self.threads.get_mut(to) {
-            to.wait = Wait::None;
-            to.result = result;
-            to.cpu = Some(cpu);
-            to.last_cpu = cpu;
-        }
-        match (processor.slice_end, level >= K_SLICED_FIRST) {
-            (None, true) => {
-                processor.slice_end = Some(now.saturating_add(K_RR_QUANTUM_NS));
-                self.set_timer(cpu);
-            }
-            // The timer that is set already passes unheeded.
-            (Some(_), false) => processor.slice_end = None,
-            _ => {}
-        }
         self.counters.switches += 1;
+        let pair = self.threads.progress_of_two(from.index(), to.index());
+        let processor = self.scheduler.processors.get_mut(cpu);
+        if let (Some((from, to, thread)), Some(processor)) = (pair, processor)
+            && processor.pass(&mut self.machine, cpu, from, (to, thread), level, result)
+        {
+            self.slice_begins(cpu);
+        }
+    }
+
+    /// The thread on a processor has a whole time slice from now on.
+    #[cold]
+    pub(crate) fn slice_begins(&mut self, cpu: Cpu) {
+        let end = self.machine.now().saturating_add(K_RR_QUANTUM_NS);
+        if let Some(processor) = self.scheduler.processors.get_mut(cpu) {
+            processor.slice_end = Some(end);
+        }
+        self.set_timer(cpu);
     }
 
     /// The thread that just left is the best again: nothing is to be switched.
@@ -408,7 +404,7 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
-    fn leave_processor(&mut self, cpu: Cpu, now: u64) {
+    fn leave_processor(&mut self, cpu: Cpu, ticks: u64) {
         let Some(processor) = self.scheduler.processors.get_mut(cpu) else {
             return;
         };
@@ -417,8 +413,8 @@ impl<M: Machine> Nucleus<M> {
         };
         processor.previous = Some(id);
         processor.slice_end = None;
-        let ran = now.saturating_sub(processor.since);
-        if let Some(thread) = self.threads.get_mut(id) {
+        let ran = ticks.saturating_sub(processor.since);
+        if let Some(thread) = self.threads.progress(id) {
             thread.cpu_time += ran;
             thread.cpu = None;
         }
@@ -449,11 +445,13 @@ impl<M: Machine> Nucleus<M> {
     }
 
     fn left(&mut self, cpu: Cpu, id: Id<Thread>) {
-        let Some(thread) = self.threads.get_mut(id) else {
+        let Some(thread) = self.threads.get(id) else {
             return;
         };
-        let (dying, watched) = (thread.dying, core::mem::take(&mut thread.watched));
-        let actor = thread.actor;
+        let (dying, watched, actor) = (thread.dying, thread.watched, thread.actor);
+        if watched && let Some(thread) = self.threads.get_mut(id) {
+            thread.watched = false;
+        }
         // This processor has chosen already: whoever wakes now and is best run here gets it by a kick, as from any other.
         self.entered = None;
         if dying {

@@ -1,18 +1,19 @@
 //! Threads: their state, and the calls that make, stop and describe them (spec 2.3, 3.2).
 
-use crate::arena::Id;
+use crate::arena::{Id, Working};
 use crate::executive::actor::Actor;
 use crate::executive::classes::{Class, WHOLE_SLICE};
 use crate::executive::events::EventWait;
 use crate::executive::inheritance::{NOBODY, RealTimeWait};
 use crate::executive::timers::PoolWait;
-use crate::ipc::{CallWait, Current, ReceiveWait};
+use crate::ipc::{CallWait, Current, ReceiveWait, Seat, Standing, Way};
 use crate::machine::{Cpu, Machine, Space, Start};
 use crate::memory::{LockWait, Request};
 use crate::nucleus::{Caller, Nucleus, Outcome};
 use crate::supervisor::{Invocation, NameWait, Point};
 use chorus_abi::table::Privilege;
 use chorus_abi::*;
+use core::ops::{Deref, DerefMut};
 
 /// What a thread waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -108,6 +109,14 @@ pub struct Thread {
     pub bound: Option<Cpu>,
     /// Name.
     pub name: [u8; 16],
+    /// Context pointer (`threadLoad`).
+    pub context: u64,
+    /// Where it is in its work; reached as if it were the thread's own.
+    pub progress: Progress,
+}
+
+/// What changes as a thread works. All else of a thread changes only when somebody rearranges things, which is what conversations rely on (`ipc/conversation.rs`).
+pub struct Progress {
     /// What it waits for.
     pub wait: Wait,
     /// What it said when it last waited for a message.
@@ -120,14 +129,39 @@ pub struct Thread {
     pub cpu: Option<Cpu>,
     /// Processor that it ran on last.
     pub last_cpu: Cpu,
-    /// Nanoseconds of processor time.
+    /// Processor time, in ticks of the machine.
     pub cpu_time: u64,
     /// Rest of its time slice in nanoseconds; more than a slice is a whole one.
     pub quantum: u64,
-    /// Context pointer (`threadLoad`).
-    pub context: u64,
     /// Its current message.
     pub current: Current,
+    /// What it found out about itself when it last called, or waited for a message, on the fast path.
+    pub standing: Standing,
+    /// The way that its last call on the fast path took.
+    pub way: Way,
+    /// Where it last waited for a message on the fast path.
+    pub seat: Seat,
+}
+
+impl Deref for Thread {
+    type Target = Progress;
+    fn deref(&self) -> &Progress {
+        &self.progress
+    }
+}
+
+impl DerefMut for Thread {
+    fn deref_mut(&mut self) -> &mut Progress {
+        &mut self.progress
+    }
+}
+
+impl Working for Thread {
+    type Progress = Progress;
+    #[inline(always)]
+    fn progress(&mut self) -> &mut Progress {
+        &mut self.progress
+    }
 }
 
 impl Thread {
@@ -236,16 +270,21 @@ impl<M: Machine> Nucleus<M> {
             inherited: NOBODY,
             bound: None,
             name: [0; 16],
-            wait: Wait::None,
-            receive: ReceiveWait::default(),
-            call: CallWait::default(),
-            result: 0,
-            cpu: None,
-            last_cpu: 0,
-            cpu_time: 0,
-            quantum: WHOLE_SLICE,
             context: 0,
-            current: Current::default(),
+            progress: Progress {
+                wait: Wait::None,
+                receive: ReceiveWait::default(),
+                call: CallWait::default(),
+                result: 0,
+                cpu: None,
+                last_cpu: 0,
+                cpu_time: 0,
+                quantum: WHOLE_SLICE,
+                current: Current::default(),
+                standing: Standing::default(),
+                way: Way::default(),
+                seat: Seat::default(),
+            },
         };
         let id = self.threads.insert(thread).ok_or(KError::NoMem)?;
         if self.machine.context_create(id.index(), start).is_err() {

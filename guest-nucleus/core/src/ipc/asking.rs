@@ -45,6 +45,7 @@ impl<M: Machine> Nucleus<M> {
             transaction,
             src_port,
             request: None,
+            way: 0,
         };
         match self.way(&letter.dest)? {
             Way::Port(port) => wait.request = Some(self.post(port, &letter, &parcel)?),
@@ -54,7 +55,7 @@ impl<M: Machine> Nucleus<M> {
                 self.network_put(item, Some(parcel.body))?;
             }
         }
-        if let Some(thread) = self.threads.get_mut(caller.thread) {
+        if let Some(thread) = self.threads.progress(caller.thread) {
             thread.call = wait;
         }
         self.block(caller.thread, Wait::Call, None);

@@ -7,7 +7,7 @@
 
 use super::message::{Client, Message};
 use super::port::Port;
-use super::{CallWait, Current, ReceiveWait};
+use super::{CallWait, Current, ReceiveWait, Way};
 use crate::arena::Id;
 use crate::executive::thread::{Thread, Wait, local_identifier};
 use crate::machine::{Cpu, Delivery, Machine, Space};
@@ -16,7 +16,6 @@ use chorus_abi::*;
 
 /// Offset of `seq_num` in `KnMsgDesc`.
 const SEQ_NUM: u64 = core::mem::offset_of!(KnMsgDesc, seq_num) as u64;
-const DESC: usize = size_of::<KnMsgDesc>();
 
 impl<M: Machine> Nucleus<M> {
     /// `ipcCall`, if it is plain: the slot of the server's thread, which has the processor now.
@@ -28,14 +27,14 @@ impl<M: Machine> Nucleus<M> {
         }
         let (id, client) = self.leaving(cpu)?;
         let (home, space) = (client.actor, client.space);
-        let request: KnMsgDesc = self.machine.load(space, request)?;
-        let answer: KnMsgDesc = self.machine.load(space, reply)?;
-        let dest: KnIpcDest = self.machine.load(space, dest)?;
-        if !self.room(space, &answer) || !self.ipc.messages.has_room() {
+        let at = [request, dest, reply];
+        let (request, dest, answer) = self.machine.call_arguments(id.index(), space, at)?;
+        if !Self::room(&mut self.machine, space, &answer) || !self.ipc.has_room() {
             return None;
         }
         let actor = self.actors.get(home)?;
-        let source = match src_port as i32 {
+        let src_li = src_port as i32;
+        let source = match src_li {
             K_DEFAULTPORT => actor.default_port?,
             li => self.port_by_li(home, li).ok()?,
         };
@@ -61,7 +60,8 @@ impl<M: Machine> Nucleus<M> {
         let sequence = port.sequence.wrapping_add(1);
         let server = self.threads.at(slot)?;
         let thread = self.threads.get(server)?;
-        if thread.current.0.is_some() {
+        let dormant = thread.receive.plain;
+        if thread.current.0.is_some() && !dormant {
             return None;
         }
         let level = self.may_take_over(server, thread)?;
@@ -79,6 +79,9 @@ impl<M: Machine> Nucleus<M> {
         let size = body_size(&request);
         // From here on nothing fails.
         let transaction = self.next_transaction(id);
+        if dormant {
+            self.abandon_current(server);
+        }
         let message = self.ipc.messages.insert(Message {
             src_port,
             target: dest.target,
@@ -97,21 +100,23 @@ impl<M: Machine> Nucleus<M> {
             arrived: 0,
             next: None,
             remote: false,
+            way: transaction,
         });
-        if let Some(port) = self.ipc.ports.get_mut(target) {
+        let owner = self.port_owner(target);
+        if let Some(port) = self.ipc.ports.progress(target) {
             port.sequence = sequence;
             if any {
-                if let Some(list) = self.ipc.any.get_mut(port.owner.index()) {
+                if let Some(list) = owner.and_then(|owner| self.ipc.any.get_mut(owner.index())) {
                     self.ipc.links.remove(list, slot);
                 }
             } else {
                 self.ipc.links.remove(&mut port.waiters, slot);
             }
         }
-        if let Some(server) = self.threads.get_mut(server) {
+        if let Some(server) = self.threads.progress(server) {
             server.current = Current(message);
         }
-        if let Some(client) = self.threads.get_mut(id) {
+        if let Some(client) = self.threads.progress(id) {
             client.wait = Wait::Call;
             client.call = CallWait {
                 space,
@@ -119,8 +124,21 @@ impl<M: Machine> Nucleus<M> {
                 transaction,
                 src_port,
                 request: message,
+                way: transaction,
             };
         }
+        let way = Way {
+            affairs: 0,
+            number: transaction,
+            src_li,
+            dest,
+            port: target.index(),
+            src_port,
+            actor_pi,
+            port_pi,
+            sender: Some(home),
+        };
+        self.remember_call(id, way);
         self.counters.messages += 1;
         self.hand_over(cpu, id, server, level, size as i32);
         Some(slot)
@@ -143,13 +161,11 @@ impl<M: Machine> Nucleus<M> {
         if message.kept.is_some() {
             return None;
         }
-        let answer: KnMsgDesc = self.machine.load(space, reply)?;
-        let desc: KnMsgDesc = self.machine.load(space, msg)?;
-        let li: i32 = self.machine.load(space, li_addr)?;
+        let at = [reply, msg, li_addr];
+        let (answer, desc, li) = self.machine.receive_arguments(id.index(), space, at)?;
         let any = li == K_ANYENABLED;
-        if !self.machine.writable(space, msg, DESC)
-            || any && !self.machine.writable(space, li_addr, 4)
-            || !self.room(space, &desc)
+        if any && !self.machine.writable(space, li_addr, 4)
+            || !Self::room(&mut self.machine, space, &desc)
         {
             return None;
         }
@@ -168,9 +184,13 @@ impl<M: Machine> Nucleus<M> {
             return None;
         }
         // From here on nothing fails.
-        self.ipc.messages.discard(current);
-        if let Some(server) = self.threads.get_mut(id) {
-            server.current = Current(None);
+        if let Some(message) = self.ipc.messages.get_mut(current) {
+            // The next request takes it.
+            message.client = Client::None;
+            message.unfetched = false;
+        }
+        self.ipc.dormant += 1;
+        if let Some(server) = self.threads.progress(id) {
             server.wait = Wait::Receive;
             server.receive = ReceiveWait {
                 space,
@@ -178,15 +198,17 @@ impl<M: Machine> Nucleus<M> {
                 desc_addr: msg,
                 desc,
                 port_li_addr: li_addr,
+                plain: true,
             };
         }
         let list = match port {
-            Some(port) => self.ipc.ports.get_mut(port).map(|port| &mut port.waiters),
+            Some(port) => self.ipc.ports.progress(port).map(|port| &mut port.waiters),
             None => self.ipc.any.get_mut(home.index()),
         };
         if let Some(list) = list {
             self.ipc.links.push_back(list, id.index());
         }
+        self.remember_seat(id, li, port);
         let size = body_size(&answer);
         self.hand_over(cpu, id, client, level, size as i32);
         Some(client.index())
@@ -239,13 +261,10 @@ impl<M: Machine> Nucleus<M> {
 
     /// Whether a receiver's buffers can take a message whose body has at most a page.
     #[inline(always)]
-    fn room(&mut self, space: Space, desc: &KnMsgDesc) -> bool {
+    pub(crate) fn room(machine: &mut M, space: Space, desc: &KnMsgDesc) -> bool {
         let size = desc.body_size.min(K_CMSGSIZEMAX) as usize;
-        (desc.body_addr == 0 || self.machine.writable(space, desc.body_addr, size))
-            && (desc.annex_addr == 0
-                || self
-                    .machine
-                    .writable(space, desc.annex_addr, K_CMSGANNEXSIZE))
+        (desc.body_addr == 0 || machine.writable(space, desc.body_addr, size))
+            && (desc.annex_addr == 0 || machine.writable(space, desc.annex_addr, K_CMSGANNEXSIZE))
     }
 
     /// The port that a receiver waits for (`Some(None)`: any enabled one), if no message is there for it.

@@ -105,6 +105,8 @@ pub struct Message {
     pub next: Option<Id<Message>>,
     /// It came from another site.
     pub remote: bool,
+    /// Number of the way that it went, if its heading is that way's; 0: none.
+    pub way: u64,
 }
 
 /// Where bytes are.

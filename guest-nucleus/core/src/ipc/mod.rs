@@ -4,6 +4,7 @@
 //! exactly one of the ways of spec 2.6: replied, failed, withdrawn, abandoned, orphaned.
 
 mod asking;
+mod conversation;
 mod fast;
 mod groups;
 mod message;
@@ -14,6 +15,9 @@ mod receive;
 mod requests;
 mod send;
 
+pub use conversation::{Passed, Seat, Standing, Way};
+#[cfg(test)]
+pub(crate) use conversation::{Remembered, same_room};
 pub(crate) use message::Body;
 pub use message::Message;
 pub use port::Port;
@@ -41,6 +45,8 @@ pub struct ReceiveWait {
     pub(crate) desc_addr: u64,
     pub(crate) desc: KnMsgDesc,
     pub(crate) port_li_addr: u64,
+    /// It waits without a time limit since it replied on the fast path, and its current message is dormant.
+    pub(crate) plain: bool,
 }
 
 impl ReceiveWait {
@@ -61,6 +67,8 @@ pub struct CallWait {
     pub(crate) src_port: KnUniqueId,
     /// Where the request is: a message of this site, or with the Network Manager.
     pub(crate) request: Option<Id<Message>>,
+    /// Number of the way that the request went, without a time limit; 0: not on the fast path.
+    pub(crate) way: u64,
 }
 
 impl CallWait {
@@ -92,6 +100,10 @@ pub struct Ipc {
     /// Threads that wait for any enabled port, by slot of their actor.
     pub(crate) any: alloc::vec::Vec<List>,
     pub(crate) network: Network,
+    /// How many messages there may be, not counting dormant ones.
+    pub(crate) message_limit: usize,
+    /// How many are dormant.
+    pub(crate) dormant: usize,
     pub(crate) transactions: u64,
     pub(crate) rotation: usize,
 }
@@ -101,7 +113,10 @@ impl Ipc {
     pub fn new(limits: &Limits) -> Self {
         Ipc {
             ports: Arena::new(limits.ports),
-            messages: Arena::new(limits.messages),
+            // Each thread may have a dormant one.
+            messages: Arena::new(limits.messages + limits.threads),
+            message_limit: limits.messages,
+            dormant: 0,
             kept: Arena::new(limits.messages),
             groups: Groups::new(limits.memberships),
             names: NameTable::new(limits.ports),

@@ -1,13 +1,14 @@
 //! Ports: making and deleting them, their queues and the enabled set (spec 2.4, 3.4).
 
 use super::message::Message;
-use crate::arena::Id;
+use crate::arena::{Id, Working};
 use crate::executive::actor::Actor;
 use crate::executive::thread::{Wait, local_identifier};
 use crate::lists::List;
 use crate::machine::Machine;
 use crate::nucleus::{Caller, Nucleus, Outcome};
 use chorus_abi::*;
+use core::ops::{Deref, DerefMut};
 
 /// A port.
 pub struct Port {
@@ -19,6 +20,17 @@ pub struct Port {
     pub pi: KnProtId,
     /// Priority in the enabled set; none: disabled.
     pub enabled: Option<i32>,
+    /// Groups that it is a member of.
+    pub groups: u32,
+    /// The next port of its actor.
+    pub next: Option<Id<Port>>,
+    /// What comes and goes; reached as if it were the port's own.
+    pub traffic: Traffic,
+}
+
+/// What changes as messages come and go. All else of a port changes only when somebody rearranges things, which is what conversations rely on.
+#[derive(Default)]
+pub struct Traffic {
     /// Oldest and newest queued message.
     pub queue: Option<(Id<Message>, Id<Message>)>,
     /// Queued messages.
@@ -27,10 +39,27 @@ pub struct Port {
     pub sequence: u32,
     /// Threads that wait for this port.
     pub waiters: List,
-    /// Groups that it is a member of.
-    pub groups: u32,
-    /// The next port of its actor.
-    pub next: Option<Id<Port>>,
+}
+
+impl Deref for Port {
+    type Target = Traffic;
+    fn deref(&self) -> &Traffic {
+        &self.traffic
+    }
+}
+
+impl DerefMut for Port {
+    fn deref_mut(&mut self) -> &mut Traffic {
+        &mut self.traffic
+    }
+}
+
+impl Working for Port {
+    type Progress = Traffic;
+    #[inline(always)]
+    fn progress(&mut self) -> &mut Traffic {
+        &mut self.traffic
+    }
 }
 
 impl<M: Machine> Nucleus<M> {
@@ -50,10 +79,7 @@ impl<M: Machine> Nucleus<M> {
             owner,
             pi,
             enabled: None,
-            queue: None,
-            queued: 0,
-            sequence: 0,
-            waiters: List::default(),
+            traffic: Traffic::default(),
             groups: 0,
             next: self.actors.get(owner)?.first_port,
         };
@@ -187,7 +213,7 @@ impl<M: Machine> Nucleus<M> {
     /// Puts a message at the end of a queue that has room.
     pub(crate) fn enqueue(&mut self, id: Id<Port>, message: Id<Message>) {
         let now = self.machine.now();
-        let Some(port) = self.ipc.ports.get_mut(id) else {
+        let Some(port) = self.ipc.ports.progress(id) else {
             return;
         };
         let previous = port.queue.map(|(_, last)| last);
@@ -205,7 +231,7 @@ impl<M: Machine> Nucleus<M> {
 
     /// Puts a message that was taken from a queue, and could not be delivered, back to its place.
     pub(crate) fn put_back(&mut self, id: Id<Port>, message: Id<Message>) {
-        let Some(port) = self.ipc.ports.get_mut(id) else {
+        let Some(port) = self.ipc.ports.progress(id) else {
             return self.message_fail(message, KError::NoPort);
         };
         let first = port.queue.map(|(first, _)| first);
@@ -266,7 +292,7 @@ impl<M: Machine> Nucleus<M> {
             previous.next = next;
         }
         self.count_queued(message, -1);
-        let Some(port) = self.ipc.ports.get_mut(id) else {
+        let Some(port) = self.ipc.ports.progress(id) else {
             return;
         };
         port.queued = port.queued.saturating_sub(1);

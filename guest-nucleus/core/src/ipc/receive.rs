@@ -36,10 +36,11 @@ impl<M: Machine> Nucleus<M> {
         let (Some(thread), Some(actor)) = (self.threads.get(id), self.execution_actor(id)) else {
             return;
         };
+        let receive = thread.receive;
         match thread.wait {
-            Wait::Receive => match thread.receive.port {
+            Wait::Receive => match receive.port {
                 Some(port) => {
-                    if let Some(port) = self.ipc.ports.get_mut(port) {
+                    if let Some(port) = self.ipc.ports.progress(port) {
                         self.ipc.links.remove(&mut port.waiters, id.index());
                     }
                 }
@@ -54,6 +55,10 @@ impl<M: Machine> Nucleus<M> {
                 self.withdraw(call)
             }
             _ => {}
+        }
+        if receive.plain {
+            // A dormant message is nobody's current one any more.
+            self.abandon_current(id);
         }
     }
 
@@ -124,10 +129,11 @@ impl<M: Machine> Nucleus<M> {
 
     /// The current message of a thread is replaced or lost: an unanswered request is abandoned.
     pub(crate) fn abandon_current(&mut self, id: Id<Thread>) {
-        let current = self
-            .threads
-            .get_mut(id)
-            .and_then(|thread| core::mem::take(&mut thread.current).0);
+        let Some(thread) = self.threads.progress(id) else {
+            return;
+        };
+        let current = core::mem::take(&mut thread.current).0;
+        self.ipc.dormant -= usize::from(core::mem::take(&mut thread.receive.plain));
         if let Some(message) = current {
             self.message_fail(message, KError::NoPort);
         }
@@ -254,7 +260,7 @@ impl<M: Machine> Nucleus<M> {
         if after != before {
             self.let_go(before);
         }
-        if let Some(port) = self.ipc.ports.get_mut(port) {
+        if let Some(port) = self.ipc.ports.progress(port) {
             port.sequence = sequence;
         }
         if let Some(entry) = self.ipc.messages.get_mut(id) {
@@ -264,7 +270,7 @@ impl<M: Machine> Nucleus<M> {
             entry.port = None;
         }
         self.abandon_current(thread);
-        if let Some(thread) = self.threads.get_mut(thread) {
+        if let Some(thread) = self.threads.progress(thread) {
             thread.current = Current(Some(id));
         }
         self.counters.messages += 1;
@@ -329,6 +335,7 @@ impl<M: Machine> Nucleus<M> {
             desc_addr: msg.address(),
             desc,
             port_li_addr: port_li.address(),
+            plain: false,
         };
         if let Some(source) = port
             .filter(|&port| self.has_message(port))
@@ -360,7 +367,7 @@ impl<M: Machine> Nucleus<M> {
         }
         match port {
             Some(port) => {
-                if let Some(port) = self.ipc.ports.get_mut(port) {
+                if let Some(port) = self.ipc.ports.progress(port) {
                     self.ipc
                         .links
                         .push_back(&mut port.waiters, caller.thread.index());
@@ -373,7 +380,7 @@ impl<M: Machine> Nucleus<M> {
             }
         }
         let deadline = self.deadline_ms(delay);
-        if let Some(thread) = self.threads.get_mut(caller.thread) {
+        if let Some(thread) = self.threads.progress(caller.thread) {
             thread.receive = wait;
         }
         self.block(caller.thread, Wait::Receive, deadline);
@@ -437,7 +444,7 @@ impl<M: Machine> Nucleus<M> {
         if let Some(actor) = self.actors.get_mut(caller.actor) {
             actor.saved += 1;
         }
-        if let Some(thread) = self.threads.get_mut(caller.thread) {
+        if let Some(thread) = self.threads.progress(caller.thread) {
             thread.current = Current(None);
         }
         Ok(Outcome::Done(local_identifier(id)))
@@ -462,7 +469,7 @@ impl<M: Machine> Nucleus<M> {
         if let Some(actor) = self.actors.get_mut(caller.actor) {
             actor.saved = actor.saved.saturating_sub(1);
         }
-        if let Some(thread) = self.threads.get_mut(caller.thread) {
+        if let Some(thread) = self.threads.progress(caller.thread) {
             thread.current = Current(Some(id));
         }
         Ok(Outcome::Done(K_OK))

@@ -49,7 +49,7 @@ impl<M: Machine> Nucleus<M> {
     ) -> Result<(), KError> {
         let port = self.can_request(target)?;
         let queued = self.ipc.ports.get(port).ok_or(KError::Unknown)?.queued;
-        if queued >= K_CPORTQUEUE || !self.ipc.messages.has_room() {
+        if queued >= K_CPORTQUEUE || !self.ipc.has_room() {
             return Err(KError::Full);
         }
         let kept = Kept {
@@ -75,6 +75,7 @@ impl<M: Machine> Nucleus<M> {
             arrived: 0,
             next: None,
             remote: false,
+            way: 0,
         };
         if let Some(id) = self.ipc.messages.insert(message) {
             self.enqueue(port, id);

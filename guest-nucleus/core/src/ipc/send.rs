@@ -55,7 +55,13 @@ impl<M: Machine> Nucleus<M> {
     /// Number of a client's next call.
     pub(crate) fn next_transaction(&mut self, client: Id<Thread>) -> u64 {
         self.ipc.transactions += 1;
-        self.ipc.transactions << CLIENT_BITS | client.index() as u64
+        Self::transaction(self.ipc.transactions, client)
+    }
+
+    /// The same by how many there were.
+    #[inline(always)]
+    pub(crate) fn transaction(count: u64, client: Id<Thread>) -> u64 {
+        count << CLIENT_BITS | client.index() as u64
     }
 
     /// Reads what a descriptor gives. Errors: `K_EFAULT`, `K_ETOOMUCH`.
@@ -156,7 +162,7 @@ impl<M: Machine> Nucleus<M> {
         };
         let full =
             receiver.is_none() && (queued >= K_CPORTQUEUE || self.has_its_share(letter.sender));
-        if full || !self.ipc.messages.has_room() {
+        if full || !self.ipc.has_room() {
             return Err(KError::Full);
         }
         let kept = if receiver.is_none() && (parcel.size > 0 || parcel.annex.is_some()) {
@@ -182,6 +188,7 @@ impl<M: Machine> Nucleus<M> {
             arrived: 0,
             next: None,
             remote: letter.remote,
+            way: 0,
         };
         let id = self.ipc.messages.insert(message).ok_or(KError::Full)?;
         match receiver {
@@ -304,6 +311,7 @@ impl<M: Machine> Nucleus<M> {
             transaction,
             src_port: letter.src_port,
             request: None,
+            way: 0,
         };
         match way {
             Way::Port(port) => wait.request = Some(self.post(port, &letter, &parcel)?),
@@ -313,7 +321,7 @@ impl<M: Machine> Nucleus<M> {
             }
         }
         let deadline = self.deadline_ms(delay);
-        if let Some(thread) = self.threads.get_mut(caller.thread) {
+        if let Some(thread) = self.threads.progress(caller.thread) {
             thread.call = wait;
         }
         self.block(caller.thread, Wait::Call, deadline);
@@ -338,7 +346,7 @@ impl<M: Machine> Nucleus<M> {
             Client::None => self.reply_to_source(caller, &message, &parcel)?,
             Client::Left => {}
         }
-        if let Some(thread) = self.threads.get_mut(caller.thread) {
+        if let Some(thread) = self.threads.progress(caller.thread) {
             thread.current = Current(None);
         }
         self.message_free(id);

@@ -200,7 +200,8 @@ impl Scene {
             let thread = self.site.nucleus.threads.get(id)?;
             let port = self.site.nucleus.actors.get(thread.actor)?.default_port?;
             let sequence = self.site.nucleus.ipc.ports.get(port)?.sequence;
-            let serves = thread.current.0.is_some();
+            // A dormant message is as good as none.
+            let serves = thread.current.0.is_some() && !thread.receive.plain;
             Some((thread.wait, thread.result, thread.cpu, serves, sequence))
         });
         threads.collect()
@@ -218,55 +219,137 @@ impl Scene {
     }
 }
 
-#[test]
-fn a_plain_round_trip_takes_the_fast_path() {
-    let mut scene = Scene::new(1, true);
-    let (server, client) = (scene.threads[2], scene.threads[0]);
-    // Only one thread of each actor goes on.
-    for &other in &[1, 3, 4, 5] {
-        let other = scene.threads[other];
-        scene.site.nucleus.entered = None;
-        scene.site.nucleus.kill_thread(other);
-    }
-    scene.site.settle();
-    let number = |name| usize::from(table::by_name(name).unwrap().number);
-    let forever = u64::MAX;
-    let actors = [scene.actors[0], scene.actors[1]];
-    let [home, serving] = actors;
-    let target = scene.site.nucleus.actors.get(serving).unwrap().cap.ui;
-    let to = scene.site.put(
-        home,
-        0x100,
-        &KnIpcDest {
+/// A server that waits, a client that runs, and what they say again and again.
+struct Talk {
+    scene: Scene,
+    client: Id<Thread>,
+    server: Id<Thread>,
+    call: [u64; 6],
+    reply: [u64; 6],
+}
+
+impl Talk {
+    fn new() -> Talk {
+        let mut scene = Scene::new(1, true);
+        let (server, client) = (scene.threads[2], scene.threads[0]);
+        // Only one thread of each actor goes on.
+        for &other in &[1, 3, 4, 5] {
+            let other = scene.threads[other];
+            scene.site.nucleus.entered = None;
+            scene.site.nucleus.kill_thread(other);
+        }
+        scene.site.settle();
+        let forever = u64::MAX;
+        let [home, serving] = [scene.actors[0], scene.actors[1]];
+        let target = scene.site.nucleus.actors.get(serving).unwrap().cap.ui;
+        let to = KnIpcDest {
             target,
             co_target: KnUniqueId::NULL,
-        },
-    );
-    let request = scene.desc(home, 0x200, 100, BUFFER, true);
-    let reply = scene.desc(home, 0x240, 100, OTHER_BUFFER, true);
-    let answer = scene.desc(serving, 0x2c0, 100, BUFFER, true);
-    let room = scene.desc(serving, 0x280, 100, OTHER_BUFFER, true);
-    let li = scene.site.put(serving, 0x300, &K_DEFAULTPORT);
-    while scene.site.cpu_of(server).is_none() {
-        scene
-            .site
-            .call(client, "threadDelay", &[scene.site.at(home, 0x700)]);
+        };
+        let to = scene.site.put(home, 0x100, &to);
+        let request = scene.desc(home, 0x200, 0, BUFFER, true);
+        let answers = scene.desc(home, 0x240, 100, OTHER_BUFFER, true);
+        let answer = scene.desc(serving, 0x2c0, 0, BUFFER, true);
+        let room = scene.desc(serving, 0x280, 100, OTHER_BUFFER, true);
+        let li = scene.site.put(serving, 0x300, &K_DEFAULTPORT);
+        while scene.site.cpu_of(server).is_none() {
+            let at = scene.site.at(home, 0x700);
+            scene.site.call(client, "threadDelay", &[at]);
+        }
+        let received = scene.site.call(server, "ipcReceive", &[room, li, forever]);
+        assert_eq!(received, None);
+        Talk {
+            scene,
+            client,
+            server,
+            call: [request, 0, to, answers, forever, 0],
+            reply: [answer, room, li, forever, 0, 0],
+        }
     }
-    assert_eq!(
-        scene.site.call(server, "ipcReceive", &[room, li, forever]),
-        None
-    );
-    let call = [request, 0, to, reply, forever, 0];
-    let called = scene.site.nucleus.call(0, number("ipcCall"), &call);
-    assert_eq!(called, Outcome::HandedOver(server.index() as u32));
-    let replied = [answer, room, li, forever, 0, 0];
-    let replied = scene
+
+    fn enter(&mut self, name: &str, arguments: [u64; 6]) -> Outcome {
+        let number = usize::from(table::by_name(name).unwrap().number);
+        self.scene.site.enter(0, number, &arguments)
+    }
+
+    /// There and back; how many of the two calls were a conversation.
+    fn round(&mut self) -> u64 {
+        let before = self.scene.site.passed;
+        let (client, server) = (self.client.index() as u32, self.server.index() as u32);
+        assert_eq!(
+            self.enter("ipcCall", self.call),
+            Outcome::HandedOver(server)
+        );
+        super::invariants::check(&self.scene.site.nucleus);
+        let replied = self.enter("ipcReplyReceive", self.reply);
+        assert_eq!(replied, Outcome::HandedOver(client));
+        super::invariants::check(&self.scene.site.nucleus);
+        assert_eq!(self.scene.site.result(self.client), Some(0));
+        self.scene.site.passed - before
+    }
+}
+
+#[test]
+fn a_plain_round_trip_takes_the_fast_path_and_then_is_a_conversation() {
+    let mut talk = Talk::new();
+    assert_eq!(talk.round(), 0);
+    assert_eq!((talk.round(), talk.round()), (2, 2));
+    let messages = talk.scene.site.nucleus.ipc.messages.len();
+    assert_eq!((messages, talk.scene.site.nucleus.ipc.dormant), (1, 1));
+    talk.scene.site.end();
+}
+
+#[test]
+fn a_conversation_ends_when_somebody_rearranges_things() {
+    let mut talk = Talk::new();
+    let [home, serving] = [talk.scene.actors[0], talk.scene.actors[1]];
+    let caps = [home, serving].map(|of| talk.scene.site.nucleus.actors.get(of).unwrap().cap);
+    let own = talk.scene.site.put(home, 0x500, &caps[0]);
+    let other = talk.scene.site.put(home, 0x520, &caps[1]);
+    let server = crate::executive::thread::local_identifier(talk.server) as u64;
+    let relative = talk.scene.site.put(home, 0x544, &1);
+    let ui = talk.scene.site.at(home, 0x600);
+    let mask = |li: i32| u64::from(li.cast_unsigned());
+    let steps: [(&str, [u64; 4]); 5] = [
+        ("portCreate", [own, ui, 0, 0]),
+        ("threadPriority", [own, mask(K_MYSELF), 0, relative]),
+        ("threadSuspend", [other, server, 0, 0]),
+        ("threadResume", [other, server, 0, 0]),
+        ("portDisable", [own, 0, 0, 0]),
+    ];
+    for (name, arguments) in steps {
+        talk.round();
+        assert_eq!(talk.round(), 2, "before {name}");
+        if name == "threadSuspend" {
+            // It cannot take over: the call is queued, and the server finds it when it goes on.
+            let done = talk.scene.site.call(talk.client, name, &arguments);
+            assert_eq!(done, Some(K_OK));
+            super::invariants::check(&talk.scene.site.nucleus);
+            let resumed = talk
+                .scene
+                .site
+                .call(talk.client, "threadResume", &arguments);
+            assert_eq!(resumed, Some(K_OK));
+        } else {
+            talk.scene.site.call(talk.client, name, &arguments);
+        }
+        super::invariants::check(&talk.scene.site.nucleus);
+        assert!(talk.round() < 2, "after {name}");
+    }
+    // A page that comes back forbids stores: the annex of the reply has no place.
+    talk.round();
+    assert_eq!(talk.round(), 2);
+    let page = talk.scene.site.at(home, 0x1000);
+    let space = talk.scene.site.nucleus.actors.get(home).unwrap().space;
+    let machine = &mut talk.scene.site.nucleus.machine;
+    crate::machine::Machine::forbid_stores(machine, space, page, page + PAGE_SIZE);
+    super::invariants::check(&talk.scene.site.nucleus);
+    let before = talk.scene.site.passed;
+    talk.scene
         .site
-        .nucleus
-        .call(0, number("ipcReplyReceive"), &replied);
-    assert_eq!(replied, Outcome::HandedOver(client.index() as u32));
-    assert_eq!(scene.site.result(client), Some(100));
-    scene.site.end();
+        .call(talk.client, "ipcCall", &talk.call.clone());
+    assert_eq!(talk.scene.site.passed, before);
+    talk.scene.site.end();
 }
 
 proptest! {

@@ -17,6 +17,7 @@ pub fn check(nucleus: &Nucleus<Sim>) {
     messages(nucleus);
     waits(nucleus);
     processors(nucleus);
+    super::conversations::check(nucleus);
 }
 
 /// What an actor counts is what there is.

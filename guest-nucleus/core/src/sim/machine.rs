@@ -1,10 +1,11 @@
 //! A machine of tables: frames, page tables, a clock that the test moves, kicks that the driver carries out.
 
+use crate::ipc::same_room;
 use crate::machine::*;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
-use chorus_abi::{FPU_AREA_SIZE, KnDevDesc, KnThreadCtx, PAGE_SIZE};
+use chorus_abi::{FPU_AREA_SIZE, KnDevDesc, KnIpcDest, KnMsgDesc, KnThreadCtx, PAGE_SIZE};
 use zerocopy::FromBytes;
 
 const PAGE: usize = PAGE_SIZE as usize;
@@ -50,6 +51,9 @@ pub struct Sim {
     pub registers: Vec<(KnThreadCtx, [u8; FPU_AREA_SIZE])>,
     /// Frames copied.
     pub copies: u64,
+    /// Where each thread wants the sequence number of its next message.
+    sequences: Vec<(Space, u64)>,
+    mappings: u64,
     memory: Vec<Option<[u8; PAGE]>>,
     spaces: Vec<Option<BTreeMap<u64, (Frame, Protection)>>>,
     random: u64,
@@ -73,6 +77,8 @@ impl Sim {
             starts: alloc::vec![None; threads],
             registers: alloc::vec![(KnThreadCtx::default(), [0; FPU_AREA_SIZE]); threads],
             copies: 0,
+            sequences: alloc::vec![(Space::SUPERVISOR, 0); threads],
+            mappings: 0,
             memory: alloc::vec![None; frames],
             spaces: alloc::vec![Some(BTreeMap::new())],
             random: 1,
@@ -101,6 +107,17 @@ impl Sim {
                 words.map(move |(index, bytes)| (at * PAGE + index, bytes))
             })
             .fold(0, word)
+    }
+
+    /// Whether all pages of a range may be written.
+    pub fn may_write(&self, space: Space, address: u64, size: u64) -> bool {
+        let table = self.spaces.get(space.0 as usize).and_then(Option::as_ref);
+        let last = address + size.max(1) - 1;
+        let mut pages = address / PAGE_SIZE..last / PAGE_SIZE + 1;
+        pages.all(|page| {
+            let found = table.and_then(|table| table.get(&(page * PAGE_SIZE)));
+            found.is_some_and(|(_, protection)| protection.write)
+        })
     }
 
     fn table(&mut self, space: Space) -> Option<&mut BTreeMap<u64, (Frame, Protection)>> {
@@ -154,6 +171,12 @@ impl Sim {
 impl Machine for Sim {
     fn now(&mut self) -> u64 {
         self.clock
+    }
+    fn ticks(&mut self) -> u64 {
+        self.clock
+    }
+    fn nanoseconds(&self, ticks: u64) -> u64 {
+        ticks
     }
     fn clock_resolution(&self) -> u64 {
         1
@@ -253,18 +276,22 @@ impl Machine for Sim {
             return Err(NoMemory);
         }
         let table = self.table(space).ok_or(NoMemory)?;
-        table.insert(address, (frame, protection));
+        let before = table.insert(address, (frame, protection));
+        self.mappings += u64::from(before.is_some());
         Ok(())
     }
     fn unmap(&mut self, space: Space, address: u64) -> Option<Frame> {
+        self.mappings += 1;
         self.table(space)?.remove(&address).map(|(frame, _)| frame)
     }
     fn unmap_range(&mut self, space: Space, start: u64, end: u64) {
+        self.mappings += 1;
         if let Some(table) = self.table(space) {
             table.retain(|&page, _| page < start || page >= end);
         }
     }
     fn forbid_stores(&mut self, space: Space, start: u64, end: u64) {
+        self.mappings += 1;
         let Some(table) = self.table(space) else {
             return;
         };
@@ -335,6 +362,91 @@ impl Machine for Sim {
         }
         self.read(space, address, &mut bytes).ok()?;
         T::read_from_bytes(&bytes).ok()
+    }
+    fn mappings(&self) -> u64 {
+        self.mappings
+    }
+    fn call_arguments(
+        &mut self,
+        _: usize,
+        space: Space,
+        at: [u64; 3],
+    ) -> Option<(KnMsgDesc, KnIpcDest, KnMsgDesc)> {
+        let [request, dest, reply] = at;
+        Some((
+            self.load(space, request)?,
+            self.load(space, dest)?,
+            self.load(space, reply)?,
+        ))
+    }
+    fn receive_arguments(
+        &mut self,
+        thread: usize,
+        space: Space,
+        at: [u64; 3],
+    ) -> Option<(KnMsgDesc, KnMsgDesc, i32)> {
+        let [reply, msg, li] = at;
+        if !self.writable(space, msg, size_of::<KnMsgDesc>()) {
+            return None;
+        }
+        let arguments = (
+            self.load(space, reply)?,
+            self.load(space, msg)?,
+            self.load(space, li)?,
+        );
+        self.sequences[thread] = (
+            space,
+            msg + core::mem::offset_of!(KnMsgDesc, seq_num) as u64,
+        );
+        Some(arguments)
+    }
+    fn call_repeats(
+        &mut self,
+        thread: usize,
+        space: Space,
+        at: &[u64; 3],
+        dest: &KnIpcDest,
+        reply: &KnMsgDesc,
+    ) -> Option<u64> {
+        let (request, to, answer) = self.call_arguments(thread, space, *at)?;
+        let same = to == *dest && same_room(&answer, reply) && request.body_addr == 0;
+        same.then_some(request.annex_addr)
+    }
+    fn receive_repeats(
+        &mut self,
+        thread: usize,
+        space: Space,
+        at: &[u64; 3],
+        msg: &KnMsgDesc,
+        li: i32,
+    ) -> Option<u64> {
+        let (reply, desc, port) = self.receive_arguments(thread, space, *at)?;
+        let same = port == li && same_room(&desc, msg) && reply.body_addr == 0;
+        same.then_some(reply.annex_addr)
+    }
+    fn store_sequence(&mut self, thread: usize, sequence: u32) -> bool {
+        let (space, at) = self.sequences[thread];
+        self.write(space, at, &sequence.to_le_bytes()).is_ok()
+    }
+    fn copy_annex(
+        &mut self,
+        source: (Space, u64),
+        destination: (Space, u64),
+        sequence: Option<(usize, u32)>,
+    ) -> bool {
+        if !self.readable(source.0, source.1, 64)
+            || !self.writable(destination.0, destination.1, 64)
+        {
+            return false;
+        }
+        if let Some((thread, _)) = sequence {
+            let (space, at) = self.sequences[thread];
+            if !self.writable(space, at, 4) {
+                return false;
+            }
+        }
+        self.copy(source, destination, 64).expect("checked");
+        sequence.is_none_or(|(thread, sequence)| self.store_sequence(thread, sequence))
     }
     fn readable(&mut self, space: Space, address: u64, size: usize) -> bool {
         let pieces = self.pieces(space, address, size, false);

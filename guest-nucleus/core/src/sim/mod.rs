@@ -9,6 +9,7 @@ mod control;
 // What is counted is the release build.
 #[cfg(not(debug_assertions))]
 mod counts;
+mod conversations;
 mod events;
 mod exceptions;
 mod fast;

@@ -15,6 +15,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 /// Where the memory of every actor of a test lies, and its bytes.
 pub const MEMORY: (u64, u64) = (0x10_0000, 16 * PAGE_SIZE);
 
+const CALL: usize = table::number::ipc_call as usize;
+const REPLY_RECEIVE: usize = table::number::ipc_reply_receive as usize;
+
 /// A site under test.
 pub struct Site {
     /// The Nucleus.
@@ -25,6 +28,8 @@ pub struct Site {
     pub entered: Option<Upcall>,
     /// What the core said last of a thread that was put out of a routine.
     pub put_out: Option<Then>,
+    /// Calls that went on with a conversation.
+    pub passed: u64,
 }
 
 impl Site {
@@ -60,6 +65,7 @@ impl Site {
             arguments: 0,
             entered: None,
             put_out: None,
+            passed: 0,
         }
     }
 
@@ -170,11 +176,28 @@ impl Site {
         self.call_on(cpu, number, arguments)
     }
 
+    /// As the machine does: what is a conversation goes on as one.
+    pub fn enter(&mut self, cpu: usize, number: usize, registers: &[u64; 6]) -> Outcome {
+        let again = match number {
+            _ if self.nucleus.without_fast_path => None,
+            CALL => self.nucleus.call_again(cpu, registers),
+            REPLY_RECEIVE => self.nucleus.reply_receive_again(cpu, registers),
+            _ => None,
+        };
+        match again {
+            Some(passed) => {
+                self.passed += 1;
+                Outcome::HandedOver(passed.thread)
+            }
+            None => self.nucleus.call(cpu, number, registers),
+        }
+    }
+
     /// The same by processor and number.
     pub fn call_on(&mut self, cpu: usize, number: u16, arguments: &[u64]) -> Option<i32> {
         let mut registers = [0; 6];
         registers[..arguments.len()].copy_from_slice(arguments);
-        let outcome = self.nucleus.call(cpu, number as usize, &registers);
+        let outcome = self.enter(cpu, number as usize, &registers);
         let result = match outcome {
             Outcome::Done(result) if self.nucleus.caller_goes_on() => {
                 self.serve_kicks();
