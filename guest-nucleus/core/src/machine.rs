@@ -165,6 +165,8 @@ pub trait Machine {
     /// The frame mapped at an address and what may be done with it.
     fn translate(&mut self, space: Space, address: u64) -> Option<(Frame, Protection)>;
 
+    /// Physical place of a byte that may be written, if that is known without a look at the tables.
+    fn place(&mut self, space: Space, address: u64) -> Option<u64>;
     /// Copies from the memory of a space. Addresses outside the space's half fault like absent pages.
     fn read(&mut self, space: Space, address: u64, bytes: &mut [u8]) -> Result<(), AccessFault>;
     /// Copies into the memory of a space; pages that forbid stores fault.

@@ -266,6 +266,12 @@ impl Machine for X86 {
         Some((Frame((physical / PAGE) as u32), protection))
     }
 
+    #[inline]
+    fn place(&mut self, space: Space, address: u64) -> Option<u64> {
+        let direct = self.reach(space, address, true)?;
+        Some(direct - crate::paging::DIRECT)
+    }
+
     fn read(&mut self, space: Space, address: u64, into: &mut [u8]) -> Result<(), AccessFault> {
         let to = into.as_mut_ptr();
         self.each_page(

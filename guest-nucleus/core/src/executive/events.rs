@@ -124,6 +124,6 @@ impl<M: Machine> Nucleus<M> {
         }
         let deadline = limit.map(|limit| self.machine.now().saturating_add(limit));
         self.wait_for_structure(caller.thread, place, Wait::Events(wait), deadline);
-        Ok(Outcome::Blocked)
+        Ok(self.waits(caller.cpu))
     }
 }

@@ -9,7 +9,7 @@ use crate::executive::classes::{Class, WHOLE_SLICE};
 use crate::executive::thread::{Thread, Wait, local_identifier};
 use crate::lists::{Links, List};
 use crate::machine::{Cpu, Machine};
-use crate::nucleus::Nucleus;
+use crate::nucleus::{Nucleus, Outcome};
 use alloc::vec;
 use alloc::vec::Vec;
 use chorus_abi::*;
@@ -75,8 +75,8 @@ impl Scheduler {
         }
     }
 
+    /// Who waits for it by being offered it is told by `poke`: that a thread is queued alone is no reason to choose again.
     fn enqueue(&mut self, slot: usize, level: u8, front: bool) {
-        self.changed = true;
         let Some(list) = self.levels.get_mut(level as usize) else {
             return;
         };
@@ -96,7 +96,6 @@ impl Scheduler {
         let Some(level) = self.queued.get_mut(slot).and_then(Option::take) else {
             return;
         };
-        self.changed = true;
         let Some(list) = self.levels.get_mut(level as usize) else {
             return;
         };
@@ -162,7 +161,7 @@ impl<M: Machine> Nucleus<M> {
         self.threads.get(id).is_some_and(|thread| {
             thread.active
                 && (thread.suspended == 0 && !thread.stopped || thread.inside.is_some())
-                && thread.wait == Wait::None
+                && matches!(thread.wait, Wait::None)
                 && !thread.dying
         })
     }
@@ -383,6 +382,20 @@ impl<M: Machine> Nucleus<M> {
             processor.slice_end = Some(end);
         }
         self.set_timer(cpu);
+    }
+
+    /// The outcome of a call whose caller has just begun to wait: if others wait for its processor, one of them has it now.
+    #[inline]
+    pub(crate) fn waits(&mut self, cpu: Cpu) -> Outcome {
+        // Threads that are tied to a processor may leave none for this one.
+        if self.scheduler.bound == 0
+            && self.scheduler.best().is_some()
+            && let Next::Thread(slot) = self.schedule(cpu)
+        {
+            return Outcome::HandedOver(slot as u32);
+        }
+        self.scheduler.changed = true;
+        Outcome::Blocked
     }
 
     /// The thread that just left is the best again: nothing is to be switched.

@@ -76,6 +76,9 @@ impl<M: Machine> Nucleus<M> {
         if !address.is_multiple_of(4) || address % PAGE_SIZE > PAGE_SIZE - size {
             return Err(KError::Inval);
         }
+        if let Some(place) = self.machine.place(caller.space, address) {
+            return Ok(place);
+        }
         self.check_writable(caller, address, size)?;
         let (frame, _) = self
             .machine
@@ -142,7 +145,7 @@ impl<M: Machine> Nucleus<M> {
         value.waiters = value.waiters.saturating_add(1);
         self.write(caller, Out::new(mutex.address()), &value)?;
         self.wait_for_structure(caller.thread, place, Wait::Mutex(place), None);
-        Ok(Outcome::Blocked)
+        Ok(self.waits(caller.cpu))
     }
 
     /// `mutexTry` (NC-082).
@@ -238,7 +241,7 @@ impl<M: Machine> Nucleus<M> {
         let deadline = limit.map(|limit| self.machine.now().saturating_add(limit));
         let wait = Wait::Semaphore(place, sem.address());
         self.wait_for_structure(caller.thread, place, wait, deadline);
-        Ok(Outcome::Blocked)
+        Ok(self.waits(caller.cpu))
     }
 
     /// A waiter of a semaphore leaves without its unit: the decrement is undone (NC-089).

@@ -50,7 +50,7 @@ impl<M: Machine> Nucleus<M> {
         let deadline = limit.map(|limit| self.machine.now().saturating_add(limit));
         let wait = Wait::ThreadSemaphore(place);
         self.wait_for_structure(caller.thread, place, wait, deadline);
-        Ok(Outcome::Blocked)
+        Ok(self.waits(caller.cpu))
     }
 
     /// `threadSemPost` (NC-091): a thread that waits takes the post with it.

@@ -384,7 +384,7 @@ impl<M: Machine> Nucleus<M> {
             thread.receive = wait;
         }
         self.block(caller.thread, Wait::Receive, deadline);
-        Ok(Outcome::Blocked)
+        Ok(self.waits(caller.cpu))
     }
 
     fn has_message(&self, port: Id<Port>) -> bool {

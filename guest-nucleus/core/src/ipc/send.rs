@@ -325,7 +325,7 @@ impl<M: Machine> Nucleus<M> {
             thread.call = wait;
         }
         self.block(caller.thread, Wait::Call, deadline);
-        Ok(Outcome::Blocked)
+        Ok(self.waits(caller.cpu))
     }
 
     /// `ipcReply` (NC-206…208, NC-219).

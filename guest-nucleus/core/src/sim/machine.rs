@@ -304,6 +304,11 @@ impl Machine for Sim {
             .get(&(address & !(PAGE_SIZE - 1)))
             .copied()
     }
+    fn place(&mut self, space: Space, address: u64) -> Option<u64> {
+        let (frame, protection) = self.translate(space, address)?;
+        (protection.write && (frame.0 as usize) < self.memory.len())
+            .then_some(u64::from(frame.0) << 12 | address % PAGE_SIZE)
+    }
     fn read(&mut self, space: Space, address: u64, bytes: &mut [u8]) -> Result<(), AccessFault> {
         let mut done = 0;
         for (frame, offset, count) in self.pieces(space, address, bytes.len(), false)? {
