@@ -6,7 +6,7 @@
 //! that record. All memory of actors is reached through here, page by page, so that the Nucleus itself needs no unsafe code.
 
 use chorus_abi::{FPU_AREA_SIZE, KnDevDesc, KnIpcDest, KnMsgDesc, KnThreadCtx};
-use zerocopy::FromBytes;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// Index of a processor of the site.
 pub type Cpu = usize;
@@ -197,6 +197,8 @@ pub trait Machine {
 
     /// A value in the memory of a space, if it lies in one page that is there.
     fn load<T: FromBytes>(&mut self, space: Space, address: u64) -> Option<T>;
+    /// Stores a value into the memory of a space, if it lies in one page that is there and may be written; `false`: it was not stored.
+    fn store<T: IntoBytes + Immutable>(&mut self, space: Space, address: u64, value: &T) -> bool;
     /// Whether a range of at most a page lies in one page that is there.
     fn readable(&mut self, space: Space, address: u64, size: usize) -> bool;
     /// Whether a range of at most a page lies in one page that is there and may be written.

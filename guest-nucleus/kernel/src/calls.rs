@@ -178,48 +178,54 @@ pub fn stub_page() -> [u8; 4096] {
 /// In the word that a thread gives to the one that it passes the processor to: the result is in the low half, and nothing is left to be looked up.
 const PASSED: u64 = 1 << 32;
 
-/// A call of the thread that runs on this processor; its result for `eax`. Those that are made most often have functions of their own, so that none saves
-/// registers that only another needs.
+/// A call of the thread that runs on this processor: its number and where its registers are; its result for `eax`. Those that are made most often have functions
+/// of their own, so that none saves registers that only another needs.
+#[unsafe(naked)]
 #[unsafe(no_mangle)]
 pub extern "C" fn nucleus_call(number: u32, arguments: &[u64; 6]) -> i32 {
-    match number {
-        NULL => null_call(number, arguments),
-        IPC_CALL => ipc_call(number, arguments),
-        IPC_REPLY_RECEIVE => ipc_reply_receive(number, arguments),
-        _ => any_call(number, arguments),
-    }
+    core::arch::naked_asm!(
+        "cmp edi, {ipc_call}",
+        "je {call}",
+        "cmp edi, {ipc_reply_receive}",
+        "je {reply_receive}",
+        "test edi, edi",
+        "jz {null}",
+        "jmp {any}",
+        ipc_call = const IPC_CALL,
+        ipc_reply_receive = const IPC_REPLY_RECEIVE,
+        call = sym ipc_call,
+        reply_receive = sym ipc_reply_receive,
+        null = sym null_call,
+        any = sym any_call,
+    )
 }
 
-const NULL: u32 = table::number::sys_null as u32;
+const _: () = assert!(table::number::sys_null == 0);
 const IPC_CALL: u32 = table::number::ipc_call as u32;
 const IPC_REPLY_RECEIVE: u32 = table::number::ipc_reply_receive as u32;
 
-#[inline(never)]
 extern "C" fn null_call(_: u32, _: &[u64; 6]) -> i32 {
     site::enter().null_call();
     site::leave();
     0
 }
 
-#[inline(never)]
-extern "C" fn ipc_call(number: u32, arguments: &[u64; 6]) -> i32 {
+extern "C" fn ipc_call(_: u32, arguments: &[u64; 6]) -> i32 {
     let (nucleus, own) = (site::enter(), processor::this());
     match nucleus.call_again(own.index, arguments) {
         Some(passed) => pass(nucleus, passed),
-        None => full_call(number, arguments),
+        None => full_call(IPC_CALL, arguments),
     }
 }
 
-#[inline(never)]
-extern "C" fn ipc_reply_receive(number: u32, arguments: &[u64; 6]) -> i32 {
+extern "C" fn ipc_reply_receive(_: u32, arguments: &[u64; 6]) -> i32 {
     let (nucleus, own) = (site::enter(), processor::this());
     match nucleus.reply_receive_again(own.index, arguments) {
         Some(passed) => pass(nucleus, passed),
-        None => full_call(number, arguments),
+        None => full_call(IPC_REPLY_RECEIVE, arguments),
     }
 }
 
-#[inline(never)]
 extern "C" fn any_call(number: u32, arguments: &[u64; 6]) -> i32 {
     site::enter();
     full_call(number, arguments)
@@ -267,8 +273,8 @@ fn handed_over(nucleus: &mut Nucleus<X86>, thread: u32, word: u64) -> i32 {
 fn back(nucleus: &mut Nucleus<X86>) -> i32 {
     let own = processor::this().index;
     nucleus.switched(own);
-    let (result, aborted) = nucleus.outcome(own);
-    if aborted {
+    let (result, elsewhere) = nucleus.outcome(own);
+    if elsewhere {
         upcalls::waited(nucleus);
     }
     site::leave();

@@ -20,7 +20,7 @@ use chorus_abi::{FPU_AREA_SIZE, KnDevDesc, KnIpcDest, KnMsgDesc, KnThreadCtx};
 use chorus_nucleus_core::machine::*;
 use core::cell::UnsafeCell;
 use core::sync::atomic::Ordering::Relaxed;
-use zerocopy::FromBytes;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// Bytes from one user space's place to the next one's: 2^15 of them are all addresses.
 const PLACE: u64 = 1 << 32;
@@ -444,6 +444,16 @@ impl Machine for X86 {
         let direct = self.within(space, address, size_of::<T>(), false)?;
         // SAFETY: `within` gave RAM for so many bytes; any bytes are a value of the type.
         Some(unsafe { (direct as *const T).read_unaligned() })
+    }
+
+    #[inline(always)]
+    fn store<T: IntoBytes + Immutable>(&mut self, space: Space, address: u64, value: &T) -> bool {
+        let Some(direct) = self.within(space, address, size_of::<T>(), true) else {
+            return false;
+        };
+        // SAFETY: `within` gave RAM for so many bytes.
+        unsafe { (direct as *mut u8).copy_from(value.as_bytes().as_ptr(), size_of::<T>()) };
+        true
     }
 
     #[inline(always)]

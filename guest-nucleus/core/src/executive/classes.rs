@@ -31,9 +31,9 @@ pub enum Class {
 impl<M: Machine> Nucleus<M> {
     /// The whole time slice of a thread; `None`: it is not sliced.
     pub(crate) fn slice_of(&self, id: Id<Thread>) -> Option<u64> {
-        let class = self.threads.get(id)?.class;
-        let sliced = match class {
-            Class::Default => self.absolute(id) >= K_SLICED_FIRST,
+        let thread = self.threads.get(id)?;
+        let sliced = match thread.class {
+            Class::Default => self.absolute_of(thread) >= K_SLICED_FIRST,
             Class::Fifo => false,
             Class::RoundRobin => true,
             Class::RealTime { quantum, .. } => return (quantum > 0).then_some(quantum),

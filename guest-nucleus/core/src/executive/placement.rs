@@ -33,8 +33,9 @@ impl<M: Machine> Nucleus<M> {
     /// Priority of what a processor runs; 256 when that is nothing.
     fn occupied(&self, cpu: Cpu) -> i32 {
         self.running(cpu)
-            .filter(|&current| self.runnable(current))
-            .map_or(256, |current| self.absolute(current))
+            .and_then(|current| self.threads.get(current))
+            .filter(|thread| thread.is_runnable())
+            .map_or(256, |thread| self.absolute_of(thread))
     }
 
     /// A queued thread is offered to the processor that runs the least urgent thread.

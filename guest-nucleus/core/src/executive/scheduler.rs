@@ -155,28 +155,36 @@ impl Scheduler {
     }
 }
 
+impl Thread {
+    /// Whether it may run (spec 2.3).
+    #[inline]
+    pub(crate) fn is_runnable(&self) -> bool {
+        self.active
+            && (self.suspended == 0 && !self.stopped || self.inside.is_some())
+            && matches!(self.wait, Wait::None)
+            && !self.dying
+    }
+}
+
 impl<M: Machine> Nucleus<M> {
     /// Whether a thread may run (spec 2.3).
     pub(crate) fn runnable(&self, id: Id<Thread>) -> bool {
-        self.threads.get(id).is_some_and(|thread| {
-            thread.active
-                && (thread.suspended == 0 && !thread.stopped || thread.inside.is_some())
-                && matches!(thread.wait, Wait::None)
-                && !thread.dying
-        })
+        self.threads.get(id).is_some_and(Thread::is_runnable)
     }
 
     /// A thread may have become runnable: queues it, and preempts the processor with the least urgent thread.
     pub(crate) fn ready(&mut self, id: Id<Thread>) {
-        if !self.runnable(id) || self.scheduler.is_queued(id.index()) {
+        let Some(thread) = self.threads.get(id) else {
+            return;
+        };
+        if !thread.is_runnable() || self.scheduler.is_queued(id.index()) {
             return;
         }
-        let level = self.absolute(id) as u8;
-        let on = self.threads.get(id).and_then(|thread| thread.cpu);
-        if let Some(cpu) = on {
+        if let Some(cpu) = thread.cpu {
             // It is still where it was: it goes on there unless something else is better.
             return self.poke(cpu);
         }
+        let level = self.absolute_of(thread) as u8;
         if let Some(thread) = self.threads.progress(id) {
             thread.quantum = WHOLE_SLICE;
         }
@@ -538,11 +546,12 @@ impl<M: Machine> Nucleus<M> {
         self.outcome(cpu).0
     }
 
-    /// The same, and whether the thread has been aborted: then the way back may lead through a handler.
+    /// The same, and whether the way back may lead elsewhere: the thread has been aborted, or is inside a routine that may have been lost meanwhile.
     #[inline]
     pub fn outcome(&self, cpu: Cpu) -> (i32, bool) {
-        self.running(cpu)
-            .and_then(|id| self.threads.get(id))
-            .map_or((0, false), |thread| (thread.result, thread.aborted))
+        let thread = self.running(cpu).and_then(|id| self.threads.get(id));
+        thread.map_or((0, false), |thread| {
+            (thread.result, thread.aborted || thread.inside.is_some())
+        })
     }
 }

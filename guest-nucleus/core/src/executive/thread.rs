@@ -225,9 +225,14 @@ impl<M: Machine> Nucleus<M> {
 
     /// Absolute priority of a thread (spec 5.1): its own, or a better one that it inherits.
     pub fn absolute(&self, id: Id<Thread>) -> i32 {
-        let Some(thread) = self.threads.get(id) else {
-            return 255;
-        };
+        self.threads
+            .get(id)
+            .map_or(255, |thread| self.absolute_of(thread))
+    }
+
+    /// The same of a thread that was found.
+    #[inline]
+    pub(crate) fn absolute_of(&self, thread: &Thread) -> i32 {
         self.own_priority(thread.actor, thread.class, thread.relative)
             .min(thread.inherited)
     }

@@ -99,56 +99,43 @@ impl<M: Machine> Nucleus<M> {
     #[inline(always)]
     pub fn call_again(&mut self, cpu: Cpu, registers: &[u64; 6]) -> Option<Passed> {
         let &[request, src_port, dest, reply, delay, _] = registers;
-        let affairs = self.affairs();
         if delay as i32 >= 0 || self.interrupts_run() {
             return None;
         }
-        let processor = self.scheduler.processors.get_mut(cpu)?;
-        let id = processor.current?;
+        let id = self.running(cpu)?;
         let client = self.threads.get(id)?;
-        let (way, space) = (&client.way, client.space);
-        if way.affairs != affairs || way.src_li != src_port as i32 || client.call.way != way.number
+        let way = &client.way;
+        let affairs = way.affairs;
+        if affairs != self.affairs()
+            || way.src_li != src_port as i32
+            || client.call.way != way.number
         {
             return None;
         }
-        let said = [request, dest, reply];
-        let annex =
-            self.machine
-                .call_repeats(id.index(), space, &said, &way.dest, &client.call.reply)?;
+        let annex = self.machine.call_repeats(
+            id.index(),
+            client.space,
+            &[request, dest, reply],
+            &way.dest,
+            &client.call.reply,
+        )?;
         let port = self.ipc.ports.progress_at(way.port)?;
         if port.queued > 0 {
             return None;
         }
         let slot = port.waiters.first()?;
+        let from = (client.space, annex);
         let (client, server, thread) = self.threads.progress_of_two(id.index(), slot)?;
+        let level = thread.standing.level;
         if thread.standing.affairs != affairs
             || !thread.receive.plain
-            || self.scheduler.top <= thread.standing.level
+            || self.scheduler.top <= level
         {
             return None;
         }
+        // A dormant message says nothing to anybody: what it says may be changed already.
         let current = thread.current.0?;
         let message = self.ipc.messages.get_mut(current)?;
-        let sequence = port.sequence.wrapping_add(1);
-        let annexes = (
-            (space, annex),
-            (thread.receive.space, thread.receive.desc.annex_addr),
-        );
-        if annex != 0 {
-            if !Self::carry(&mut self.machine, annexes, Some((slot, sequence))) {
-                return None;
-            }
-        } else if !self.machine.store_sequence(slot, sequence) {
-            return None;
-        }
-        // From here on nothing fails.
-        self.entered = Some(cpu);
-        self.counters.calls += 1;
-        port.sequence = sequence;
-        self.ipc.links.remove_first(&mut port.waiters);
-        self.ipc.transactions += 1;
-        let transaction = Self::transaction(self.ipc.transactions, id);
-        message.client = Client::Thread(id, transaction);
         message.has_annex = annex != 0;
         message.body_size = 0;
         if message.way != client.way.number {
@@ -161,16 +148,33 @@ impl<M: Machine> Nucleus<M> {
             message.port_pi = way.port_pi;
             message.sender = way.sender;
         }
-        self.ipc.dormant -= 1;
-        thread.receive.plain = false;
+        let sequence = port.sequence.wrapping_add(1);
+        if annex != 0 {
+            let to = (thread.receive.space, thread.receive.desc.annex_addr);
+            if !Self::carry(&mut self.machine, (from, to), Some((slot, sequence))) {
+                return None;
+            }
+        } else if !self.machine.store_sequence(slot, sequence) {
+            return None;
+        }
+        // From here on nothing fails.
+        port.sequence = sequence;
+        self.ipc.links.remove_first(&mut port.waiters);
+        self.ipc.transactions += 1;
+        let transaction = Self::transaction(self.ipc.transactions, id);
+        message.client = Client::Thread(id, transaction);
         client.wait = Wait::Call;
         client.call.transaction = transaction;
         client.call.request = Some(current);
+        thread.receive.plain = false;
+        self.ipc.dormant -= 1;
+        self.entered = Some(cpu);
+        self.counters.calls += 1;
         self.counters.messages += 1;
         self.counters.switches += 1;
-        let level = thread.standing.level;
-        let begins = processor.pass(&mut self.machine, cpu, client, (server, thread), level, 0);
-        if begins {
+        if let Some(processor) = self.scheduler.processors.get_mut(cpu)
+            && processor.pass(&mut self.machine, cpu, client, (server, thread), level, 0)
+        {
             self.slice_begins(cpu);
         }
         Some(Passed {
@@ -183,71 +187,68 @@ impl<M: Machine> Nucleus<M> {
     #[inline(always)]
     pub fn reply_receive_again(&mut self, cpu: Cpu, registers: &[u64; 6]) -> Option<Passed> {
         let &[reply, msg, li, delay, ..] = registers;
-        let affairs = self.affairs();
         if delay as i32 >= 0 || self.interrupts_run() {
             return None;
         }
-        let processor = self.scheduler.processors.get_mut(cpu)?;
-        let id = processor.current?;
+        let id = self.running(cpu)?;
         let server = self.threads.get(id)?;
-        let (seat, space) = (&server.seat, server.space);
-        if seat.affairs != affairs || server.receive.port != seat.port {
+        let seat = &server.seat;
+        let affairs = seat.affairs;
+        if affairs != self.affairs() || server.receive.port != seat.port {
             return None;
         }
-        let current = server.current.0?;
-        let at = seat.port?;
-        let said = [reply, msg, li];
+        let space = server.space;
         let annex = self.machine.receive_repeats(
             id.index(),
             space,
-            &said,
+            &[reply, msg, li],
             &server.receive.desc,
             seat.li,
         )?;
-        let message = self.ipc.messages.get_mut(current)?;
+        let port = self.ipc.ports.progress_at(seat.port?.index())?;
+        let message = self.ipc.messages.get_mut(server.current.0?)?;
         let Client::Thread(waits, transaction) = message.client else {
             return None;
         };
-        let port = self.ipc.ports.progress_at(at.index())?;
         if port.queued > 0 || message.kept.is_some() {
             return None;
         }
         let (server, client, thread) = self.threads.progress_of_two(id.index(), waits.index())?;
+        let level = thread.standing.level;
         if client != waits
             || thread.standing.affairs != affairs
             || !matches!(thread.wait, Wait::Call)
             || thread.call.way == 0
             || thread.call.transaction != transaction
-            || self.scheduler.top <= thread.standing.level
+            || self.scheduler.top <= level
         {
             return None;
         }
-        let annexes = (
-            (space, annex),
-            (thread.call.space, thread.call.reply.annex_addr),
-        );
-        if annex != 0 && !Self::carry(&mut self.machine, annexes, None) {
-            return None;
+        if annex != 0 {
+            let to = (thread.call.space, thread.call.reply.annex_addr);
+            if !Self::carry(&mut self.machine, ((space, annex), to), None) {
+                return None;
+            }
         }
         // From here on nothing fails.
-        self.entered = Some(cpu);
-        self.counters.calls += 1;
         message.client = Client::None;
-        self.ipc.dormant += 1;
+        self.ipc.links.push_back(&mut port.waiters, id.index());
         server.wait = Wait::Receive;
         server.receive.plain = true;
         server.receive.space = space;
         server.receive.desc_addr = registers[1];
         server.receive.port_li_addr = registers[2];
-        self.ipc.links.push_back(&mut port.waiters, id.index());
+        self.ipc.dormant += 1;
+        self.entered = Some(cpu);
+        self.counters.calls += 1;
         self.counters.switches += 1;
-        let level = thread.standing.level;
-        let begins = processor.pass(&mut self.machine, cpu, server, (client, thread), level, 0);
-        if begins {
+        if let Some(processor) = self.scheduler.processors.get_mut(cpu)
+            && processor.pass(&mut self.machine, cpu, server, (client, thread), level, 0)
+        {
             self.slice_begins(cpu);
         }
         Some(Passed {
-            thread: waits.index() as u32,
+            thread: client.index() as u32,
             result: 0,
         })
     }

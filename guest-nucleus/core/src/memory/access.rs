@@ -62,6 +62,9 @@ impl<M: Machine> Nucleus<M> {
         caller: Caller,
         from: In<T>,
     ) -> Result<T, KError> {
+        if let Some(value) = self.machine.load(caller.space, from.address()) {
+            return Ok(value);
+        }
         let mut value = T::new_zeroed();
         self.read_bytes(
             caller.actor,
@@ -92,6 +95,9 @@ impl<M: Machine> Nucleus<M> {
         to: Out<T>,
         value: &T,
     ) -> Result<(), KError> {
+        if self.machine.store(caller.space, to.address(), value) {
+            return Ok(());
+        }
         self.write_bytes(caller.actor, caller.space, to.address(), value.as_bytes())
     }
 

@@ -6,7 +6,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use chorus_abi::{FPU_AREA_SIZE, KnDevDesc, KnIpcDest, KnMsgDesc, KnThreadCtx, PAGE_SIZE};
-use zerocopy::FromBytes;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 const PAGE: usize = PAGE_SIZE as usize;
 /// Addresses of user spaces, and of the supervisor space.
@@ -452,6 +452,10 @@ impl Machine for Sim {
         }
         self.copy(source, destination, 64).expect("checked");
         sequence.is_none_or(|(thread, sequence)| self.store_sequence(thread, sequence))
+    }
+    fn store<T: IntoBytes + Immutable>(&mut self, space: Space, address: u64, value: &T) -> bool {
+        self.writable(space, address, size_of::<T>())
+            && self.write(space, address, value.as_bytes()).is_ok()
     }
     fn readable(&mut self, space: Space, address: u64, size: usize) -> bool {
         let pieces = self.pieces(space, address, size, false);
