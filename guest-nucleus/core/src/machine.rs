@@ -165,6 +165,10 @@ pub trait Machine {
     /// The frame mapped at an address and what may be done with it.
     fn translate(&mut self, space: Space, address: u64) -> Option<(Frame, Protection)>;
 
+    /// Physical place and value of a 4-byte counter that begins an aligned structure of 8 bytes within a page that is there and may be written.
+    fn counter(&mut self, space: Space, address: u64) -> Option<(u64, i32)>;
+    /// Sets it. The frame is still mapped.
+    fn set_counter(&mut self, place: u64, value: i32);
     /// Physical place of a byte that may be written, if that is known without a look at the tables.
     fn place(&mut self, space: Space, address: u64) -> Option<u64>;
     /// Copies from the memory of a space. Addresses outside the space's half fault like absent pages.

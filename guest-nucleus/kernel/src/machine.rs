@@ -266,6 +266,24 @@ impl Machine for X86 {
         Some((Frame((physical / PAGE) as u32), protection))
     }
 
+    #[inline(always)]
+    fn counter(&mut self, space: Space, address: u64) -> Option<(u64, i32)> {
+        if !address.is_multiple_of(4) {
+            return None;
+        }
+        let direct = self.within(space, address, 8, true)?;
+        // SAFETY: `within` gave RAM for so many bytes.
+        let value = unsafe { (direct as *const i32).read() };
+        Some((direct - crate::paging::DIRECT, value))
+    }
+
+    #[inline(always)]
+    fn set_counter(&mut self, place: u64, value: i32) {
+        let (frame, offset) = (Frame((place >> 12) as u32), (place & (PAGE - 4)) as usize);
+        // SAFETY: as `frame_write`.
+        unsafe { bytes(frame, offset).cast::<i32>().write(value) };
+    }
+
     #[inline]
     fn place(&mut self, space: Space, address: u64) -> Option<u64> {
         let direct = self.reach(space, address, true)?;

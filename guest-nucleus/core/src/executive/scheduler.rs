@@ -39,6 +39,8 @@ pub struct Processor {
     pub(crate) since: u64,
     /// When its slice ends.
     pub slice_end: Option<u64>,
+    /// When its timer was last told to fire.
+    pub(crate) due: Option<u64>,
     /// Its thread gives way to equals.
     yielding: bool,
 }
@@ -76,7 +78,7 @@ impl Scheduler {
     }
 
     /// Who waits for it by being offered it is told by `poke`: that a thread is queued alone is no reason to choose again.
-    fn enqueue(&mut self, slot: usize, level: u8, front: bool) {
+    pub(crate) fn enqueue(&mut self, slot: usize, level: u8, front: bool) {
         let Some(list) = self.levels.get_mut(level as usize) else {
             return;
         };
@@ -92,7 +94,7 @@ impl Scheduler {
         }
     }
 
-    fn dequeue(&mut self, slot: usize) {
+    pub(crate) fn dequeue(&mut self, slot: usize) {
         let Some(level) = self.queued.get_mut(slot).and_then(Option::take) else {
             return;
         };
@@ -442,7 +444,7 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// A processor's timer: the end of its slice, or the earliest deadline, whichever comes first. Tickless otherwise.
-    fn set_timer(&mut self, cpu: Cpu) {
+    pub(crate) fn set_timer(&mut self, cpu: Cpu) {
         let slice = self
             .scheduler
             .processors
@@ -452,6 +454,9 @@ impl<M: Machine> Nucleus<M> {
             (Some(slice), Some(due)) => Some(slice.min(due)),
             (slice, due) => slice.or(due),
         };
+        if let Some(processor) = self.scheduler.processors.get_mut(cpu) {
+            processor.due = due;
+        }
         self.machine.set_timer(cpu, due);
     }
 
@@ -509,6 +514,9 @@ impl<M: Machine> Nucleus<M> {
     pub fn timer(&mut self, cpu: Cpu) {
         self.entered = Some(cpu);
         self.counters.timer_interrupts += 1;
+        if let Some(processor) = self.scheduler.processors.get_mut(cpu) {
+            processor.due = None;
+        }
         let now = self.machine.now();
         while let Some(slot) = self.timeouts.pop(now) {
             match slot.checked_sub(self.configuration.limits.threads) {

@@ -30,6 +30,30 @@ impl Waiters {
         }
     }
 
+    /// A thread waits for the structure at a place.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, place: u64, slot: usize) {
+        if let Some(list) = self.lists.get_mut(Waiters::bucket(place)) {
+            self.links.push_back(list, slot);
+            self.count += 1;
+        }
+    }
+
+    /// The first of those that wait for the structure at a place, or for another of its list.
+    #[inline(always)]
+    pub(crate) fn first(&self, place: u64) -> Option<usize> {
+        self.lists.get(Waiters::bucket(place))?.first()
+    }
+
+    /// It waits no more.
+    #[inline(always)]
+    pub(crate) fn pop(&mut self, place: u64) {
+        if let Some(list) = self.lists.get_mut(Waiters::bucket(place)) {
+            self.links.remove_first(list);
+            self.count -= 1;
+        }
+    }
+
     fn bucket(place: u64) -> usize {
         // Structures are 8 bytes, and those of one page differ there.
         ((place >> 3 ^ place >> 12) % BUCKETS as u64) as usize

@@ -24,6 +24,12 @@ enum Step {
     Suspend(usize, bool),
     /// The priority of an actor.
     Priority(usize, i32),
+    /// A unit of the semaphore of its actor is taken, or given.
+    Semaphore(bool),
+    /// The default port is enabled, or a new port made.
+    Enable(bool),
+    /// A thread becomes one that is never sliced, or a common one.
+    Class(usize, bool),
     /// Aborts a thread.
     Abort(usize),
     /// Time passes.
@@ -43,6 +49,11 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0usize..6, yes()).prop_map(|(a, b)| Step::Suspend(a, b)),
         1 => (0usize..3, 100i32..200).prop_map(|(a, b)| Step::Priority(a, b)),
         1 => (0usize..6).prop_map(Step::Abort),
+        3 => yes().prop_map(Step::Semaphore),
+        2 => prop_oneof![
+            yes().prop_map(Step::Enable),
+            (0usize..6, yes()).prop_map(|(a, b)| Step::Class(a, b)),
+        ],
         1 => (0u64..200_000_000).prop_map(Step::Pass),
     ]
 }
@@ -182,6 +193,37 @@ impl Scene {
                 let cap = cap(self, self.actors[which]);
                 let new = self.site.put(actor, 0x540, &priority);
                 self.site.call(thread, "actorPriority", &[cap, 0, new])
+            }
+            Step::Semaphore(take) => {
+                let at = self.site.at(actor, 0x380);
+                if take {
+                    self.site.call(thread, "semP", &[at, 0])
+                } else {
+                    self.site.call(thread, "semV", &[at])
+                }
+            }
+            Step::Enable(enable) => {
+                let cap = cap(self, actor);
+                let li = u64::from(K_DEFAULTPORT.cast_unsigned());
+                if enable {
+                    self.site.call(thread, "portEnable", &[cap, li, 7])
+                } else {
+                    let ui = self.site.at(actor, 0x600);
+                    self.site.call(thread, "portCreate", &[cap, ui])
+                }
+            }
+            Step::Class(which, fifo) => {
+                let other = self.threads[which];
+                let home = self.site.nucleus.threads.get(other)?.actor;
+                let li = crate::executive::thread::local_identifier(other) as u64;
+                let cap = cap(self, home);
+                let class = KnThParms {
+                    th_class: if fifo { CLASS_FIFO } else { CLASS_DEFAULT },
+                    ..KnThParms::default()
+                };
+                let class = self.site.put(actor, 0x560, &class);
+                self.site
+                    .call(thread, "threadScheduler", &[cap, li, 0, class])
             }
             Step::Abort(which) => {
                 let other = self.threads[which];

@@ -304,6 +304,16 @@ impl Machine for Sim {
             .get(&(address & !(PAGE_SIZE - 1)))
             .copied()
     }
+    fn counter(&mut self, space: Space, address: u64) -> Option<(u64, i32)> {
+        if !address.is_multiple_of(4) || !self.writable(space, address, 8) {
+            return None;
+        }
+        Some((self.place(space, address)?, self.load(space, address)?))
+    }
+    fn set_counter(&mut self, place: u64, value: i32) {
+        let (frame, offset) = (Frame((place >> 12) as u32), place as usize % PAGE);
+        self.frame_write(frame, offset, &value.to_le_bytes());
+    }
     fn place(&mut self, space: Space, address: u64) -> Option<u64> {
         let (frame, protection) = self.translate(space, address)?;
         (protection.write && (frame.0 as usize) < self.memory.len())
