@@ -325,30 +325,7 @@ impl Machine for X86 {
         destination: (Space, u64),
         size: usize,
     ) -> Result<(), CopyFault> {
-        let mut done = 0;
-        while done < size {
-            let (from, to) = (
-                source.1.wrapping_add(done as u64),
-                destination.1.wrapping_add(done as u64),
-            );
-            let Some(from_direct) = self.reach(source.0, from, false) else {
-                return Err(CopyFault::Source(AccessFault {
-                    address: from,
-                    write: false,
-                }));
-            };
-            let Some(to_direct) = self.reach(destination.0, to, true) else {
-                return Err(CopyFault::Destination(AccessFault {
-                    address: to,
-                    write: true,
-                }));
-            };
-            let count = piece(from, piece(to, size - done));
-            // SAFETY: as `read`.
-            unsafe { (from_direct as *const u8).copy_to(to_direct as *mut u8, count) };
-            done += count;
-        }
-        Ok(())
+        self.copy_pages(source, destination, size)
     }
 
     fn copy_in(

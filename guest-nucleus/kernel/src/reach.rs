@@ -169,4 +169,37 @@ impl X86 {
         }
         Ok(())
     }
+
+    /// As `Machine::copy`.
+    pub(crate) fn copy_pages(
+        &self,
+        source: (Space, u64),
+        destination: (Space, u64),
+        size: usize,
+    ) -> Result<(), CopyFault> {
+        let mut done = 0;
+        while done < size {
+            let (from, to) = (
+                source.1.wrapping_add(done as u64),
+                destination.1.wrapping_add(done as u64),
+            );
+            let Some(from_direct) = self.reach(source.0, from, false) else {
+                return Err(CopyFault::Source(AccessFault {
+                    address: from,
+                    write: false,
+                }));
+            };
+            let Some(to_direct) = self.reach(destination.0, to, true) else {
+                return Err(CopyFault::Destination(AccessFault {
+                    address: to,
+                    write: true,
+                }));
+            };
+            let count = piece(from, piece(to, size - done));
+            // SAFETY: `reach` gave RAM up to each page's end; the pieces may overlap.
+            unsafe { (from_direct as *const u8).copy_to(to_direct as *mut u8, count) };
+            done += count;
+        }
+        Ok(())
+    }
 }

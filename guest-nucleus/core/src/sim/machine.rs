@@ -317,7 +317,7 @@ impl Machine for Sim {
     fn place(&mut self, space: Space, address: u64) -> Option<u64> {
         let (frame, protection) = self.translate(space, address)?;
         (protection.write && (frame.0 as usize) < self.memory.len())
-            .then_some(u64::from(frame.0) << 12 | address % PAGE_SIZE)
+            .then_some(u64::from(frame.0) * PAGE_SIZE + address % PAGE_SIZE)
     }
     fn read(&mut self, space: Space, address: u64, bytes: &mut [u8]) -> Result<(), AccessFault> {
         let mut done = 0;
