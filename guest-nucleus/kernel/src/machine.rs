@@ -10,7 +10,7 @@ use crate::paging::{
     NO_EXECUTE, PRESENT, STUB_PAGE, SUPERVISOR_AREA, Tables, UNCACHED, USER, USER_AREA, WRITE,
 };
 use crate::random::Random;
-use crate::reach::{PAGE, accessible, bytes, piece};
+use crate::reach::{PAGE, accessible, bytes};
 use crate::serial::say;
 use crate::stacks::{SUPERVISOR_PAGES, Stacks, USER_PAGES};
 use crate::{apic, calls, clock, fpu, images, processor, shootdown};

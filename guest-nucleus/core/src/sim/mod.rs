@@ -7,9 +7,9 @@ mod buffers;
 mod calls;
 mod control;
 // What is counted is the release build.
+mod conversations;
 #[cfg(not(debug_assertions))]
 mod counts;
-mod conversations;
 mod events;
 mod exceptions;
 mod fast;

@@ -32,7 +32,8 @@ impl Episode {
             let (state, suspended, result) = (thread.state(), thread.suspended, thread.result);
             let (waits, current, runs) = (
                 thread.wait,
-                thread.current.0.is_some(),
+                // A dormant message is as good as none.
+                thread.current.0.is_some() && !thread.receive.plain,
                 thread.cpu.is_some(),
             );
             same!(
