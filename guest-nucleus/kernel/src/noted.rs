@@ -56,6 +56,19 @@ unsafe fn says(direct: u64, known: &KnMsgDesc) -> bool {
     }
 }
 
+/// Whether a descriptor in an actor's memory sends no body.
+///
+/// # Safety
+/// As [`says`].
+#[inline(always)]
+unsafe fn sends_no_body(at: *const KnMsgDesc) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe {
+        (&raw const (*at).body_size).read_unaligned() == 0
+            || (&raw const (*at).body_addr).read_unaligned() == 0
+    }
+}
+
 impl Note {
     #[inline(always)]
     fn holds(&self, changes: u64, space: Space, at: &[u64; 3]) -> bool {
@@ -169,7 +182,7 @@ impl X86 {
             let same = word(note.direct[1]) == dest.target.memory_word()
                 && word(note.direct[1] + 8) == dest.co_target.memory_word()
                 && says(note.direct[2], reply)
-                && (&raw const (*request).body_addr).read_unaligned() == 0;
+                && sends_no_body(request);
             same.then(|| (&raw const (*request).annex_addr).read_unaligned())
         }
     }
@@ -193,7 +206,7 @@ impl X86 {
             let reply = note.direct[0] as *const KnMsgDesc;
             let same = (note.direct[2] as *const i32).read_unaligned() == li
                 && says(note.direct[1], msg)
-                && (&raw const (*reply).body_addr).read_unaligned() == 0;
+                && sends_no_body(reply);
             same.then(|| (&raw const (*reply).annex_addr).read_unaligned())
         }
     }

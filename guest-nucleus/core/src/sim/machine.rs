@@ -424,7 +424,9 @@ impl Machine for Sim {
         reply: &KnMsgDesc,
     ) -> Option<u64> {
         let (request, to, answer) = self.call_arguments(thread, space, *at)?;
-        let same = to == *dest && same_room(&answer, reply) && request.body_addr == 0;
+        let same = to == *dest
+            && same_room(&answer, reply)
+            && (request.body_addr == 0 || request.body_size == 0);
         same.then_some(request.annex_addr)
     }
     fn receive_repeats(
@@ -436,7 +438,8 @@ impl Machine for Sim {
         li: i32,
     ) -> Option<u64> {
         let (reply, desc, port) = self.receive_arguments(thread, space, *at)?;
-        let same = port == li && same_room(&desc, msg) && reply.body_addr == 0;
+        let same =
+            port == li && same_room(&desc, msg) && (reply.body_addr == 0 || reply.body_size == 0);
         same.then_some(reply.annex_addr)
     }
     fn store_sequence(&mut self, thread: usize, sequence: u32) -> bool {

@@ -15,6 +15,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 /// Where the memory of every actor of a test lies, and its bytes.
 pub const MEMORY: (u64, u64) = (0x10_0000, 16 * PAGE_SIZE);
 
+const NULL: usize = table::number::sys_null as usize;
 const CALL: usize = table::number::ipc_call as usize;
 const REPLY_RECEIVE: usize = table::number::ipc_reply_receive as usize;
 
@@ -179,6 +180,10 @@ impl Site {
     /// As the machine does: what is a conversation goes on as one.
     pub fn enter(&mut self, cpu: usize, number: usize, registers: &[u64; 6]) -> Outcome {
         let again = match number {
+            NULL => {
+                self.nucleus.null_call();
+                return Outcome::Done(K_OK);
+            }
             _ if self.nucleus.without_fast_path => None,
             CALL => self.nucleus.call_again(cpu, registers),
             REPLY_RECEIVE => self.nucleus.reply_receive_again(cpu, registers),
