@@ -6,6 +6,7 @@
 use crate::machine::X86;
 use crate::processor::{self, Processor};
 use crate::{site, upcalls};
+use chorus_abi::table::number;
 use chorus_nucleus_core::{Nucleus, Outcome};
 use core::arch::global_asm;
 
@@ -106,6 +107,22 @@ supervisor_common:
     ret
     .cfi_endproc
 
+    // Serves a port with a handler until that fails.
+    .global serve_port
+serve_port:
+    subq $8, %rsp
+    movq %rdi, %rbx
+1:  movq %rbx, %rdi
+    movl ${serve}, %eax
+    call supervisor_common
+    testl %eax, %eax
+    jz 1b
+    xorl %edi, %edi
+    xorl %esi, %esi
+    movl ${delete}, %eax
+    call supervisor_common
+    ud2
+
     .global thread_entry
 thread_entry:
     call thread_begins
@@ -134,10 +151,13 @@ idle_entry:
     call thread_begins
     jmp idle_forever
 "#,
+    serve = const number::sv_msg_serve,
+    delete = const number::thread_delete,
     options(att_syntax)
 );
 
 unsafe extern "C" {
+    static serve_port: u8;
     static call_entry: u8;
     static supervisor_entries: u8;
 }
@@ -145,6 +165,11 @@ unsafe extern "C" {
 /// Where `syscall` goes.
 pub fn entry() -> u64 {
     &raw const call_entry as u64
+}
+
+/// Entry of threads that serve a port with a handler.
+pub fn serving_entry() -> u64 {
+    &raw const serve_port as u64
 }
 
 /// Address of a supervisor actor's entry for a call.
@@ -205,8 +230,8 @@ pub extern "C" fn nucleus_call(number: u32, arguments: &[u64; 6]) -> i32 {
 fn wait(nucleus: &mut Nucleus<X86>, own: &Processor) -> i32 {
     let mut own = own;
     loop {
-        if let Some(lap) = nucleus.entered_lap() {
-            return upcalls::lap(lap);
+        if let Some(upcall) = nucleus.entered() {
+            return upcalls::inside(upcall);
         }
         site::settle(nucleus, own);
         upcalls::waited(nucleus);

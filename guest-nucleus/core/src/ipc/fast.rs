@@ -47,7 +47,7 @@ impl<M: Machine> Nucleus<M> {
             _ => self.only_member(dest.target)?,
         };
         let port = self.ipc.ports.get(target)?;
-        if port.queued > 0 {
+        if port.queued > 0 || port.handler.is_some() {
             return None;
         }
         let any = port.waiters.is_empty();
@@ -260,7 +260,8 @@ impl<M: Machine> Nucleus<M> {
             return ports.all(|(_, port)| port.queued == 0).then_some(None);
         }
         let port = self.port_by_li(actor, li).ok()?;
-        (self.ipc.ports.get(port)?.queued == 0).then_some(Some(port))
+        let found = self.ipc.ports.get(port)?;
+        (found.queued == 0 && found.handler.is_none()).then_some(Some(port))
     }
 }
 

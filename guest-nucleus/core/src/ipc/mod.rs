@@ -6,6 +6,8 @@
 mod asking;
 mod fast;
 mod groups;
+mod handlers;
+mod handling;
 mod message;
 mod migrate;
 mod network;
@@ -14,6 +16,7 @@ mod receive;
 mod requests;
 mod send;
 
+pub(crate) use handling::Handling;
 pub(crate) use message::Body;
 pub use message::Message;
 pub use port::Port;
@@ -83,8 +86,10 @@ pub enum IpcEnd {
 pub struct Ipc {
     pub(crate) ports: Arena<Port>,
     pub(crate) messages: Arena<Message>,
-    /// What messages carry while the Nucleus holds it for them; as many as messages.
+    /// What messages carry while the Nucleus holds it for them, and answers of handlers; as many as both.
     pub(crate) kept: Arena<Kept>,
+    /// Messages inside handlers; as many as threads can be inside.
+    pub(crate) handlings: Arena<Handling>,
     pub(crate) groups: Groups,
     pub(crate) names: NameTable,
     /// Threads that wait for messages, in lists of ports and actors.
@@ -102,7 +107,8 @@ impl Ipc {
         Ipc {
             ports: Arena::new(limits.ports),
             messages: Arena::new(limits.messages),
-            kept: Arena::new(limits.messages),
+            kept: Arena::new(limits.messages + limits.inside()),
+            handlings: Arena::new(limits.inside()),
             groups: Groups::new(limits.memberships),
             names: NameTable::new(limits.ports),
             links: Links::new(limits.threads),

@@ -129,9 +129,12 @@ fn messages(nucleus: &Nucleus<Sim>) {
                 .threads
                 .get(holder)
                 .expect("the holder of a message is gone");
+            // Inside a handler a thread has one more, which hides the one that it had.
+            let hidden = nucleus.ipc.handlings.iter();
+            let hidden = hidden.filter(|(_, handling)| handling.before.0 == Some(id));
             assert_eq!(
-                holder.current.0,
-                Some(id),
+                usize::from(holder.current.0 == Some(id)) + hidden.count(),
+                1,
                 "{id:?} is not its holder's current one"
             );
         }
@@ -145,6 +148,13 @@ fn messages(nucleus: &Nucleus<Sim>) {
                 "something is kept for two messages"
             );
         }
+    }
+    let handlings = nucleus.ipc.handlings.iter();
+    for keeps in handlings.filter_map(|(_, handling)| handling.kept()) {
+        assert!(
+            nucleus.ipc.kept.get(keeps).is_some() && kept.insert(keeps.index()),
+            "what is kept for an answer is gone, or another's"
+        );
     }
     assert_eq!(
         kept.len(),
@@ -187,7 +197,11 @@ fn waits(nucleus: &Nucleus<Sim>) {
     nucleus.ipc.any.iter().for_each(|list| walk(list, None));
     for (id, thread) in nucleus.threads.iter() {
         let listed = listed.remove(&id.index());
-        let waits = (thread.wait == Wait::Receive).then(|| thread.receive.port.map(Id::index));
+        let waits = match thread.wait {
+            Wait::Receive => Some(thread.receive.port.map(Id::index)),
+            Wait::Serve(port) => Some(Some(port.index())),
+            _ => None,
+        };
         assert_eq!(
             listed, waits,
             "{id:?} is not in the list of what it waits for"

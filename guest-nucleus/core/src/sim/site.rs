@@ -188,8 +188,8 @@ impl Site {
                 return None;
             }
         };
-        if let Some(lap) = self.nucleus.entered_lap() {
-            self.entered = Some(lap);
+        if let Some(upcall) = self.nucleus.entered() {
+            self.entered = Some(upcall);
         }
         self.choose(cpu);
         self.serve_kicks();
@@ -368,7 +368,7 @@ impl Site {
             "points, invocations, names, attachments are left"
         );
         let left = (
-            ipc.messages.len(),
+            ipc.messages.len() + ipc.handlings.len(),
             ipc.kept.len(),
             ipc.groups.members.len(),
             ipc.network.outbound.len(),
