@@ -109,6 +109,8 @@ pub enum Outcome {
     Done(i32),
     /// The caller waits, and the thread in this slot has its processor already: it is to be switched to without `schedule`.
     HandedOver(u32),
+    /// The caller goes into a message handler, [`Nucleus::straight`]; then [`Nucleus::straight_out`].
+    Inside,
     /// The caller waits (or is gone): schedule another thread. When the caller runs again its result is [`Nucleus::result`].
     Blocked,
 }

@@ -221,6 +221,7 @@ pub extern "C" fn nucleus_call(number: u32, arguments: &[u64; 6]) -> i32 {
             site::leave();
             result
         }
+        Outcome::Inside => upcalls::straight(nucleus),
         Outcome::Blocked => wait(nucleus, own),
     }
 }
@@ -239,6 +240,7 @@ fn wait(nucleus: &mut Nucleus<X86>, own: &Processor) -> i32 {
         let result = match nucleus.resume(own.index) {
             // It waited for a mapper, was made again, and waits again.
             Outcome::Blocked => continue,
+            Outcome::Inside => return upcalls::straight(nucleus),
             Outcome::Done(result) => {
                 if !nucleus.caller_goes_on() {
                     site::settle(nucleus, own);

@@ -15,6 +15,7 @@ use chorus_abi::{K_OK, KnExcDesc, KnExcReport, KnMsgDesc, KnSysTrapDesc, KnThrea
 use chorus_nucleus_core::Nucleus;
 use chorus_nucleus_core::supervisor::{Arrived, Call, Service, Then, Trouble, Upcall};
 use core::arch::global_asm;
+use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Threads of a site, at most.
@@ -170,10 +171,11 @@ pub fn waited(nucleus: &mut Nucleus<X86>) {
 #[repr(C)]
 struct Letter {
     desc: KnMsgDesc,
-    annex: [u8; 64],
+    annex: MaybeUninit<[u8; 64]>,
 }
 
 impl Letter {
+    #[inline(always)]
     fn new(message: &Arrived) -> Self {
         Letter {
             desc: KnMsgDesc {
@@ -181,8 +183,20 @@ impl Letter {
                 seq_num: message.sequence,
                 ..KnMsgDesc::default()
             },
-            annex: message.annex.unwrap_or([0; 64]),
+            annex: match message.annex {
+                Some(annex) => MaybeUninit::new(annex),
+                None => MaybeUninit::uninit(),
+            },
         }
+    }
+
+    /// Its address, once it stays where it is.
+    #[inline(always)]
+    fn shown(&mut self, message: &Arrived) -> u64 {
+        if message.annex.is_some() {
+            self.desc.annex_addr = &raw const self.annex as u64;
+        }
+        &raw mut *self as u64
     }
 }
 
@@ -192,26 +206,49 @@ pub fn inside(upcall: Upcall) -> i32 {
     let result = match upcall.what {
         Call::Message(message) => {
             let mut letter = Letter::new(&message);
-            if message.annex.is_some() {
-                letter.desc.annex_addr = &raw const letter.annex as u64;
-            }
-            let shown = &raw mut letter as u64;
+            let shown = letter.shown(&message);
             call(upcall.routine, [shown, upcall.cookie, 0])
         }
         Call::Lap(argument) => call(upcall.routine, [argument, upcall.cookie, 0]),
         _ => None,
     };
-    let nucleus = site::enter();
+    let of_message = come_out(site::enter(), result);
+    match (upcall.what, result) {
+        (Call::Message(_), _) => of_message,
+        (_, Some(_)) => K_OK,
+        (_, None) => K_EABORT,
+    }
+}
+
+/// The thread that runs is out of its innermost routine, and goes on when it can: the result of its call if that was of a message. The lock is held before and free after.
+fn come_out(nucleus: &mut Nucleus<X86>, result: Option<i32>) -> i32 {
     nucleus.returned(processor::this().index, result);
     site::settle(nucleus, processor::this());
     waited(nucleus);
-    let result = match (upcall.what, result) {
-        (Call::Message(_), _) => nucleus.result(processor::this().index),
-        (_, Some(_)) => K_OK,
-        (_, None) => K_EABORT,
-    };
+    let result = nucleus.result(processor::this().index);
     site::leave();
     result
+}
+
+/// The caller goes the straight way into a message handler: the result of its call. The lock is held before and free after.
+pub fn straight(nucleus: &Nucleus<X86>) -> i32 {
+    let entered = nucleus.straight();
+    let (routine, cookie) = (entered.routine, entered.cookie);
+    let mut letter = Letter::new(&entered.arrived);
+    let shown = letter.shown(&entered.arrived);
+    site::leave();
+    let result = call(routine, [shown, cookie, 0]);
+    let nucleus = site::enter();
+    if result.is_some()
+        && let Some(result) = nucleus.straight_out(processor::this().index)
+    {
+        if !nucleus.caller_goes_on() {
+            site::settle(nucleus, processor::this());
+        }
+        site::leave();
+        return result;
+    }
+    come_out(nucleus, result)
 }
 
 /// Calls a handler with what it is to see; its verdict.

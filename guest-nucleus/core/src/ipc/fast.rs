@@ -7,6 +7,8 @@
 
 use super::message::{Client, Message};
 use super::port::Port;
+use super::send::Letter;
+use super::straight::Origin;
 use super::{CallWait, Current, ReceiveWait};
 use crate::arena::Id;
 use crate::executive::thread::{Thread, Wait, local_identifier};
@@ -47,6 +49,24 @@ impl<M: Machine> Nucleus<M> {
             _ => self.only_member(dest.target)?,
         };
         let port = self.ipc.ports.get(target)?;
+        if let (Some(handler), 0) = (port.handler, port.queued) {
+            let origin = Origin {
+                thread: id,
+                actor: home,
+                space,
+                reply: answer,
+            };
+            let letter = Letter {
+                src_port,
+                actor_pi,
+                port_pi,
+                dest,
+                client: Client::None,
+                remote: false,
+                sender: Some(home),
+            };
+            return self.straight_in(&origin, (target, handler), &request, letter);
+        }
         if port.queued > 0 || port.handler.is_some() {
             return None;
         }

@@ -21,7 +21,7 @@ use chorus_abi::*;
 
 /// What becomes of the client.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Answer {
+pub(super) enum Answer {
     /// Nothing was said yet.
     Open,
     /// A reply; none: an empty one.
@@ -39,18 +39,37 @@ pub(crate) struct OwnCall {
     /// Its time limit.
     pub(crate) deadline: Option<u64>,
     /// Why the client is not interested any more.
-    left: Option<KError>,
+    pub(super) left: Option<KError>,
 }
 
 /// A message inside a handler.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Handling {
     thread: Id<Thread>,
-    message: Id<Message>,
+    pub(super) message: Id<Message>,
     /// The current message that the thread had.
     pub(crate) before: Current,
-    answer: Answer,
-    own: Option<OwnCall>,
+    pub(super) answer: Answer,
+    pub(super) own: Option<OwnCall>,
+}
+
+impl Handling {
+    /// Nothing was answered yet.
+    #[inline(always)]
+    pub(super) fn begun(
+        thread: Id<Thread>,
+        message: Id<Message>,
+        before: Current,
+        own: Option<OwnCall>,
+    ) -> Handling {
+        Handling {
+            thread,
+            message,
+            before,
+            answer: Answer::Open,
+            own,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -109,7 +128,8 @@ impl<M: Machine> Nucleus<M> {
         Ok(Outcome::Blocked)
     }
 
-    /// A time limit is where the client's thread would not come out otherwise.
+    /// A call that the client's own thread works on.
+    #[inline(always)]
     pub(super) fn own_call(actor: Id<Actor>, call: CallWait, deadline: Option<u64>) -> OwnCall {
         OwnCall {
             actor,
@@ -167,13 +187,8 @@ impl<M: Machine> Nucleus<M> {
             .threads
             .get_mut(thread)
             .map(|found| core::mem::replace(&mut found.current, Current(Some(id))));
-        let handling = self.ipc.handlings.insert(Handling {
-            thread,
-            message: id,
-            before: before.unwrap_or_default(),
-            answer: Answer::Open,
-            own,
-        });
+        let handling = Handling::begun(thread, id, before.unwrap_or_default(), own);
+        let handling = self.ipc.handlings.insert(handling);
         // There are as many as invocations.
         let Some(handling) = handling else { return };
         if let Some(due) = own.and_then(|own| own.deadline) {
@@ -420,7 +435,12 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// Puts an answer into a client's buffers and lets go of it: the result of its call.
-    fn hand_back(&mut self, actor: Id<Actor>, call: &CallWait, kept: Option<Id<Kept>>) -> i32 {
+    pub(super) fn hand_back(
+        &mut self,
+        actor: Id<Actor>,
+        call: &CallWait,
+        kept: Option<Id<Kept>>,
+    ) -> i32 {
         let Some(carried) = kept.and_then(|kept| self.ipc.kept.get(kept)).copied() else {
             return 0;
         };

@@ -15,11 +15,14 @@ mod port;
 mod receive;
 mod requests;
 mod send;
+mod straight;
 
 pub(crate) use handling::Handling;
 pub(crate) use message::Body;
 pub use message::Message;
 pub use port::Port;
+pub(crate) use straight::INSIDE;
+pub use straight::Straight;
 
 use crate::arena::{Arena, Id};
 use crate::lists::{Links, List};
@@ -90,6 +93,7 @@ pub struct Ipc {
     pub(crate) kept: Arena<Kept>,
     /// Messages inside handlers; as many as threads can be inside.
     pub(crate) handlings: Arena<Handling>,
+    pub(crate) straight: Straight,
     pub(crate) groups: Groups,
     pub(crate) names: NameTable,
     /// Threads that wait for messages, in lists of ports and actors.
@@ -109,6 +113,7 @@ impl Ipc {
             messages: Arena::new(limits.messages),
             kept: Arena::new(limits.messages + limits.inside()),
             handlings: Arena::new(limits.inside()),
+            straight: Straight::default(),
             groups: Groups::new(limits.memberships),
             names: NameTable::new(limits.ports),
             links: Links::new(limits.threads),

@@ -79,6 +79,25 @@ pub struct Invocation {
     below: Option<Id<Invocation>>,
 }
 
+impl Invocation {
+    /// Of a thread that is inside nothing else.
+    #[inline(always)]
+    pub(crate) fn outermost(point: Id<Point>, actor: Id<Actor>, what: What) -> Invocation {
+        Invocation {
+            point,
+            actor,
+            what,
+            below: None,
+        }
+    }
+
+    /// Whether the thread is inside nothing else.
+    #[inline(always)]
+    pub(crate) fn is_outermost(&self) -> bool {
+        self.below.is_none()
+    }
+}
+
 /// Points, and the threads inside.
 pub(crate) struct Points {
     pub points: Arena<Point>,
@@ -94,6 +113,14 @@ impl Points {
             invocations: Arena::new(inside),
             watchers: 0,
         }
+    }
+}
+
+impl Points {
+    /// Whether somebody waits for threads to leave.
+    #[inline(always)]
+    pub(crate) fn watched(&self) -> bool {
+        self.watchers > 0
     }
 }
 
