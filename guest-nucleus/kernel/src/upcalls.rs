@@ -183,18 +183,15 @@ impl Letter {
                 seq_num: message.sequence,
                 ..KnMsgDesc::default()
             },
-            annex: match message.annex {
-                Some(annex) => MaybeUninit::new(annex),
-                None => MaybeUninit::uninit(),
-            },
+            annex: MaybeUninit::uninit(),
         }
     }
 
     /// Its address, once it stays where it is.
     #[inline(always)]
     fn shown(&mut self, message: &Arrived) -> u64 {
-        if message.annex.is_some() {
-            self.desc.annex_addr = &raw const self.annex as u64;
+        if let Some(annex) = &message.annex {
+            self.desc.annex_addr = self.annex.write(*annex).as_ptr() as u64;
         }
         &raw mut *self as u64
     }

@@ -103,7 +103,9 @@ impl<M: Machine> Nucleus<M> {
         let straight = &mut self.ipc.straight;
         (straight.routine, straight.cookie) = (routine, cookie);
         straight.arrived.sequence = sequence;
-        straight.arrived.annex = annex;
+        if annex.is_some() || straight.arrived.annex.is_some() {
+            straight.arrived.annex = annex;
+        }
         Some(INSIDE)
     }
 
