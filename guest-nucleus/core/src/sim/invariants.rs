@@ -6,6 +6,7 @@ use crate::executive::thread::{Thread, Wait};
 use crate::ipc::Message;
 use crate::lists::List;
 use crate::nucleus::Nucleus;
+use crate::supervisor::What;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
@@ -17,6 +18,7 @@ pub fn check(nucleus: &Nucleus<Sim>) {
     messages(nucleus);
     waits(nucleus);
     processors(nucleus);
+    inside(nucleus);
 }
 
 /// What an actor counts is what there is.
@@ -255,4 +257,54 @@ fn processors(nucleus: &Nucleus<Sim>) {
         }
     }
     nucleus.scheduler.check_top();
+}
+
+/// Who is inside a point is counted there, each message inside a handler has its thread, and only open points are handlers of ports.
+fn inside(nucleus: &Nucleus<Sim>) {
+    let points = &nucleus.supervisor.points;
+    let mut handled = BTreeSet::new();
+    for (thread, _) in nucleus.threads.iter() {
+        for invocation in nucleus.chain(thread) {
+            let owner = nucleus.point(invocation.point).map(|point| point.owner);
+            assert_eq!(
+                owner,
+                Some(invocation.actor),
+                "{thread:?} is inside another's point"
+            );
+            if let What::Message(handling) = invocation.what {
+                assert!(
+                    nucleus.ipc.handlings.get(handling).is_some(),
+                    "a message that {thread:?} works on is gone"
+                );
+                assert!(handled.insert(handling.index()), "two work on one message");
+            }
+        }
+    }
+    assert_eq!(
+        handled.len(),
+        nucleus.ipc.handlings.len(),
+        "nobody works on a message"
+    );
+    for (id, point) in points.points.iter() {
+        let all = points.invocations.iter();
+        let threads = all.filter(|(_, invocation)| invocation.point == id).count();
+        // Routines at interrupt level are nobody's.
+        assert!(threads <= point.inside as usize, "who is inside {id:?}");
+    }
+    for (id, port) in nucleus.ipc.ports.iter() {
+        let Some(handler) = port.handler else {
+            continue;
+        };
+        let point = nucleus
+            .point(handler)
+            .expect("the handler of a port is gone");
+        assert_eq!(
+            point.owner, port.owner,
+            "the handler of {id:?} is another's"
+        );
+        assert!(
+            !point.closed && port.enabled.is_none(),
+            "the handler of {id:?}"
+        );
+    }
 }
