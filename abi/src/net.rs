@@ -13,6 +13,9 @@ pub const NET_REPLY: u32 = 3;
 /// Item kind: the client of a request left.
 pub const NET_CANCEL: u32 = 4;
 
+/// Item kind: the link to a site broke (outbound only); `handle` is the site, `result` the reason.
+pub const NET_LINKFAILURE: u32 = 5;
+
 /// Bit of `nmWait`: there are outbound items.
 pub const NM_OUTBOUND: i32 = 1;
 /// Bit of `nmWait`: the device interrupt fired.

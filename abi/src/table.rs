@@ -343,6 +343,21 @@ macro_rules! chorus_calls {
 /// 1 if messages to the UI can be delivered here (the site, a port here, a group with a member here), else 0. What is only declared is not. Own addition.
 195 "nmQuery" nm_query System returns (ui: In<KnUniqueId>) [Inval, Fault, Priv];
 
+/// Connects a routine `void handler(KnMsgDesc *msg, void *cookie)` of a supervisor actor to one of its ports; null disconnects. NC-124, NC-203, NC-220…223.
+196 "svMsgHandler" sv_msg_handler Supervisor blocks (actor_cap: In<KnCap>, port_li: i32, handler: u64, stack_size: u32, cookie: u64) [Inval, Unknown, Busy, Priv, Fault, NoMem];
+/// Inside a message handler: prepares the reply that the client gets when the routine returns; the last one counts. NC-223.
+197 "svMsgHdlReply" sv_msg_hdl_reply Supervisor returns (msg: In<KnMsgDesc>) [Inval, TooMuch, Fault, Priv, NoMem];
+/// Takes the oldest queued message of a port with a handler, waiting for one, and calls the handler with it in the caller's thread. Own addition.
+198 "svMsgServe" sv_msg_serve Supervisor blocks (port_li: i32) [Inval, NoPort, Priv, NoMem];
+/// Has a LAP called at interrupt level, once, when a delay has passed.
+199 "svSysTimeoutSet" sv_sys_timeout_set Supervisor returns (desc: InOut<KnTimeout>, delay: In<KnTimeVal>, flags: i32, handler: In<KnLapDesc>) [Inval, Busy, Priv, Fault, NoMem];
+/// Takes it back: the handler does not start any more.
+200 "svSysTimeoutCancel" sv_sys_timeout_cancel Supervisor returns (desc: In<KnTimeout>) [Inval, Priv, Fault];
+/// Resolution of system timeouts.
+201 "svTimeoutGetRes" sv_timeout_get_res Supervisor returns (resolution: Out<KnTimeVal>) [Priv, Fault];
+/// The link to a site broke: calls to ports there end with K_ELINKFAILURE, and requests of that site have no client any more. NC-280.
+202 "svLinkFailure" sv_link_failure Supervisor returns (site: u32, reason: i32) [Inval, Full, Priv];
+
 /// Takes rights from a part of a cache.
 210 "lcSetRights" lc_set_rights System returns (cache: In<KnObjDesc>, access: u32, flags: u32, order: u64) [Inval, Unknown, Round, Fault, Priv];
 /// Shapes the end of a segment in a cache.

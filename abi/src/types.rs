@@ -467,6 +467,11 @@ plain! {
         /// Out: its name, the Nucleus' business.
         id: u64,
     }
+    /// A system timeout (`svSysTimeoutSet`).
+    KnTimeout {
+        /// Its name while it is set, the Nucleus' business.
+        id: u64,
+    }
     /// Counters of the site (`siteStat`).
     KnSiteStat {
         /// Site number.

@@ -72,6 +72,47 @@ fn ss_043_power_off_during_the_call_is_outcome_unknown_after_five_seconds() {
 }
 
 #[test]
+fn nc_280_a_link_that_is_said_to_have_broken_ends_its_calls_and_later_ones_try_anew() {
+    let (mut world, port) = warm(3, Faults::NONE);
+    let elsewhere = world.open(3, 64);
+    world.run(SEC);
+    let other = world.call(2, elsewhere, &[], slow(20 * SEC));
+    let calls: Vec<_> = (0..40)
+        .map(|_| world.call(2, port, b"x", slow(10 * SEC)))
+        .collect();
+    world.run(SEC);
+    let before = world.now;
+    world.link_failure(2, 1);
+    world.run(SEC);
+    for &call in &calls {
+        let (result, end) = world.end(call).unwrap();
+        assert_eq!(result, K_ELINKFAILURE);
+        assert!(end - before < 10 * MS);
+    }
+    assert_eq!(world.end(other), None, "another site is not concerned");
+    let notice = Notice::LinkFailed { site: 1, reason: 7 };
+    assert!(world.site(2).nucleus.notices.contains(&notice));
+    let call = world.call(2, port, &[], Plan::NULL);
+    world.run(30 * SEC);
+    assert_eq!(world.end(call).map(|end| end.0), Some(0));
+    assert_eq!(world.end(other).map(|end| end.0), Some(0));
+    for call in calls {
+        assert!(world.executions(call) <= 1);
+    }
+}
+
+#[test]
+fn nc_280_requests_of_that_site_lose_their_client() {
+    let (mut world, port) = warm(2, Faults::NONE);
+    let call = world.call(2, port, &[], slow(10 * SEC));
+    world.run(SEC);
+    world.link_failure(1, 2);
+    world.run(30 * SEC);
+    assert_eq!(world.end(call).map(|end| end.0), Some(K_ELINKFAILURE));
+    assert_eq!(world.executions(call), 1);
+}
+
+#[test]
 fn ss_044_a_server_actor_that_dies_ends_the_call_at_once() {
     let (mut world, port) = warm(2, Faults::NONE);
     let call = world.call(

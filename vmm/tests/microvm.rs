@@ -72,12 +72,14 @@ fn a_nucleus_that_lost_its_gs_ends_the_site_with_a_report() {
 #[test]
 #[cfg_attr(skip_guest, ignore = "this build carries no guest")]
 fn the_conformance_actor_passes_as_supervisor_actor_with_its_partners() {
-    let conf = "conformance user 140 victim victim\nconformance supervisor 140 saboteur saboteur\nconformance supervisor 140 overrunner saboteur stack\nconformance supervisor 140 conformance halt\n";
+    let conf = "conformance user 140 victim victim\nconformance supervisor 140 saboteur saboteur\nconformance supervisor 140 overrunner saboteur stack\nconformance supervisor 140 faulter saboteur handler\nconformance supervisor 140 conformance halt\n";
     for vcpus in [1, 2, 4] {
         let (code, console) = boot(conf, vcpus);
         assert_eq!(code, Some(0), "{vcpus} vCPUs:\n{console}");
         assert!(
-            console.contains("NC-265 ok") && console.contains("NC-051 gone ok"),
+            console.contains("NC-265 ok")
+                && console.contains("NC-223 a handler that faults ok")
+                && console.contains("NC-051 gone ok"),
             "{console}"
         );
     }

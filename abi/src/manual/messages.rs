@@ -41,7 +41,8 @@ see ["ipcCall", "ipcReceive", "ipcSysInfo", "grpAllocate", "portUi"]
 "ipcCall": "Sends a request and waits for its reply."
 contract "The request goes to a port, on whichever site, or to one member of a group: not to all of them. It is executed once or not at all, also over links that lose and double frames; and the reply is \
 that of this request, never a late one of another. The reply does not become a current message: a server may call others while it holds a request. With a time limit or an \
-abort the request is withdrawn if it is still queued, and then never executed; if it is held, its reply is thrown away. A reply longer than the room is cut. With `delay` 0 nothing is sent."
+abort the request is withdrawn if it is still queued, and then never executed; if it is held, its reply is thrown away. A reply longer than the room is cut. With `delay` 0 nothing is sent, unless \
+the port is one of this site with a message handler (`svMsgHandler`), which works on it at once."
 waits "for the reply, at most `delay` milliseconds. The wait is abortable if `reply` has the flag `K_ABORTABLE`."
 arguments {
     request "What to send: `body_addr` and `body_size`, `annex_addr`; a null address leaves that part out.";
@@ -54,7 +55,7 @@ result "Bytes of the reply's body as the server sent it, which may be more than 
 errors {
     Inval "The target is a group in the mode of all members, or neither a port nor a group; `src_port` is no port of the caller's actor; or the mode needs a `co_target` and there is none.";
     Unknown "The target cannot be found, or no member of the group can be reached. Nothing was executed.";
-    Full "The queue of the port is full, or the site's table of messages, or what a user actor may have of it in queues (a quarter), or the queue to the Network Manager.";
+    Full "The queue of the port is full, or the site's table of messages, or what a user actor may have of it in queues (a quarter), or the queue to the Network Manager; or the port has a message handler, and the caller is inside 8 handlers.";
     TooMuch "The body has more than 65536 bytes.";
     Fault "A pointer leads outside the caller's memory, or to memory that does not allow the access. If the room for the reply went away during the call, the request was executed.";
     Timeout "There was no reply in time.";
@@ -63,7 +64,6 @@ errors {
     LinkFailure "The link to the server's site broke, or that site or the own Network Manager went. Whether the request was executed is not known.";
     NoMem "There is no memory to keep the body in.";
 }
-missing "Ports do not migrate yet (NC-192)."
 assertions [159..=159, 162..=162, 164..=164, 180..=194]
 example r"/* Sends a number, gets a number; K_ETIMEOUT after a second. */
 int ask(const KnUniqueId *server, unsigned long *number)
@@ -93,13 +93,12 @@ arguments {
 }
 result "Bytes of the body as it was sent, which may be more than there was room for."
 errors {
-    Inval "The LI names no port of the caller's actor.";
+    Inval "The LI names no port of the caller's actor, or one with a message handler (also if that was connected while the caller waited).";
     NoPort "The port was deleted while the caller waited.";
     Timeout "There was no message in time.";
     Abort "The thread was aborted, now or before.";
     Fault BAD_POINTER;
 }
-missing "Message handlers (`svMsgHandler`) are not there yet (NC-203)."
 assertions [112..=112, 195..=205]
 example r"/* Serves numbers until something fails. */
 int serve(void)

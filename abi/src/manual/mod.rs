@@ -10,6 +10,7 @@ mod devices;
 mod events;
 mod exceptions;
 mod groups;
+mod handlers;
 mod interrupts;
 mod laps;
 mod library;
@@ -22,6 +23,7 @@ mod ports;
 mod segments;
 mod site;
 mod synchronisation;
+mod system_timeouts;
 mod thread_control;
 mod threads;
 mod timers;
@@ -123,6 +125,7 @@ pub const SECTIONS: &[Section] = &[
     about("ipc", "Ports", ports::ENTRIES),
     about("ipc", "Port groups", groups::ENTRIES),
     about("ipc", "Messages", messages::ENTRIES),
+    about("ipc", "Message handlers", handlers::ENTRIES),
     about("ipc", "The Network Manager's seat", network::ENTRIES),
     about("names", "Unique identifiers", names::ENTRIES),
     about("memory", "Regions", memory::ENTRIES),
@@ -131,6 +134,7 @@ pub const SECTIONS: &[Section] = &[
     about("supervisor", "Traps", traps::ENTRIES),
     about("supervisor", "Local access points", laps::ENTRIES),
     about("supervisor", "Interrupts", interrupts::ENTRIES),
+    about("supervisor", "System timeouts", system_timeouts::ENTRIES),
     about("supervisor", "Devices", devices::ENTRIES),
     about("supervisor", "The site", site::ENTRIES),
     about(LIBRARY, "Computing with names", library::ENTRIES),

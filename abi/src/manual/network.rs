@@ -149,4 +149,27 @@ example r"int answer_locate(const KnUniqueId *wanted)
 }
 "
 see ["uiIsLocal", "nmDeliver"]
+
+"svLinkFailure": "Tells the site that the link to another broke."
+contract "All calls of this site to ports there, also those that are still being sent or whose port is being looked for there first, end with `K_ELINKFAILURE`; requests that came from there and are not answered lose their client, as if \
+it had left; what is known of where ports and groups are on that site is forgotten. Calls made afterwards try anew: the Network Manager itself goes on talking to the site if that answers. It is told in the order of the calls, by an \
+item in the Network Manager's queue: the calls end a moment after this returns. Without a Network Manager there are no such calls, and nothing happens."
+arguments {
+    site "The other site.";
+    reason "Why, for the Network Manager's notice: any number.";
+}
+result "0."
+errors {
+    Inval "The number is this site's, or no site has it.";
+    Full "The queue to the Network Manager is full.";
+    Priv "The caller is not a supervisor thread.";
+}
+assertions [280..=280]
+example r"/* A driver that saw its cable go. */
+int unplugged(unsigned int site)
+{
+    return svLinkFailure(site, 1);
+}
+"
+see ["ipcCall", "nmAttach"]
 }

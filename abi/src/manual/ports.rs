@@ -96,7 +96,7 @@ arguments {
 }
 result "0."
 errors {
-    Inval "The capability is ill-formed, its key is wrong or its actor is gone; the LI names no port of that actor; or `priority` is negative.";
+    Inval "The capability is ill-formed, its key is wrong or its actor is gone; the LI names no port of that actor; `priority` is negative; or the port has a message handler.";
     Unknown OTHER_SITE;
     Fault BAD_POINTER;
 }
@@ -211,7 +211,7 @@ arguments {
 }
 result "LI of the port in the new actor."
 errors {
-    Inval "A capability is ill-formed, its key is wrong or its actor is gone; the LI names no port of the actor, or its default port; the port has a static UI; or there is no such option.";
+    Inval "A capability is ill-formed, its key is wrong or its actor is gone; the LI names no port of the actor, or its default port; the port has a static UI or a message handler; or there is no such option.";
     Unknown "A capability names an actor of another site: ports do not leave their site.";
     Priv "The caller has user privilege, and one of the actors is a system or supervisor actor.";
     Fault BAD_POINTER;

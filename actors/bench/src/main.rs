@@ -29,11 +29,15 @@ fn measure(count: usize, halt: bool) -> Result<(), KError> {
     operations::null_call("null-user", count)?;
     operations::threads(count)?;
     operations::zero_page(count.min(1000))?;
-    for (op, kind) in [("user-user", "user"), ("user-supervisor", "supervisor")] {
+    for (op, kind) in [
+        ("user-user", "user"),
+        ("user-supervisor", "supervisor"),
+        ("user-handler", "handler"),
+    ] {
         operations::round_trips(op, partners::server(kind)?, count)?;
     }
     partners::run_supervisor(count)?;
-    for kind in ["user", "supervisor"] {
+    for kind in ["user", "supervisor", "handler"] {
         partners::stop(partners::server(kind)?)?;
     }
     partners::stop(partners::supervisor()?)?;

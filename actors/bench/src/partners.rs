@@ -12,17 +12,18 @@ use core::time::Duration;
 const USER: u32 = 0x42_0000;
 const SUPERVISOR: u32 = 0x42_0001;
 const MEASURING: u32 = 0x42_0002;
+const HANDLER: u32 = 0x42_0003;
 
 /// First byte of an annex: this server is not wanted any more.
-const STOP: u8 = 0xff;
+pub const STOP: u8 = 0xff;
 /// First byte of an annex: measure; the count is in bytes 8 to 15.
 const MEASURE: u8 = 0xfe;
 
 fn stamp(kind: &str) -> u32 {
-    if kind == "supervisor" {
-        SUPERVISOR
-    } else {
-        USER
+    match kind {
+        "supervisor" => SUPERVISOR,
+        "handler" => HANDLER,
+        _ => USER,
     }
 }
 
@@ -91,7 +92,11 @@ pub fn stop(to: Destination) -> Result<(), KError> {
 /// `bench server KIND`: answers until stopped. An answer has an annex when the request had one that is not of zeros.
 pub fn serve(kind: &str) -> Result<(), KError> {
     let port = Port::create()?;
-    port.join(&well_known_group(stamp(kind))?)?;
+    let group = well_known_group(stamp(kind))?;
+    if kind == "handler" {
+        return crate::server::handle(&port, &group);
+    }
+    port.join(&group)?;
     crate::server::run(&port, STOP)
 }
 

@@ -1,8 +1,10 @@
 //! The server's loop, as short as it can be: one call of the Nucleus a round, an annex back only if one came.
 
-use chorus_abi::{In, InOut, K_NODELAY_LIMIT, KError, KnMsgDesc};
+use chorus_abi::{In, InOut, K_NODELAY_LIMIT, KError, KnCap, KnMsgDesc};
+use chorus_runtime::message::Message;
 use chorus_runtime::port::Port;
-use chorus_runtime::{at, at_mut, check, raw};
+use chorus_runtime::sync::Semaphore;
+use chorus_runtime::{at, at_mut, check, handler, raw};
 
 /// Answers requests until one whose annex begins with `stop`.
 pub fn run(port: &Port, stop: u8) -> Result<(), KError> {
@@ -49,4 +51,33 @@ pub fn run(port: &Port, stop: u8) -> Result<(), KError> {
             )
         })?;
     }
+}
+
+static STOPPED: Semaphore = Semaphore::new(0);
+
+/// Answers with an annex if one came; an empty request has an empty reply without a word. The cookie is the port's name.
+extern "C" fn answer(message: &KnMsgDesc, port: u64) {
+    let Some(mut annex) = handler::annex(message) else {
+        return;
+    };
+    match annex[0] {
+        0 => return,
+        crate::partners::NAME => annex[8..16].copy_from_slice(&port.to_le_bytes()),
+        crate::partners::STOP => {
+            let _ = STOPPED.release();
+        }
+        _ => {}
+    }
+    let _ = handler::prepare(Message {
+        annex: Some(&annex),
+        body: &[],
+    });
+}
+
+/// The same by a message handler, which runs in the client's thread.
+pub fn handle(port: &Port, group: &KnCap) -> Result<(), KError> {
+    handler::connect(port, answer, port.ui().word())?;
+    port.join(group)?;
+    STOPPED.acquire(None)?;
+    handler::disconnect(port)
 }

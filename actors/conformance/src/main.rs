@@ -14,6 +14,7 @@ mod control;
 mod events;
 mod exceptions;
 mod groups;
+mod handlers;
 mod life;
 mod memory;
 mod messages;
@@ -43,6 +44,8 @@ fn main() -> i32 {
         (Some("referee"), Some(name)) => return referee::wait(name),
         (Some("partner"), _) => return partner::serve(),
         (Some("victim"), _) => return victim::serve(),
+        (Some("breaker"), _) => return sites::break_links(),
+        (Some("saboteur"), Some("handler")) => return handlers::sabotage(),
         (Some("saboteur"), _) => return supervisor::sabotage(),
         _ => {}
     }
@@ -66,6 +69,7 @@ fn main() -> i32 {
     life::check(&mut verdict);
     memory::check(&mut verdict);
     exceptions::check(&mut verdict);
+    handlers::check(&mut verdict);
     supervisor::check(&mut verdict);
     regions::check(&mut verdict);
     segments::check(&mut verdict);

@@ -1,11 +1,12 @@
 //! Assertions that take two or three sites: `conformance leader SITE SITE`, with a partner on each of the two ([`crate::partner`]).
 
 use crate::partner::*;
+use crate::requests::Client;
 use crate::verdict::{DEFAULT, Verdict, call, message};
 use alloc::vec::Vec;
 use chorus_abi::error::*;
 use chorus_abi::*;
-use chorus_runtime::message::{Buffer, Message, current, send};
+use chorus_runtime::message::{Buffer, Message, current, reply, send};
 use chorus_runtime::port::{Port, new_group, well_known_group};
 use chorus_runtime::{at, at_mut, site, thread, time};
 use core::time::Duration;
@@ -87,6 +88,53 @@ impl Partner {
     }
 }
 
+/// Stamp of the port of the supervisor actor on the leader's site.
+const BREAKER: u32 = 0x7f_1001;
+
+/// `conformance breaker`: tells the site that the link to another broke, when asked.
+pub fn break_links() -> i32 {
+    let ui = KnUniqueId::well_known_port(site::number(), BREAKER);
+    let Ok(port) = Port::declare(ui) else {
+        return 1;
+    };
+    let mut buffer = Buffer::with_room(0);
+    loop {
+        if port.receive(&mut buffer, None).is_err() {
+            return 1;
+        }
+        let mut order = Order::of(&buffer.annex);
+        order.result = call!(sv_link_failure, order.what, 7);
+        let annex = order.annex();
+        let _ = reply(Message {
+            annex: Some(&annex),
+            body: &[],
+        });
+    }
+}
+
+/// NC-280: calls to one site end when its link is said to have broken, those to another do not, and later ones are made.
+fn links(verdict: &mut Verdict, [near, far]: [Partner; 2]) {
+    let left = [near, far].map(|at| at.order(LEFT, KnUniqueId::NULL, KnCap::default()).ui);
+    let clients = [left[0], left[0], left[1]].map(|port| Client::start(port, 1, 8000, 0));
+    // They have got there.
+    let _ = thread::sleep(Duration::from_millis(300));
+    let order = Order {
+        what: near.0.into(),
+        ..Order::default()
+    };
+    let breaker = KnUniqueId::well_known_port(site::number(), BREAKER);
+    let start = time::now();
+    let (result, annex) = request(breaker, KnUniqueId::NULL, order.annex());
+    let told = result == K_OK && Order::of(&annex).result == K_OK;
+    let ends = [0, 1].map(|index| clients[index].end().0);
+    let soon = time::now() - start < Duration::from_secs(3);
+    let anew = near.ask(GROUP, KnUniqueId::NULL) == 0;
+    verdict.check(
+        "NC-280",
+        told && soon && ends == [K_ELINKFAILURE; 2] && anew && clients[2].end().0 == K_ETIMEOUT,
+    );
+}
+
 /// Checks them, with partners on these sites.
 pub fn check(verdict: &mut Verdict, sites: [u16; 2]) {
     let partners = sites.map(Partner);
@@ -105,6 +153,7 @@ pub fn check(verdict: &mut Verdict, sites: [u16; 2]) {
     ports(verdict, partners[0]);
     selective(verdict, partners);
     members(verdict, partners);
+    links(verdict, partners);
     for partner in partners {
         partner.ask(END, KnUniqueId::NULL);
     }

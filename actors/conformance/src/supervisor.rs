@@ -4,7 +4,7 @@
 //! whose trap handler faults.
 
 use crate::verdict::{OWN, Verdict, call};
-use crate::victim::{DIE, DIVIDE, INVOKE, RESOLVE, SLEEP, SLEPT, STAMP, TELL, TRAP};
+use crate::victim::{ASK, DIE, DIVIDE, INVOKE, RESOLVE, SLEEP, SLEPT, STAMP, TELL, TRAP};
 use chorus_abi::error::*;
 use chorus_abi::*;
 use chorus_runtime::lap::Lap;
@@ -185,6 +185,10 @@ pub fn check(verdict: &mut Verdict) {
         );
     }
     aborts(verdict, &cap);
+    crate::handlers::with_partners(verdict, |port, first| {
+        let [result, first] = tell(ASK, port.word(), first.into()).ok()?;
+        Some((result as i32, first as u8))
+    });
     sabotage_seen(verdict, "a handler that faults", "saboteur", SABOTAGED);
     sabotage_seen(
         verdict,

@@ -1,5 +1,6 @@
 //! A user actor that does what the supervisor actor that checks tells it: trap, fault, call LAPs.
 
+use crate::requests::ask;
 use crate::verdict::call;
 use chorus_abi::*;
 use chorus_runtime::message::{Buffer, Message, reply};
@@ -27,6 +28,9 @@ pub const DIE: u64 = 6;
 pub const SLEEP: u64 = 7;
 /// What the sleeper's sleep gave.
 pub const SLEPT: u64 = 8;
+
+/// Makes a request to the port in the first word, with an annex of the second: its result, and the first byte of the answer's annex.
+pub const ASK: u64 = 9;
 
 static SLEPT_WITH: AtomicI32 = AtomicI32::new(1);
 
@@ -99,6 +103,10 @@ fn act(annex: &[u8; 64]) -> [u64; 2] {
                 SLEPT_WITH.store(call!(thread_delay, In::new(0)), Ordering::Release);
             });
             [li.unwrap_or(-1) as u64, 0]
+        }
+        ASK => {
+            let (result, first) = ask(KnUniqueId::from_word(one), two as u8, 10_000, 0);
+            [result as u64, first.into()]
         }
         _ => [SLEPT_WITH.load(Ordering::Acquire) as u64, 0],
     }

@@ -61,6 +61,11 @@ impl Site for Here {
             Notice::PeerDead { site } => {
                 site_log!("network-manager: site {site} does not answer; calls to it fail");
             }
+            Notice::LinkFailed { site, reason } => {
+                site_log!(
+                    "network-manager: the link to site {site} is said to have broken (reason {reason}); calls to it fail"
+                );
+            }
             Notice::PeerRebooted { site, incarnation } => {
                 site_log!("network-manager: site {site} came back (incarnation {incarnation})");
             }

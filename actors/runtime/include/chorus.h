@@ -632,6 +632,12 @@ _Static_assert(__builtin_offsetof(KnSoftIntr, cookie) == 8, "KnSoftIntr.cookie")
 _Static_assert(__builtin_offsetof(KnSoftIntr, id) == 16, "KnSoftIntr.id");
 _Static_assert(sizeof(KnSoftIntr) == 24, "KnSoftIntr");
 
+typedef struct KnTimeout {
+    unsigned long id;
+} KnTimeout;
+_Static_assert(__builtin_offsetof(KnTimeout, id) == 0, "KnTimeout.id");
+_Static_assert(sizeof(KnTimeout) == 8, "KnTimeout");
+
 typedef struct KnSiteStat {
     unsigned int site;
     unsigned int epoch;
@@ -1053,6 +1059,20 @@ static inline int nmDeliver(const KnNetItem *item, const void *body) { CHORUS_CA
 static inline int nmComplete(const KnNetItem *item, const void *body) { CHORUS_CALL("nmComplete", (unsigned long)item, (unsigned long)body); }
 /* 1 if messages to the UI can be delivered here (the site, a port here, a group with a member here), else 0. What is only declared is not. Own addition. */
 static inline int nmQuery(const KnUniqueId *ui) { CHORUS_CALL("nmQuery", (unsigned long)ui); }
+/* Connects a routine `void handler(KnMsgDesc *msg, void *cookie)` of a supervisor actor to one of its ports; null disconnects. NC-124, NC-203, NC-220…223. */
+static inline int svMsgHandler(const KnCap *actor_cap, int port_li, unsigned long handler, unsigned int stack_size, unsigned long cookie) { CHORUS_CALL("svMsgHandler", (unsigned long)actor_cap, (unsigned long)port_li, (unsigned long)handler, (unsigned long)stack_size, (unsigned long)cookie); }
+/* Inside a message handler: prepares the reply that the client gets when the routine returns; the last one counts. NC-223. */
+static inline int svMsgHdlReply(const KnMsgDesc *msg) { CHORUS_CALL("svMsgHdlReply", (unsigned long)msg); }
+/* Takes the oldest queued message of a port with a handler, waiting for one, and calls the handler with it in the caller's thread. Own addition. */
+static inline int svMsgServe(int port_li) { CHORUS_CALL("svMsgServe", (unsigned long)port_li); }
+/* Has a LAP called at interrupt level, once, when a delay has passed. */
+static inline int svSysTimeoutSet(KnTimeout *desc, const KnTimeVal *delay, int flags, const KnLapDesc *handler) { CHORUS_CALL("svSysTimeoutSet", (unsigned long)desc, (unsigned long)delay, (unsigned long)flags, (unsigned long)handler); }
+/* Takes it back: the handler does not start any more. */
+static inline int svSysTimeoutCancel(const KnTimeout *desc) { CHORUS_CALL("svSysTimeoutCancel", (unsigned long)desc); }
+/* Resolution of system timeouts. */
+static inline int svTimeoutGetRes(KnTimeVal *resolution) { CHORUS_CALL("svTimeoutGetRes", (unsigned long)resolution); }
+/* The link to a site broke: calls to ports there end with K_ELINKFAILURE, and requests of that site have no client any more. NC-280. */
+static inline int svLinkFailure(unsigned int site, int reason) { CHORUS_CALL("svLinkFailure", (unsigned long)site, (unsigned long)reason); }
 /* Takes rights from a part of a cache. */
 static inline int lcSetRights(const KnObjDesc *cache, unsigned int access, unsigned int flags, unsigned long order) { CHORUS_CALL("lcSetRights", (unsigned long)cache, (unsigned long)access, (unsigned long)flags, (unsigned long)order); }
 /* Shapes the end of a segment in a cache. */

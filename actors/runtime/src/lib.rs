@@ -13,6 +13,7 @@ mod check;
 pub mod console;
 pub mod events;
 pub mod exception;
+pub mod handler;
 mod image;
 pub mod lap;
 pub mod mapper;
@@ -27,6 +28,7 @@ mod start;
 pub mod sync;
 pub mod thread;
 pub mod time;
+pub mod timeout;
 pub mod timer;
 
 pub use check::{at, at_mut, check};

@@ -272,6 +272,8 @@ pub trait Machine {
 
     /// Address that import slots of an actor get for a call: in the stub page, or the Nucleus' own entry for supervisor actors.
     fn call_address(&self, supervisor: bool, number: u16) -> u64;
+    /// Entry of the threads that serve ports with handlers: calls `svMsgServe` of its argument again and again until that fails, then ends.
+    fn serving_entry(&self) -> u64;
     /// Writes a line to the site's console log.
     fn log(&mut self, line: &str);
     /// Device `index` of the machine.

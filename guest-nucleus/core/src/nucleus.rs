@@ -42,6 +42,33 @@ pub struct Limits {
     pub declarations: usize,
 }
 
+impl Limits {
+    /// Handlers and access points that all threads together can be inside.
+    pub(crate) fn inside(&self) -> usize {
+        self.threads.saturating_mul(2)
+    }
+
+    /// Where the deadlines of timers begin, behind those of threads.
+    pub(crate) fn timer_deadlines(&self) -> usize {
+        self.threads
+    }
+
+    /// Where those of system timeouts begin.
+    pub(crate) fn system_deadlines(&self) -> usize {
+        self.timer_deadlines() + self.timers
+    }
+
+    /// Where those of clients inside handlers begin.
+    pub(crate) fn handling_deadlines(&self) -> usize {
+        self.system_deadlines() + crate::supervisor::SYSTEM_TIMEOUTS
+    }
+
+    /// All of them.
+    pub(crate) fn deadlines(&self) -> usize {
+        self.handling_deadlines() + self.inside()
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Limits {
@@ -82,6 +109,8 @@ pub enum Outcome {
     Done(i32),
     /// The caller waits, and the thread in this slot has its processor already: it is to be switched to without `schedule`.
     HandedOver(u32),
+    /// The caller goes into a message handler, [`Nucleus::straight`]; then [`Nucleus::straight_out`].
+    Inside,
     /// The caller waits (or is gone): schedule another thread. When the caller runs again its result is [`Nucleus::result`].
     Blocked,
 }
@@ -110,7 +139,7 @@ pub struct Nucleus<M: Machine> {
     pub(crate) actors: Arena<Actor>,
     pub(crate) threads: Arena<Thread>,
     pub(crate) scheduler: Scheduler,
-    /// Deadlines of threads, and behind them those of timers.
+    /// Deadlines of threads, and behind them those of timers and of clients inside handlers.
     pub(crate) timeouts: Timeouts,
     pub(crate) timers: Arena<Timer>,
     pub(crate) heirs: Heirs,
@@ -144,12 +173,12 @@ impl<M: Machine> Nucleus<M> {
             actors: Arena::new(limits.actors),
             threads: Arena::new(limits.threads),
             scheduler: Scheduler::new(limits.threads, configuration.cpus),
-            timeouts: Timeouts::new(limits.threads + limits.timers),
+            timeouts: Timeouts::new(limits.deadlines()),
             timers: Arena::new(limits.timers),
             heirs: Heirs::new(limits.threads, secret),
             waiters: Waiters::new(limits.threads),
             ipc: Ipc::new(&limits),
-            supervisor: Supervisor::new(limits.threads, configuration.cpus),
+            supervisor: Supervisor::new(limits.inside(), configuration.cpus),
             declared: Declared::new(limits.declarations, limits.actors),
             stamps,
             memory,

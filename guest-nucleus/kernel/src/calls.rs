@@ -6,7 +6,7 @@
 use crate::machine::X86;
 use crate::processor::{self, Processor};
 use crate::{context, site, upcalls};
-use chorus_abi::table;
+use chorus_abi::table::{self, number};
 use chorus_nucleus_core::{Nucleus, Outcome, Passed};
 use core::arch::global_asm;
 
@@ -107,6 +107,22 @@ supervisor_common:
     ret
     .cfi_endproc
 
+    // Serves a port with a handler until that fails.
+    .global serve_port
+serve_port:
+    subq $8, %rsp
+    movq %rdi, %rbx
+1:  movq %rbx, %rdi
+    movl ${serve}, %eax
+    call supervisor_common
+    testl %eax, %eax
+    jz 1b
+    xorl %edi, %edi
+    xorl %esi, %esi
+    movl ${delete}, %eax
+    call supervisor_common
+    ud2
+
     .global thread_entry
 thread_entry:
     call thread_begins
@@ -135,10 +151,13 @@ idle_entry:
     call thread_begins
     jmp idle_forever
 "#,
+    serve = const number::sv_msg_serve,
+    delete = const number::thread_delete,
     options(att_syntax)
 );
 
 unsafe extern "C" {
+    static serve_port: u8;
     static call_entry: u8;
     static supervisor_entries: u8;
 }
@@ -146,6 +165,11 @@ unsafe extern "C" {
 /// Where `syscall` goes.
 pub fn entry() -> u64 {
     &raw const call_entry as u64
+}
+
+/// Entry of threads that serve a port with a handler.
+pub fn serving_entry() -> u64 {
+    &raw const serve_port as u64
 }
 
 /// Address of a supervisor actor's entry for a call.
@@ -245,6 +269,7 @@ extern "C" fn full_call(number: u32, arguments: &[u64; 6]) -> i32 {
             result
         }
         Outcome::HandedOver(thread) => handed_over(nucleus, thread, 0),
+        Outcome::Inside => upcalls::straight(nucleus),
         Outcome::Blocked => wait(nucleus, own),
     }
 }
@@ -286,8 +311,8 @@ fn back(nucleus: &mut Nucleus<X86>) -> i32 {
 fn wait(nucleus: &mut Nucleus<X86>, own: &Processor) -> i32 {
     let mut own = own;
     loop {
-        if let Some(lap) = nucleus.entered_lap() {
-            return upcalls::lap(lap);
+        if let Some(upcall) = nucleus.entered() {
+            return upcalls::inside(upcall);
         }
         site::settle(nucleus, own);
         upcalls::waited(nucleus);
@@ -295,6 +320,7 @@ fn wait(nucleus: &mut Nucleus<X86>, own: &Processor) -> i32 {
         let result = match nucleus.resume(own.index) {
             // It waited for a mapper, was made again, and waits again.
             Outcome::Blocked => continue,
+            Outcome::Inside => return upcalls::straight(nucleus),
             Outcome::Done(result) => {
                 if !nucleus.caller_goes_on() {
                     site::settle(nucleus, own);

@@ -536,6 +536,10 @@ impl Machine for X86 {
         }
     }
 
+    fn serving_entry(&self) -> u64 {
+        calls::serving_entry()
+    }
+
     fn log(&mut self, line: &str) {
         if self.log != Log::Quiet {
             say!("{line}");

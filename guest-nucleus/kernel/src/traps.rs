@@ -287,6 +287,7 @@ fn timer(frame: &mut Frame) {
         nucleus.timer(own.index);
     }
     refresh_timer();
+    let nucleus = upcalls::interrupts(nucleus, None);
     settle(nucleus, frame);
     upcalls::finish(nucleus, frame);
 }

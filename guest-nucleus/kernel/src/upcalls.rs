@@ -11,10 +11,11 @@ use crate::processor;
 use crate::site;
 use crate::traps::Frame;
 use chorus_abi::error::K_EABORT;
-use chorus_abi::{K_OK, KnExcDesc, KnExcReport, KnSysTrapDesc, KnThreadCtx};
+use chorus_abi::{K_OK, KnExcDesc, KnExcReport, KnMsgDesc, KnSysTrapDesc, KnThreadCtx};
 use chorus_nucleus_core::Nucleus;
-use chorus_nucleus_core::supervisor::{Call, Service, Then, Trouble, Upcall};
+use chorus_nucleus_core::supervisor::{Arrived, Call, Service, Then, Trouble, Upcall};
 use core::arch::global_asm;
+use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Threads of a site, at most.
@@ -166,20 +167,85 @@ pub fn waited(nucleus: &mut Nucleus<X86>) {
     }
 }
 
-/// The caller goes into a LAP: its result. The lock is held before and free after.
-pub fn lap(upcall: Upcall) -> i32 {
-    let argument = match upcall.what {
-        Call::Lap(argument) => argument,
-        _ => 0,
-    };
+/// A message as a handler is shown it, on the kernel stack of its thread.
+#[repr(C)]
+struct Letter {
+    desc: KnMsgDesc,
+    annex: MaybeUninit<[u8; 64]>,
+}
+
+impl Letter {
+    #[inline(always)]
+    fn new(message: &Arrived) -> Self {
+        Letter {
+            desc: KnMsgDesc {
+                body_size: message.size,
+                seq_num: message.sequence,
+                ..KnMsgDesc::default()
+            },
+            annex: MaybeUninit::uninit(),
+        }
+    }
+
+    /// Its address, once it stays where it is.
+    #[inline(always)]
+    fn shown(&mut self, message: &Arrived) -> u64 {
+        if let Some(annex) = &message.annex {
+            self.desc.annex_addr = self.annex.write(*annex).as_ptr() as u64;
+        }
+        &raw mut *self as u64
+    }
+}
+
+/// The caller goes into a LAP or a message handler: the result of its call. The lock is held before and free after.
+pub fn inside(upcall: Upcall) -> i32 {
     site::leave();
-    let result = call(upcall.routine, [argument, upcall.cookie, 0]);
-    let nucleus = site::enter();
+    let result = match upcall.what {
+        Call::Message(message) => {
+            let mut letter = Letter::new(&message);
+            let shown = letter.shown(&message);
+            call(upcall.routine, [shown, upcall.cookie, 0])
+        }
+        Call::Lap(argument) => call(upcall.routine, [argument, upcall.cookie, 0]),
+        _ => None,
+    };
+    let of_message = come_out(site::enter(), result);
+    match (upcall.what, result) {
+        (Call::Message(_), _) => of_message,
+        (_, Some(_)) => K_OK,
+        (_, None) => K_EABORT,
+    }
+}
+
+/// The thread that runs is out of its innermost routine, and goes on when it can: the result of its call if that was of a message. The lock is held before and free after.
+fn come_out(nucleus: &mut Nucleus<X86>, result: Option<i32>) -> i32 {
     nucleus.returned(processor::this().index, result);
     site::settle(nucleus, processor::this());
     waited(nucleus);
+    let result = nucleus.result(processor::this().index);
     site::leave();
-    if result.is_some() { K_OK } else { K_EABORT }
+    result
+}
+
+/// The caller goes the straight way into a message handler: the result of its call. The lock is held before and free after.
+pub fn straight(nucleus: &Nucleus<X86>) -> i32 {
+    let entered = nucleus.straight();
+    let (routine, cookie) = (entered.routine, entered.cookie);
+    let mut letter = Letter::new(&entered.arrived);
+    let shown = letter.shown(&entered.arrived);
+    site::leave();
+    let result = call(routine, [shown, cookie, 0]);
+    let nucleus = site::enter();
+    if result.is_some()
+        && let Some(result) = nucleus.straight_out(processor::this().index)
+    {
+        if !nucleus.caller_goes_on() {
+            site::settle(nucleus, processor::this());
+        }
+        site::leave();
+        return result;
+    }
+    come_out(nucleus, result)
 }
 
 /// Calls a handler with what it is to see; its verdict.
@@ -213,7 +279,7 @@ fn handle(upcall: &Upcall, frame: &Frame, room: &mut Room) -> Option<i32> {
             };
             call(routine, [&raw mut room.trap as u64, cookie, 0])
         }
-        (Call::Abort | Call::Lap(_), _) => call(routine, [context, cookie, 0]),
+        (Call::Abort | Call::Lap(_) | Call::Message(_), _) => call(routine, [context, cookie, 0]),
     }
 }
 
@@ -335,7 +401,10 @@ fn serve(nucleus: &'static mut Nucleus<X86>, first: Option<Service>) -> &'static
         let result = call_with(
             call_routine_quietly,
             service.routine,
-            [service.cookie, 0, 0],
+            match service.timeout {
+                Some(desc) => [desc, service.cookie, 0],
+                None => [service.cookie, 0, 0],
+            },
             chain,
         );
         nucleus = site::enter();
@@ -344,7 +413,7 @@ fn serve(nucleus: &'static mut Nucleus<X86>, first: Option<Service>) -> &'static
     nucleus
 }
 
-/// Calls the handlers of a vector, if there are any, and the soft interrupts that wait. The lock is held before and after.
+/// Calls the handlers of a vector, if there are any, and the system timeouts and soft interrupts that wait. The lock is held before and after.
 pub fn interrupts(
     nucleus: &'static mut Nucleus<X86>,
     vector: Option<u32>,

@@ -4,7 +4,7 @@ use super::history::{Happening, History};
 use super::network::Faults;
 use super::nucleus::{Nucleus, annex, digest};
 use super::random::Random;
-use chorus_abi::net::{KnNetItem, NET_CALL, NET_CANCEL, NET_REPLY, NET_SEND};
+use chorus_abi::net::{KnNetItem, NET_CALL, NET_CANCEL, NET_LINKFAILURE, NET_REPLY, NET_SEND};
 use chorus_abi::{KnUniqueId, UiType};
 use chorus_transport::{Config, Endpoint, Event, frame};
 use std::cmp::Reverse;
@@ -281,6 +281,17 @@ impl World {
         );
         self.event(from, Event::Item(&item, body));
         call
+    }
+
+    /// Somebody on a site says that the link to another broke, for reason 7.
+    pub fn link_failure(&mut self, on: u16, to: u16) {
+        let item = KnNetItem {
+            kind: NET_LINKFAILURE,
+            handle: to.into(),
+            result: 7,
+            ..KnNetItem::default()
+        };
+        self.event(on, Event::Item(&item, &[]));
     }
 
     /// An asynchronous message; its number and digest.

@@ -6,6 +6,7 @@
 
 mod answers;
 mod client;
+mod failure;
 mod link;
 mod locate;
 mod peer;
@@ -21,7 +22,7 @@ use crate::slab::Slab;
 use crate::timers::{Due, Timers};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use chorus_abi::net::{KnNetItem, NET_CALL, NET_CANCEL, NET_REPLY, NET_SEND};
+use chorus_abi::net::{KnNetItem, NET_CALL, NET_CANCEL, NET_LINKFAILURE, NET_REPLY, NET_SEND};
 use chorus_abi::{K_CMSGANNEXSIZE, K_CMSGSIZEMAX, KnUniqueId};
 use client::Call;
 use link::{Link, To};
@@ -56,7 +57,7 @@ pub enum Event<'a> {
     Frame(&'a [u8]),
     /// The time of [`Endpoint::next_deadline`] came.
     Timer,
-    /// An item taken from the Nucleus (`nmTake`): SEND, CALL, REPLY or CANCEL, and its body.
+    /// An item taken from the Nucleus (`nmTake`): SEND, CALL, REPLY, CANCEL or LINKFAILURE, and its body.
     Item(&'a KnNetItem, &'a [u8]),
 }
 
@@ -72,6 +73,13 @@ pub enum Notice {
     PeerDead {
         /// Which site.
         site: u16,
+    },
+    /// Somebody on this site said that the link to a site broke; its calls fail.
+    LinkFailed {
+        /// Which site.
+        site: u16,
+        /// What they said.
+        reason: i32,
     },
     /// A site came back in a new incarnation.
     PeerRebooted {
@@ -214,6 +222,7 @@ impl Endpoint {
             NET_CALL => self.take_call(item, body, site),
             NET_REPLY => self.take_reply(item, body, site),
             NET_CANCEL => self.take_cancel(item.handle, site),
+            NET_LINKFAILURE => self.link_failed(item.handle, item.result, site),
             _ => {}
         }
     }

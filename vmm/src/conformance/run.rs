@@ -74,6 +74,9 @@ fn topology() -> String {
     text += &format!(
         "[[site]]\nvcpus = 1\n[[actor]]\nbuiltin = \"{ACTOR}\"\nname = \"{SITES}\"\nsite = {LEADER}\nargs = [\"leader\", \"{near}\", \"{far}\"]\n"
     );
+    text += &format!(
+        "[[actor]]\nbuiltin = \"{ACTOR}\"\nname = \"breaker\"\nsite = {LEADER}\nkind = \"supervisor\"\nargs = [\"breaker\"]\n"
+    );
     for site in [near, far] {
         text += &format!(
             "[[site]]\nvcpus = 1\n[[actor]]\nbuiltin = \"{ACTOR}\"\nname = \"partner\"\nsite = {site}\nkind = \"system\"\nargs = [\"partner\"]\n"

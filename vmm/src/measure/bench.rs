@@ -14,9 +14,10 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Partners of the measuring actor: kind, name, arguments (`actors/bench`).
-const PARTNERS: [(&str, &str, &[&str]); 3] = [
+const PARTNERS: [(&str, &str, &[&str]); 4] = [
     ("user", "server-user", &["server", "user"]),
     ("supervisor", "server-sup", &["server", "supervisor"]),
+    ("supervisor", "server-hdl", &["server", "handler"]),
     ("supervisor", "measure-sup", &["supervisor"]),
 ];
 

@@ -26,6 +26,12 @@ impl<M: Machine> Nucleus<M> {
 
     /// Ends an abortable wait, or leaves the mark.
     pub(crate) fn abort(&mut self, id: Id<Thread>) {
+        self.handling_aborted(id);
+        self.abort_wait(id);
+    }
+
+    /// The same for what the thread does now, wherever it is inside.
+    pub(crate) fn abort_wait(&mut self, id: Id<Thread>) {
         let Some(thread) = self.threads.get_mut(id) else {
             return;
         };

@@ -1,5 +1,6 @@
 //! From a call number and six registers to the call: made from the table, so that no row can be forgotten.
 
+use crate::ipc::INSIDE;
 use crate::machine::{Cpu, Machine};
 use crate::nucleus::{Caller, Nucleus, Outcome};
 use chorus_abi::net::KnNetItem;
@@ -56,7 +57,10 @@ impl<M: Machine> Nucleus<M> {
             _ => None,
         };
         if let Some(slot) = taken {
-            return Outcome::HandedOver(slot as u32);
+            return match slot {
+                INSIDE => Outcome::Inside,
+                slot => Outcome::HandedOver(slot as u32),
+            };
         }
         self.call_in_full(cpu, number, registers)
     }

@@ -28,7 +28,7 @@ impl<M: Machine> Nucleus<M> {
                 self.semaphore_undo(id);
                 self.wake(id, why.code());
             }
-            Wait::Receive | Wait::Call => {
+            Wait::Receive | Wait::Call | Wait::Serve(_) => {
                 let result = self.ipc_wait_ended(id, end);
                 self.wake(id, result);
             }

@@ -510,7 +510,7 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
-    /// The timer interrupt of a processor: wakes whose time has come. `schedule` follows.
+    /// The timer interrupt of a processor: wakes whose time has come. [`Nucleus::soft_interrupt`] until there is none, and `schedule` follow.
     pub fn timer(&mut self, cpu: Cpu) {
         self.entered = Some(cpu);
         self.counters.timer_interrupts += 1;
@@ -519,9 +519,14 @@ impl<M: Machine> Nucleus<M> {
         }
         let now = self.machine.now();
         while let Some(slot) = self.timeouts.pop(now) {
-            match slot.checked_sub(self.configuration.limits.threads) {
-                Some(timer) => self.timer_expires(timer, now),
-                None => {
+            let limits = self.configuration.limits;
+            let (timers, handlings) = (limits.timer_deadlines(), limits.handling_deadlines());
+            let system = limits.system_deadlines();
+            match slot {
+                slot if slot >= handlings => self.handling_expires(slot - handlings),
+                slot if slot >= system => self.system_timeout_expires(slot - system),
+                slot if slot >= timers => self.timer_expires(slot - timers, now),
+                slot => {
                     if let Some(id) = self.threads.at(slot) {
                         self.end_wait(id, KError::Timeout);
                     }

@@ -6,7 +6,7 @@ use crate::executive::classes::{Class, WHOLE_SLICE};
 use crate::executive::events::EventWait;
 use crate::executive::inheritance::{NOBODY, RealTimeWait};
 use crate::executive::timers::PoolWait;
-use crate::ipc::{CallWait, Current, ReceiveWait, Seat, Standing, Way};
+use crate::ipc::{CallWait, Current, Port, ReceiveWait, Seat, Standing, Way};
 use crate::machine::{Cpu, Machine, Space, Start};
 use crate::memory::{LockWait, Request};
 use crate::nucleus::{Caller, Nucleus, Outcome};
@@ -38,6 +38,8 @@ pub enum Wait {
     Receive,
     /// A reply, as `Thread::call` says.
     Call,
+    /// A message for the handler of a port.
+    Serve(Id<Port>),
     /// Work for the Network Manager.
     NetworkManager,
     /// That a thread is on no processor, or gone.

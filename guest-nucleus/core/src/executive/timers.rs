@@ -44,7 +44,7 @@ pub struct PoolWait {
 }
 
 /// The first point of the grid that is not before a time.
-fn grid(time: u64) -> u64 {
+pub(crate) fn grid(time: u64) -> u64 {
     time.checked_next_multiple_of(TICK).unwrap_or(u64::MAX)
 }
 
@@ -69,7 +69,7 @@ impl<M: Machine> Nucleus<M> {
 
     /// Sets when a timer expires next.
     fn timer_due(&mut self, id: Id<Timer>, due: Option<u64>) {
-        let slot = self.configuration.limits.threads + id.index();
+        let slot = self.configuration.limits.timer_deadlines() + id.index();
         if let Some(timer) = self.timers.get_mut(id) {
             timer.due = due;
         }

@@ -7,6 +7,8 @@
 
 use super::message::{Client, Message};
 use super::port::Port;
+use super::send::Letter;
+use super::straight::Origin;
 use super::{CallWait, Current, ReceiveWait, Way};
 use crate::arena::Id;
 use crate::executive::thread::{Thread, Wait, local_identifier};
@@ -46,7 +48,25 @@ impl<M: Machine> Nucleus<M> {
             _ => self.only_member(dest.target)?,
         };
         let port = self.ipc.ports.get(target)?;
-        if port.queued > 0 {
+        if let (Some(handler), 0) = (port.handler, port.queued) {
+            let origin = Origin {
+                thread: id,
+                actor: home,
+                space,
+                reply: answer,
+            };
+            let letter = Letter {
+                src_port,
+                actor_pi,
+                port_pi,
+                dest,
+                client: Client::None,
+                remote: false,
+                sender: Some(home),
+            };
+            return self.straight_in(&origin, (target, handler), &request, letter);
+        }
+        if port.queued > 0 || port.handler.is_some() {
             return None;
         }
         let any = port.waiters.is_empty();
@@ -279,7 +299,8 @@ impl<M: Machine> Nucleus<M> {
             return ports.all(|(_, port)| port.queued == 0).then_some(None);
         }
         let port = self.port_by_li(actor, li).ok()?;
-        (self.ipc.ports.get(port)?.queued == 0).then_some(Some(port))
+        let found = self.ipc.ports.get(port)?;
+        (found.queued == 0 && found.handler.is_none()).then_some(Some(port))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Messages that the Nucleus holds: queued, current, saved, or on the way to the Network Manager.
 
 use super::port::Port;
+use super::send::{Letter, Parcel};
 use crate::arena::Id;
 use crate::executive::actor::Actor;
 use crate::executive::thread::Thread;
@@ -109,6 +110,32 @@ pub struct Message {
     pub way: u64,
 }
 
+impl Message {
+    /// A message of a letter that is nowhere yet.
+    pub(super) fn of(letter: &Letter, parcel: &Parcel, kept: Option<Id<Kept>>) -> Message {
+        Message {
+            src_port: letter.src_port,
+            target: letter.dest.target,
+            co_target: letter.dest.co_target,
+            actor_pi: letter.actor_pi,
+            port_pi: letter.port_pi,
+            kept,
+            has_annex: parcel.annex.is_some(),
+            body_size: parcel.size,
+            unfetched: false,
+            client: letter.client,
+            port: None,
+            holder: None,
+            saver: None,
+            sender: letter.sender,
+            arrived: 0,
+            next: None,
+            remote: letter.remote,
+            way: 0,
+        }
+    }
+}
+
 /// Where bytes are.
 pub type Place = (Id<Actor>, Space, u64);
 
@@ -204,6 +231,8 @@ impl<M: Machine> Nucleus<M> {
             Client::Thread(thread, transaction) => {
                 if self.awaits(thread, transaction).is_some() {
                     self.wake(thread, error.code());
+                } else if let Some(handling) = self.handled(thread, transaction) {
+                    self.handling_fails(handling, error);
                 }
             }
             Client::Remote(token) => self.network_reply(token, error.code(), None, Body::EMPTY),

@@ -29,6 +29,9 @@ impl<M: Machine> Nucleus<M> {
         let id = self.port_by_li(source, li)?;
         let port = self.ipc.ports.get(id).ok_or(KError::Inval)?;
         let (ui, received) = (port.ui, port.sequence);
+        if port.handler.is_some() {
+            return Err(KError::Inval);
+        }
         let default = self.actors.get(source).and_then(|actor| actor.default_port);
         if default == Some(id) || ui.is_static_port() {
             return Err(KError::Inval);
@@ -40,7 +43,7 @@ impl<M: Machine> Nucleus<M> {
         if options == K_DROPMSG {
             self.port_empty(id);
         }
-        self.port_waiters_leave(id);
+        self.port_waiters_leave(id, KError::NoPort);
         self.port_moves(id, destination);
         if let Some(port) = self.ipc.ports.get_mut(id) {
             port.enabled = None;

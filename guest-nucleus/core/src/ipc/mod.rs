@@ -7,6 +7,8 @@ mod asking;
 mod conversation;
 mod fast;
 mod groups;
+mod handlers;
+mod handling;
 mod message;
 mod migrate;
 mod network;
@@ -14,13 +16,17 @@ mod port;
 mod receive;
 mod requests;
 mod send;
+mod straight;
 
 pub use conversation::{Passed, Seat, Standing, Way};
 #[cfg(test)]
 pub(crate) use conversation::{Remembered, same_room};
+pub(crate) use handling::Handling;
 pub(crate) use message::Body;
 pub use message::Message;
 pub use port::Port;
+pub(crate) use straight::INSIDE;
+pub use straight::Straight;
 
 use crate::arena::{Arena, Id};
 use crate::lists::{Links, List};
@@ -91,8 +97,11 @@ pub enum IpcEnd {
 pub struct Ipc {
     pub(crate) ports: Arena<Port>,
     pub(crate) messages: Arena<Message>,
-    /// What messages carry while the Nucleus holds it for them; as many as messages.
+    /// What messages carry while the Nucleus holds it for them, and answers of handlers; as many as both.
     pub(crate) kept: Arena<Kept>,
+    /// Messages inside handlers; as many as threads can be inside.
+    pub(crate) handlings: Arena<Handling>,
+    pub(crate) straight: Straight,
     pub(crate) groups: Groups,
     pub(crate) names: NameTable,
     /// Threads that wait for messages, in lists of ports and actors.
@@ -117,7 +126,9 @@ impl Ipc {
             messages: Arena::new(limits.messages + limits.threads),
             message_limit: limits.messages,
             dormant: 0,
-            kept: Arena::new(limits.messages),
+            kept: Arena::new(limits.messages + limits.inside()),
+            handlings: Arena::new(limits.inside()),
+            straight: Straight::default(),
             groups: Groups::new(limits.memberships),
             names: NameTable::new(limits.ports),
             links: Links::new(limits.threads),

@@ -181,6 +181,30 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
+    /// `svLinkFailure` (NC-280): the manager knows which calls go there.
+    pub fn sv_link_failure(
+        &mut self,
+        _: Caller,
+        site: u32,
+        reason: i32,
+    ) -> Result<Outcome, KError> {
+        let own = u32::from(self.configuration.site);
+        if site == own || !(1..=u32::from(SITE_MAX)).contains(&site) {
+            return Err(KError::Inval);
+        }
+        let item = KnNetItem {
+            kind: NET_LINKFAILURE,
+            result: reason,
+            handle: site.into(),
+            ..KnNetItem::default()
+        };
+        // Without a manager nobody calls another site.
+        if self.network_attached() {
+            self.network_put(item, None)?;
+        }
+        Ok(Outcome::Done(K_OK))
+    }
+
     fn manager(&self, caller: Caller) -> Result<(), KError> {
         if self.ipc.network.manager == Some(caller.actor) {
             Ok(())

@@ -7,6 +7,7 @@ use crate::executive::thread::{Wait, local_identifier};
 use crate::lists::List;
 use crate::machine::Machine;
 use crate::nucleus::{Caller, Nucleus, Outcome};
+use crate::supervisor::Point;
 use chorus_abi::*;
 use core::ops::{Deref, DerefMut};
 
@@ -22,6 +23,8 @@ pub struct Port {
     pub enabled: Option<i32>,
     /// Groups that it is a member of.
     pub groups: u32,
+    /// The routine that its messages go to.
+    pub handler: Option<Id<Point>>,
     /// The next port of its actor.
     pub next: Option<Id<Port>>,
     /// What comes and goes; reached as if it were the port's own.
@@ -81,6 +84,7 @@ impl<M: Machine> Nucleus<M> {
             enabled: None,
             traffic: Traffic::default(),
             groups: 0,
+            handler: None,
             next: self.actors.get(owner)?.first_port,
         };
         let id = self.ipc.ports.insert(port)?;
@@ -136,12 +140,15 @@ impl<M: Machine> Nucleus<M> {
     /// Removes a port: queued messages are lost, requests and waiters end with `K_ENOPORT`, memberships go (NC-100…106).
     pub(crate) fn port_remove(&mut self, id: Id<Port>) {
         self.port_empty(id);
-        self.port_waiters_leave(id);
+        self.port_waiters_leave(id, KError::NoPort);
         self.memberships_end(id);
         let Some(port) = self.ipc.ports.remove(id) else {
             return;
         };
         self.ipc.names.remove(port.ui.word());
+        if let Some(handler) = port.handler {
+            self.point_disconnected(handler);
+        }
         self.port_leaves(id, port.owner, port.next);
     }
 
@@ -181,14 +188,14 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
-    /// Threads that wait on a port leave with `K_ENOPORT`; those that wait for any enabled port wait on.
-    pub(crate) fn port_waiters_leave(&mut self, id: Id<Port>) {
+    /// Threads that wait on a port leave with an error; those that wait for any enabled port wait on.
+    pub(crate) fn port_waiters_leave(&mut self, id: Id<Port>, error: KError) {
         while let Some(slot) = self.ipc.ports.get(id).and_then(|port| port.waiters.first()) {
             let Some(thread) = self.threads.at(slot) else {
                 break;
             };
             self.leave_wait(thread);
-            self.wake(thread, KError::NoPort.code());
+            self.wake(thread, error.code());
         }
     }
 
@@ -383,6 +390,9 @@ impl<M: Machine> Nucleus<M> {
                 self.wake(thread, KError::NoPort.code());
             }
         }
+        if let Some(ui) = ui {
+            self.handling_sources_end(ui);
+        }
         Ok(Outcome::Done(K_OK))
     }
 
@@ -396,7 +406,7 @@ impl<M: Machine> Nucleus<M> {
     ) -> Result<Outcome, KError> {
         let actor = self.actor_by_cap(caller, cap)?;
         let id = self.port_by_li(actor, li)?;
-        if priority < 0 {
+        if priority < 0 || self.has_handler(id) {
             return Err(KError::Inval);
         }
         if let Some(port) = self.ipc.ports.get_mut(id) {

@@ -54,6 +54,11 @@ impl<M: Machine> Nucleus<M> {
                 let call = thread.call;
                 self.withdraw(call)
             }
+            Wait::Serve(port) => {
+                if let Some(port) = self.ipc.ports.get_mut(port) {
+                    self.ipc.links.remove(&mut port.waiters, id.index());
+                }
+            }
             _ => {}
         }
         if receive.plain {
@@ -142,6 +147,10 @@ impl<M: Machine> Nucleus<M> {
     /// The thread that a message for a port goes to now: one that waits for the port before one that waits for any.
     pub(crate) fn receiver(&self, id: Id<Port>) -> Option<Id<Thread>> {
         let port = self.ipc.ports.get(id)?;
+        if port.handler.is_some() {
+            // Who waits there waits to work for the handler.
+            return None;
+        }
         let explicit = port.waiters.first();
         let any = || {
             port.enabled
@@ -201,6 +210,7 @@ impl<M: Machine> Nucleus<M> {
             // Its body is kept: there is no sender's side to fail.
             let _ = self.give(thread, port, message, Source::Kept);
         }
+        self.rouse(port);
     }
 
     /// Puts a message into a receiver's buffers and makes it current; the size of its body. Errors: which side (`true` the sender's), nothing changed.
@@ -327,7 +337,13 @@ impl<M: Machine> Nucleus<M> {
                 self.check_writable(caller, port_li.address(), 4)?;
                 None
             }
-            li => Some(self.port_by_li(caller.actor, li)?),
+            li => {
+                let port = self.port_by_li(caller.actor, li)?;
+                if self.has_handler(port) {
+                    return Err(KError::Inval);
+                }
+                Some(port)
+            }
         };
         let wait = ReceiveWait {
             space: caller.space,

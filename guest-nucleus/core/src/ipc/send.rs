@@ -170,29 +170,13 @@ impl<M: Machine> Nucleus<M> {
         } else {
             None
         };
-        let message = Message {
-            src_port: letter.src_port,
-            target: letter.dest.target,
-            co_target: letter.dest.co_target,
-            actor_pi: letter.actor_pi,
-            port_pi: letter.port_pi,
-            kept,
-            has_annex: parcel.annex.is_some(),
-            body_size: parcel.size,
-            unfetched: false,
-            client: letter.client,
-            port: None,
-            holder: None,
-            saver: None,
-            sender: letter.sender,
-            arrived: 0,
-            next: None,
-            remote: letter.remote,
-            way: 0,
-        };
+        let message = Message::of(letter, parcel, kept);
         let id = self.ipc.messages.insert(message).ok_or(KError::Full)?;
         match receiver {
-            None => self.enqueue(port, id),
+            None => {
+                self.enqueue(port, id);
+                self.rouse(port);
+            }
             Some(thread) => {
                 if let Err(error) = self.give(thread, port, id, Source::Sender(parcel)) {
                     self.message_free(id);
@@ -300,7 +284,13 @@ impl<M: Machine> Nucleus<M> {
         if answer.flags & K_ABORTABLE != 0 && self.consume_abort(caller.thread) {
             return Err(KError::Abort);
         }
-        if delay == 0 {
+        let handler = match way {
+            Way::Port(port) => self
+                .handler_at_once(caller, port)
+                .map(|point| (port, point)),
+            _ => None,
+        };
+        if delay == 0 && handler.is_none() {
             return Err(KError::Timeout);
         }
         let transaction = self.next_transaction(caller.thread);
@@ -313,6 +303,11 @@ impl<M: Machine> Nucleus<M> {
             request: None,
             way: 0,
         };
+        if let Some(handler) = handler {
+            let deadline = self.deadline_ms(delay).filter(|_| delay > 0);
+            let own = Self::own_call(caller.actor, wait, deadline);
+            return self.call_handler(caller.thread, handler, &letter, &parcel, own);
+        }
         match way {
             Way::Port(port) => wait.request = Some(self.post(port, &letter, &parcel)?),
             _ => {
@@ -364,7 +359,10 @@ impl<M: Machine> Nucleus<M> {
             self.awaits(client, transaction),
             self.threads.get(client).map(|thread| thread.actor),
         ) else {
-            return Ok(());
+            return match self.handled(client, transaction) {
+                Some(handling) => self.prepare_answer(handling, parcel),
+                None => Ok(()),
+            };
         };
         let to = (actor, wait.space, wait.reply.body_addr);
         let room = if wait.reply.body_addr == 0 {

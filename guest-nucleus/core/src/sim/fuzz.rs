@@ -37,6 +37,10 @@ proptest! {
         let create = [0, super::exceptions::ROUTINE, 0, 1, place];
         let made = site.call(maker, "svLapCreate", &create);
         prop_assert_eq!(made, Some(K_OK));
+        // Its default port has a handler.
+        let connect = [0, 0, super::exceptions::ROUTINE, 0, 0];
+        let made = site.call(maker, "svMsgHandler", &connect);
+        prop_assert_eq!(made, Some(K_OK));
         let lap: KnLapDesc = site.get(actors[2], 0x900);
         for actor in actors {
             site.put(actor, 0x180, &[lap; 8]);

@@ -6,6 +6,7 @@ use crate::executive::thread::{Thread, Wait};
 use crate::ipc::Message;
 use crate::lists::List;
 use crate::nucleus::Nucleus;
+use crate::supervisor::What;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
@@ -18,6 +19,7 @@ pub fn check(nucleus: &Nucleus<Sim>) {
     waits(nucleus);
     processors(nucleus);
     super::conversations::check(nucleus);
+    inside(nucleus);
 }
 
 /// What an actor counts is what there is.
@@ -130,9 +132,12 @@ fn messages(nucleus: &Nucleus<Sim>) {
                 .threads
                 .get(holder)
                 .expect("the holder of a message is gone");
+            // Inside a handler a thread has one more, which hides the one that it had.
+            let hidden = nucleus.ipc.handlings.iter();
+            let hidden = hidden.filter(|(_, handling)| handling.before.0 == Some(id));
             assert_eq!(
-                holder.current.0,
-                Some(id),
+                usize::from(holder.current.0 == Some(id)) + hidden.count(),
+                1,
                 "{id:?} is not its holder's current one"
             );
         }
@@ -146,6 +151,13 @@ fn messages(nucleus: &Nucleus<Sim>) {
                 "something is kept for two messages"
             );
         }
+    }
+    let handlings = nucleus.ipc.handlings.iter();
+    for keeps in handlings.filter_map(|(_, handling)| handling.kept()) {
+        assert!(
+            nucleus.ipc.kept.get(keeps).is_some() && kept.insert(keeps.index()),
+            "what is kept for an answer is gone, or another's"
+        );
     }
     assert_eq!(
         kept.len(),
@@ -188,7 +200,11 @@ fn waits(nucleus: &Nucleus<Sim>) {
     nucleus.ipc.any.iter().for_each(|list| walk(list, None));
     for (id, thread) in nucleus.threads.iter() {
         let listed = listed.remove(&id.index());
-        let waits = (thread.wait == Wait::Receive).then(|| thread.receive.port.map(Id::index));
+        let waits = match thread.wait {
+            Wait::Receive => Some(thread.receive.port.map(Id::index)),
+            Wait::Serve(port) => Some(Some(port.index())),
+            _ => None,
+        };
         assert_eq!(
             listed, waits,
             "{id:?} is not in the list of what it waits for"
@@ -242,4 +258,54 @@ fn processors(nucleus: &Nucleus<Sim>) {
         }
     }
     nucleus.scheduler.check_top();
+}
+
+/// Who is inside a point is counted there, each message inside a handler has its thread, and only open points are handlers of ports.
+fn inside(nucleus: &Nucleus<Sim>) {
+    let points = &nucleus.supervisor.points;
+    let mut handled = BTreeSet::new();
+    for (thread, _) in nucleus.threads.iter() {
+        for invocation in nucleus.chain(thread) {
+            let owner = nucleus.point(invocation.point).map(|point| point.owner);
+            assert_eq!(
+                owner,
+                Some(invocation.actor),
+                "{thread:?} is inside another's point"
+            );
+            if let What::Message(handling) = invocation.what {
+                assert!(
+                    nucleus.ipc.handlings.get(handling).is_some(),
+                    "a message that {thread:?} works on is gone"
+                );
+                assert!(handled.insert(handling.index()), "two work on one message");
+            }
+        }
+    }
+    assert_eq!(
+        handled.len(),
+        nucleus.ipc.handlings.len(),
+        "nobody works on a message"
+    );
+    for (id, point) in points.points.iter() {
+        let all = points.invocations.iter();
+        let threads = all.filter(|(_, invocation)| invocation.point == id).count();
+        // Routines at interrupt level are nobody's.
+        assert!(threads <= point.inside as usize, "who is inside {id:?}");
+    }
+    for (id, port) in nucleus.ipc.ports.iter() {
+        let Some(handler) = port.handler else {
+            continue;
+        };
+        let point = nucleus
+            .point(handler)
+            .expect("the handler of a port is gone");
+        assert_eq!(
+            point.owner, port.owner,
+            "the handler of {id:?} is another's"
+        );
+        assert!(
+            !point.closed && port.enabled.is_none(),
+            "the handler of {id:?}"
+        );
+    }
 }

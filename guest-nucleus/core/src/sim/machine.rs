@@ -543,6 +543,9 @@ impl Machine for Sim {
     fn call_address(&self, supervisor: bool, number: u16) -> u64 {
         u64::from(number) * 16 + if supervisor { 1 << 40 } else { 0 }
     }
+    fn serving_entry(&self) -> u64 {
+        SUPERVISOR.0
+    }
     fn log(&mut self, line: &str) {
         self.log.push(line.into());
     }

@@ -5,9 +5,10 @@ use crate::arena::Id;
 use crate::executive::actor::{Actor, End};
 use crate::executive::scheduler::Next;
 use crate::executive::thread::{Thread, Wait, local_identifier};
+use crate::ipc::Straight;
 use crate::machine::{Frame, Machine, Start};
 use crate::nucleus::{Configuration, Limits, Nucleus, Outcome};
-use crate::supervisor::{Then, Trouble, Upcall};
+use crate::supervisor::{Call, Then, Trouble, Upcall};
 use alloc::vec::Vec;
 use chorus_abi::*;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -27,6 +28,8 @@ pub struct Site {
     pub arguments: u64,
     /// The LAP that a caller went into last.
     pub entered: Option<Upcall>,
+    /// How often threads went the straight way into handlers and out of them.
+    pub straight: usize,
     /// What the core said last of a thread that was put out of a routine.
     pub put_out: Option<Then>,
     /// Calls that went on with a conversation.
@@ -65,6 +68,7 @@ impl Site {
             nucleus: Nucleus::new(machine, configuration),
             arguments: 0,
             entered: None,
+            straight: 0,
             put_out: None,
             passed: 0,
         }
@@ -146,6 +150,7 @@ impl Site {
                 }
             }
             Outcome::Blocked => {}
+            Outcome::Inside => self.goes_straight(),
             Outcome::HandedOver(_) => {
                 self.nucleus.switched(cpu);
                 return self.settle();
@@ -210,14 +215,19 @@ impl Site {
             }
             Outcome::Done(result) => Some(result),
             Outcome::Blocked => None,
+            Outcome::Inside => {
+                self.goes_straight();
+                self.serve_kicks();
+                return None;
+            }
             Outcome::HandedOver(_) => {
                 self.nucleus.switched(cpu);
                 self.serve_kicks();
                 return None;
             }
         };
-        if let Some(lap) = self.nucleus.entered_lap() {
-            self.entered = Some(lap);
+        if let Some(upcall) = self.nucleus.entered() {
+            self.entered = Some(upcall);
         }
         self.choose(cpu);
         self.serve_kicks();
@@ -256,8 +266,33 @@ impl Site {
         })
     }
 
+    /// The caller goes the straight way into a handler.
+    fn goes_straight(&mut self) {
+        let Straight {
+            routine,
+            cookie,
+            arrived,
+        } = *self.nucleus.straight();
+        self.straight += 1;
+        self.entered = Some(Upcall {
+            routine,
+            cookie,
+            lap: false,
+            what: Call::Message(arrived),
+        });
+    }
+
     /// The routine that a thread is in returns.
     pub fn back(&mut self, thread: Id<Thread>, result: i32) -> Then {
+        let cpu = self.cpu_of(thread).expect("the thread does not run");
+        if !self.nucleus.without_fast_path
+            && let Some(result) = self.nucleus.straight_out(cpu)
+        {
+            self.straight += 1;
+            self.nucleus.threads.get_mut(thread).unwrap().result = result;
+            self.serve_kicks();
+            return Then::Resume { changed: true };
+        }
         self.event(thread, |nucleus, cpu| nucleus.returned(cpu, Some(result)))
     }
 
@@ -396,7 +431,7 @@ impl Site {
             "points, invocations, names, attachments are left"
         );
         let left = (
-            ipc.messages.len(),
+            ipc.messages.len() + ipc.handlings.len(),
             ipc.kept.len(),
             ipc.groups.members.len(),
             ipc.network.outbound.len(),

@@ -100,6 +100,11 @@ impl<M: Machine> Nucleus<M> {
     pub fn returned(&mut self, cpu: Cpu, result: Option<i32>) -> Then {
         self.entered = Some(cpu);
         let thread = self.running(cpu);
+        if let Some(thread) = thread
+            && let Some(What::Message(handling)) = self.innermost(thread)
+        {
+            self.handling_over(thread, handling, result.is_none());
+        }
         let invocation = thread.and_then(|thread| self.come_out(thread));
         let resume = Then::Resume {
             changed: result.is_some(),
@@ -112,7 +117,7 @@ impl<M: Machine> Nucleus<M> {
             What::Exception(trouble) => self.treat(caller, trouble),
             What::Trap { trouble, .. } if result.is_none() => self.treat(caller, trouble),
             What::Abort(next) => self.abort_next(caller, next).map_or(resume, Then::Invoke),
-            What::Trap { .. } | What::Lap(_) => resume,
+            What::Trap { .. } | What::Lap(_) | What::Message(_) => resume,
         }
     }
 

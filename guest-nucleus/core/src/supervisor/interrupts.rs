@@ -65,6 +65,8 @@ pub struct Service {
     pub routine: u64,
     /// What it gets.
     pub cookie: u64,
+    /// Address of the structure of a system timeout: its routine gets that before the cookie.
+    pub timeout: Option<u64>,
 }
 
 impl Interrupts {
@@ -142,6 +144,7 @@ impl<M: Machine> Nucleus<M> {
         Some(Service {
             routine: point.routine,
             cookie: point.cookie,
+            timeout: None,
         })
     }
 

@@ -128,8 +128,8 @@ impl<M: Machine> Nucleus<M> {
         Ok(Outcome::Blocked)
     }
 
-    /// The LAP that the caller of a call that waits goes into instead.
-    pub fn entered_lap(&mut self) -> Option<Upcall> {
+    /// The LAP or message handler that the caller of a call that waits goes into instead.
+    pub fn entered(&mut self) -> Option<Upcall> {
         self.supervisor.entered.take()
     }
 

@@ -10,6 +10,7 @@ mod points;
 mod ports;
 mod site;
 mod soft;
+mod system_timeouts;
 mod traps;
 mod upcall;
 
@@ -19,7 +20,9 @@ pub(crate) use interrupts::ALLOWED;
 pub use interrupts::Service;
 pub use laps::NameWait;
 pub use points::{Invocation, Point};
-pub use upcall::{Call, Then, Trouble, Upcall};
+pub(crate) use points::{Maker, What};
+pub(crate) use system_timeouts::SET as SYSTEM_TIMEOUTS;
+pub use upcall::{Arrived, Call, Then, Trouble, Upcall};
 
 /// The tables of this room.
 pub(crate) struct Supervisor {
@@ -27,17 +30,19 @@ pub(crate) struct Supervisor {
     pub traps: traps::Traps,
     pub names: laps::Names,
     pub interrupts: interrupts::Interrupts,
-    /// The LAP that the caller goes into.
+    pub timeouts: system_timeouts::SystemTimeouts,
+    /// The LAP or message handler that the caller goes into.
     pub entered: Option<Upcall>,
 }
 
 impl Supervisor {
-    pub fn new(threads: usize, cpus: usize) -> Self {
+    pub fn new(inside: usize, cpus: usize) -> Self {
         Supervisor {
-            points: points::Points::new(threads),
+            points: points::Points::new(inside),
             traps: traps::Traps::new(),
             names: laps::Names::new(),
             interrupts: interrupts::Interrupts::new(cpus),
+            timeouts: system_timeouts::SystemTimeouts::new(),
             entered: None,
         }
     }

@@ -9,6 +9,7 @@ use super::upcall::{Trouble, Upcall};
 use crate::arena::{Arena, Id};
 use crate::executive::actor::Actor;
 use crate::executive::thread::{Thread, Wait};
+use crate::ipc::Handling;
 use crate::machine::{Cpu, Machine};
 use crate::nucleus::{Nucleus, Outcome};
 use chorus_abi::*;
@@ -63,6 +64,8 @@ pub(crate) enum What {
     Abort(usize),
     /// It called a LAP, with this argument.
     Lap(u64),
+    /// It works on a message.
+    Message(Id<Handling>),
 }
 
 /// A thread inside a point.
@@ -76,6 +79,25 @@ pub struct Invocation {
     below: Option<Id<Invocation>>,
 }
 
+impl Invocation {
+    /// Of a thread that is inside nothing else.
+    #[inline(always)]
+    pub(crate) fn outermost(point: Id<Point>, actor: Id<Actor>, what: What) -> Invocation {
+        Invocation {
+            point,
+            actor,
+            what,
+            below: None,
+        }
+    }
+
+    /// Whether the thread is inside nothing else.
+    #[inline(always)]
+    pub(crate) fn is_outermost(&self) -> bool {
+        self.below.is_none()
+    }
+}
+
 /// Points, and the threads inside.
 pub(crate) struct Points {
     pub points: Arena<Point>,
@@ -85,12 +107,20 @@ pub(crate) struct Points {
 }
 
 impl Points {
-    pub fn new(threads: usize) -> Self {
+    pub fn new(inside: usize) -> Self {
         Points {
             points: Arena::new(1024),
-            invocations: Arena::new(threads.saturating_mul(2)),
+            invocations: Arena::new(inside),
             watchers: 0,
         }
+    }
+}
+
+impl Points {
+    /// Whether somebody waits for threads to leave.
+    #[inline(always)]
+    pub(crate) fn watched(&self) -> bool {
+        self.watchers > 0
     }
 }
 
@@ -170,6 +200,7 @@ impl<M: Machine> Nucleus<M> {
         }
         self.names_forget(id);
         self.soft_forget(id);
+        self.system_timeouts_forget(id);
         if empty {
             self.supervisor.points.points.remove(id);
         }
@@ -283,6 +314,11 @@ impl<M: Machine> Nucleus<M> {
         })
     }
 
+    /// Why a thread is inside the innermost point that it is in.
+    pub(crate) fn innermost(&self, thread: Id<Thread>) -> Option<What> {
+        self.chain(thread).next().map(|invocation| invocation.what)
+    }
+
     /// The actor that a thread works for now.
     pub(crate) fn execution_actor(&self, thread: Id<Thread>) -> Option<Id<Actor>> {
         let found = self.threads.get(thread)?;
@@ -302,13 +338,29 @@ impl<M: Machine> Nucleus<M> {
     pub(crate) fn points_left(&self) -> [usize; 4] {
         let room = &self.supervisor;
         let points = &room.points;
-        let (names, attached) = (room.names.count(), room.interrupts.count());
+        let (names, attached) = (
+            room.names.count(),
+            room.interrupts.count() + room.timeouts.count(),
+        );
         [
             points.points.len(),
             points.invocations.len(),
             names,
             attached,
         ]
+    }
+
+    /// Whether a thread is inside as many points as it can be.
+    pub(crate) fn is_deep(&self, thread: Id<Thread>) -> bool {
+        self.chain(thread).count() >= DEPTH
+    }
+
+    /// Whether a thread may go into a point: it is open, and not too many are inside.
+    pub(crate) fn may_invoke(&self, thread: Id<Thread>, id: Id<Point>) -> bool {
+        // One that is being deleted goes nowhere: nobody would see it come out.
+        let alive = self.threads.get(thread).is_some_and(|it| !it.dying);
+        let open = self.point(id).is_some_and(|point| !point.closed);
+        alive && open && !self.is_deep(thread) && self.supervisor.points.invocations.has_room()
     }
 
     /// A thread goes into a point. `None`: the point is closed, or too many are inside.
@@ -318,16 +370,11 @@ impl<M: Machine> Nucleus<M> {
         id: Id<Point>,
         what: What,
     ) -> Option<Upcall> {
-        let point = *self.point(id).filter(|point| !point.closed)?;
-        if self.chain(thread).count() >= DEPTH || !self.supervisor.points.invocations.has_room() {
+        if !self.may_invoke(thread, id) {
             return None;
         }
-        // One that is being deleted goes nowhere: nobody would see it come out.
-        let below = self
-            .threads
-            .get(thread)
-            .filter(|thread| !thread.dying)?
-            .inside;
+        let point = *self.point(id)?;
+        let below = self.threads.get(thread)?.inside;
         let invocation = Invocation {
             point: id,
             actor: point.owner,
@@ -379,6 +426,7 @@ impl<M: Machine> Nucleus<M> {
 
     /// An actor is being deleted: its points are closed, and the threads of others inside are put out.
     pub(crate) fn points_end(&mut self, actor: Id<Actor>) {
+        self.system_timeouts_end(actor);
         for slot in 0..self.supervisor.points.points.extent() {
             if let Some(id) = self.supervisor.points.points.at(slot)
                 && self.point(id).is_some_and(|point| point.owner == actor)

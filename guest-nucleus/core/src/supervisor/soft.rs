@@ -11,10 +11,13 @@ use chorus_abi::*;
 pub(super) const DECLARED: usize = 64;
 
 impl<M: Machine> Nucleus<M> {
-    /// The soft interrupt that was triggered last, to be called now. Then [`Nucleus::interrupt_returned`].
+    /// The system timeout that expired first, or else the soft interrupt that was triggered last, to be called now. Then [`Nucleus::interrupt_returned`].
     pub fn soft_interrupt(&mut self, cpu: Cpu) -> Option<Service> {
-        if self.supervisor.interrupts.pending.is_empty() || self.in_interrupt(cpu) {
+        if self.in_interrupt(cpu) {
             return None;
+        }
+        if let Some(timeout) = self.system_timeout_due(cpu) {
+            return Some(timeout);
         }
         let point = self.supervisor.interrupts.pending.pop()?;
         self.interrupt_level(cpu, point, None)

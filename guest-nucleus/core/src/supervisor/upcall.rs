@@ -30,6 +30,19 @@ pub enum Call {
     Abort,
     /// A LAP, with this argument.
     Lap(u64),
+    /// A message handler, with this message.
+    Message(Arrived),
+}
+
+/// What a message handler is shown of a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Arrived {
+    /// Bytes of its body, to be fetched.
+    pub size: u32,
+    /// Its number at the port.
+    pub sequence: u32,
+    /// Its annex.
+    pub annex: Option<[u8; 64]>,
 }
 
 impl From<What> for Call {
@@ -39,6 +52,7 @@ impl From<What> for Call {
             What::Trap { number, .. } => Call::Trap(number),
             What::Abort(_) => Call::Abort,
             What::Lap(arg) => Call::Lap(arg),
+            What::Message(_) => Call::Message(Arrived::default()),
         }
     }
 }
