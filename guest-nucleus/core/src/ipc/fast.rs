@@ -230,6 +230,9 @@ impl<M: Machine> Nucleus<M> {
         (from, sent): (Space, &KnMsgDesc),
         (to, room): (Space, &KnMsgDesc),
     ) -> Option<Delivery> {
+        if sent.flags & K_MOVE != 0 {
+            return None;
+        }
         let size = body_size(sent);
         let annex = (sent.annex_addr != 0).then_some((sent.annex_addr, room.annex_addr));
         // What nobody takes has to be there all the same.

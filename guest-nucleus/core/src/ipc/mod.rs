@@ -18,8 +18,8 @@ mod send;
 pub use conversation::{Passed, Seat, Standing, Way};
 #[cfg(test)]
 pub(crate) use conversation::{Remembered, same_room};
-pub(crate) use message::Body;
 pub use message::Message;
+pub(crate) use message::{Body, PIECES, Place, pieces};
 pub use port::Port;
 
 use crate::arena::{Arena, Id};

@@ -171,7 +171,10 @@ impl<M: Machine> Nucleus<M> {
         let mut last = (u64::MAX, u64::MAX);
         loop {
             match self.machine.copy((from.1, from.2), (to.1, to.2), size) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.counters.copied += size as u64;
+                    return Ok(());
+                }
                 Err(CopyFault::Source(fault)) => self
                     .make(from.0, fault, &mut last.0)
                     .map_err(|error| (true, error))?,
@@ -193,7 +196,10 @@ impl<M: Machine> Nucleus<M> {
         let mut last = u64::MAX;
         loop {
             match self.machine.copy_in((from.1, from.2), frame, offset, size) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.counters.copied += size as u64;
+                    return Ok(());
+                }
                 Err(fault) => self.make(from.0, fault, &mut last)?,
             }
         }
@@ -210,7 +216,10 @@ impl<M: Machine> Nucleus<M> {
         let mut last = u64::MAX;
         loop {
             match self.machine.copy_out(frame, offset, (to.1, to.2), size) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.counters.copied += size as u64;
+                    return Ok(());
+                }
                 Err(fault) => self.make(to.0, fault, &mut last)?,
             }
         }
