@@ -12,6 +12,7 @@ mod attributes;
 mod caches;
 mod copies;
 mod faults;
+mod first_touch;
 mod history;
 #[cfg(test)]
 mod invariants;

@@ -13,6 +13,7 @@ mod counts;
 mod events;
 mod exceptions;
 mod fast;
+mod first_touch;
 mod fuzz;
 mod groups;
 mod inheritance;
