@@ -230,9 +230,6 @@ impl<M: Machine> Nucleus<M> {
         (from, sent): (Space, &KnMsgDesc),
         (to, room): (Space, &KnMsgDesc),
     ) -> Option<Delivery> {
-        if sent.flags & K_MOVE != 0 {
-            return None;
-        }
         let size = body_size(sent);
         let annex = (sent.annex_addr != 0).then_some((sent.annex_addr, room.annex_addr));
         // What nobody takes has to be there all the same.
@@ -240,6 +237,7 @@ impl<M: Machine> Nucleus<M> {
             || size > 0
                 && (room.body_addr == 0
                     || size > PAGE_SIZE as u32
+                    || size == PAGE_SIZE as u32 && sent.flags & K_MOVE != 0
                     || !machine.readable(from, sent.body_addr, size as usize))
         {
             return None;

@@ -28,53 +28,67 @@ struct Leaving {
     stays: bool,
 }
 
+/// A region of an actor's own where it may store, and which shows memory that is no segment's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Ground {
+    region: Region,
+    cache: Id<Cache>,
+    /// Some pages of the cache have to stay in their frames, as if all had.
+    fixed: bool,
+    /// No other region shows the cache.
+    alone: bool,
+}
+
+impl Ground {
+    fn has(&self, address: u64) -> bool {
+        address >= self.region.start && address < self.region.end()
+    }
+}
+
 /// Where a page can arrive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Landing {
-    region: Region,
-    cache: Id<Cache>,
     page: u32,
     /// The frame that it supplants.
     old: Option<Frame>,
 }
 
 impl<M: Machine> Nucleus<M> {
-    /// The region of an actor's own at an address where it may store, if it shows memory that is no segment's.
-    fn plain_region(
-        &self,
-        actor: Id<Actor>,
-        space: Space,
-        address: u64,
-    ) -> Option<(Region, Id<Cache>)> {
+    /// The ground at an address.
+    fn ground(&self, actor: Id<Actor>, space: Space, address: u64) -> Option<Ground> {
         let region = self.region_at(actor, address)?;
         let options = region.options & (K_WRITABLE | K_RESERVED | DEVICE | FIXED);
         if region.actor != actor || region.space != space || options != K_WRITABLE {
             return None;
         }
         let cache = region.cache?;
-        let plain = self.cache(cache)?.segment.is_none();
-        plain.then_some((region, cache))
+        self.cache(cache)?.segment.is_none().then(|| Ground {
+            region,
+            cache,
+            fixed: self.regions_of(cache).any(|(_, region)| region.is_fixed()),
+            alone: self.regions_of(cache).nth(1).is_none(),
+        })
     }
 
-    /// Whether a region shows a page of a cache that has to stay in its frame.
-    fn is_fixed(&self, cache: Id<Cache>, page: u32) -> bool {
-        let mut all = self.regions_of(cache);
-        all.any(|(_, region)| region.is_fixed() && region.address_of(page).is_some())
+    /// The same; most often it is that of the page before.
+    #[inline]
+    fn ground_next(
+        &self,
+        known: &mut Option<Ground>,
+        (actor, space, address): Place,
+    ) -> Option<Ground> {
+        if known.is_none_or(|ground| !ground.has(address)) {
+            *known = self.ground(actor, space, address);
+        }
+        *known
     }
 
-    /// The page at an address, made ready to leave; `None`: it is not the actor's to give. Errors: `K_ENOMEM`.
-    fn page_to_leave(
-        &mut self,
-        actor: Id<Actor>,
-        space: Space,
-        address: u64,
-    ) -> Result<Option<Leaving>, KError> {
-        let Some((region, cache)) = self.plain_region(actor, space, address) else {
-            return Ok(None);
-        };
-        let page = region.page_at(address);
+    /// The page at an address, made ready to leave. Errors: `K_ENOMEM`.
+    fn page_to_leave(&mut self, ground: &Ground, address: u64) -> Result<Leaving, KError> {
+        let cache = ground.cache;
+        let page = ground.region.page_at(address);
         let frame = self.page_own(cache, page).ok_or(KError::NoMem)?;
-        let stays = self.memory.pages.locks(frame) > 0 || self.is_fixed(cache, page);
+        let stays = ground.fixed || self.memory.pages.locks(frame) > 0;
         let behind = self
             .cache(cache)
             .is_some_and(|cache| cache.parent.is_some() && page < cache.window);
@@ -82,13 +96,13 @@ impl<M: Machine> Nucleus<M> {
             true => Some(self.frame_like(None).ok_or(KError::NoMem)?),
             false => None,
         };
-        Ok(Some(Leaving {
+        Ok(Leaving {
             cache,
             page,
             frame,
             spare,
             stays,
-        }))
+        })
     }
 
     /// A page leaves; its frame, unless that stays.
@@ -154,27 +168,28 @@ impl<M: Machine> Nucleus<M> {
         whole_pages: bool,
         leaving: &mut [Option<Leaving>; PIECES],
     ) -> Result<Body, KError> {
+        let mut known = None;
         for (piece, slot) in pieces(lead, size).zip(0..PIECES) {
+            let at = address + piece.offset as u64;
             if piece.count < PAGE_SIZE as usize {
                 continue;
             }
-            let found = self.page_to_leave(actor, space, address + piece.offset as u64)?;
+            let Some(ground) = self.ground_next(&mut known, (actor, space, at)) else {
+                // Not the actor's to give.
+                continue;
+            };
+            let page = self.page_to_leave(&ground, at)?;
             // Two windows may show one page: it leaves once.
             let again = |page: &Leaving| {
                 let mut all = leaving.iter().flatten();
                 all.any(|other| other.frame == page.frame)
             };
-            match found {
-                Some(page) if again(&page) => {
-                    if let Some(spare) = page.spare {
-                        self.machine.frame_free(spare);
-                    }
+            if !ground.alone && again(&page) {
+                if let Some(spare) = page.spare {
+                    self.machine.frame_free(spare);
                 }
-                found => {
-                    if let Some(entry) = leaving.get_mut(slot) {
-                        *entry = found;
-                    }
-                }
+            } else if let Some(entry) = leaving.get_mut(slot) {
+                *entry = Some(page);
             }
         }
         if lead != 0 && whole_pages {
@@ -195,51 +210,41 @@ impl<M: Machine> Nucleus<M> {
         Ok(body)
     }
 
-    /// Where a page can arrive, instead of being copied: at an address that begins a page.
-    fn landing(&self, actor: Id<Actor>, space: Space, address: u64) -> Option<Landing> {
-        if !address.is_multiple_of(PAGE_SIZE) {
-            return None;
-        }
-        let (region, cache) = self.plain_region(actor, space, address)?;
-        let page = region.page_at(address);
-        let old = self.memory.pages.find(cache, page);
+    /// Whether a page can arrive at an address, which begins one, instead of being copied.
+    #[inline]
+    fn landing(&self, ground: &Ground, address: u64) -> Option<Landing> {
+        let page = ground.region.page_at(address);
+        let old = self.memory.pages.find(ground.cache, page);
         let held = old.is_some_and(|frame| {
             self.memory.pages.locks(frame) > 0
                 || self.any_waits_for_a_structure() && self.is_structure_in(frame)
         });
-        if held || self.is_fixed(cache, page) || self.history(cache, page).is_some() {
+        if held || ground.fixed || self.history(ground.cache, page).is_some() {
             return None;
         }
-        Some(Landing {
-            region,
-            cache,
-            page,
-            old,
-        })
+        Some(Landing { page, old })
     }
 
     /// A frame becomes the page at an address, and is mapped there.
-    fn page_lands(&mut self, landing: &Landing, address: u64, frame: Frame) {
-        let &Landing {
-            region, cache, old, ..
-        } = landing;
+    fn page_lands(&mut self, ground: &Ground, landing: Landing, address: u64, frame: Frame) {
+        let (cache, Landing { page, old }) = (ground.cache, landing);
         // The only region that shows it has the mapping replaced.
-        let shared = self.regions_of(cache).nth(1).is_some();
-        if shared {
-            self.page_unmap(cache, landing.page);
+        if !ground.alone {
+            self.page_unmap(cache, page);
         }
         if let Some(old) = old {
             self.page_remove(cache, old);
         }
-        self.page_insert(cache, landing.page, frame);
+        self.page_insert(cache, page, frame);
         let stores = Protection {
             write: true,
             execute: false,
         };
-        let mapped = self.machine.map(region.space, address, frame, stores);
+        let space = ground.region.space;
+        let mapped = self.machine.map(space, address, frame, stores);
         if mapped.is_err() {
             // It is mapped when it is touched.
-            self.page_unmap(cache, landing.page);
+            self.page_unmap(cache, page);
         }
         if let Some(old) = old {
             self.machine.frame_free(old);
@@ -248,13 +253,17 @@ impl<M: Machine> Nucleus<M> {
 
     /// Copies into a receiver's buffer what of a body cannot arrive there as pages; a bit for each page that can. Errors: `K_EFAULT`.
     pub(crate) fn body_fill(&mut self, body: &Body, to: Place, room: u32) -> Result<u32, KError> {
-        let mut whole = 0;
+        let (mut whole, mut known) = (0, None);
         for (index, piece) in pieces(body.lead, body.size.min(room)).enumerate() {
             let Some(frame) = body.frame(index) else {
                 continue;
             };
             let at = to.2.wrapping_add(piece.offset as u64);
-            if piece.count == PAGE_SIZE as usize && self.landing(to.0, to.1, at).is_some() {
+            if piece.count == PAGE_SIZE as usize
+                && at.is_multiple_of(PAGE_SIZE)
+                && let Some(ground) = self.ground_next(&mut known, (to.0, to.1, at))
+                && self.landing(&ground, at).is_some()
+            {
                 whole |= 1 << index;
                 continue;
             }
@@ -268,15 +277,18 @@ impl<M: Machine> Nucleus<M> {
         if whole == 0 {
             return;
         }
+        let mut known = None;
         for (index, piece) in pieces(body.lead, body.size).enumerate() {
             let Some(frame) = body.frame(index).filter(|_| whole & 1 << index != 0) else {
                 continue;
             };
             let at = to.2.wrapping_add(piece.offset as u64);
-            match self.landing(to.0, to.1, at) {
-                Some(landing) => {
+            let ground = self.ground_next(&mut known, (to.0, to.1, at));
+            let landing = ground.and_then(|ground| Some((ground, self.landing(&ground, at)?)));
+            match landing {
+                Some((ground, landing)) => {
                     body.take(index);
-                    self.page_lands(&landing, at, frame);
+                    self.page_lands(&ground, landing, at, frame);
                 }
                 // What was copied since made a page that has to stay: it has memory.
                 None => {
@@ -308,11 +320,14 @@ impl<M: Machine> Nucleus<M> {
         size: u32,
     ) -> Result<(), KError> {
         address.checked_add(size.into()).ok_or(KError::Fault)?;
+        let mut known = None;
         for piece in pieces((address % PAGE_SIZE) as u32, size) {
             let at = address + piece.offset as u64;
             let brought = piece.count == PAGE_SIZE as usize
                 && self.machine.translate(caller.space, at).is_none()
-                && self.landing(caller.actor, caller.space, at).is_some();
+                && self
+                    .ground_next(&mut known, (caller.actor, caller.space, at))
+                    .is_some_and(|ground| self.landing(&ground, at).is_some());
             if !brought {
                 self.check_writable(caller, at, piece.count as u64)?;
             }
@@ -333,7 +348,10 @@ impl<M: Machine> Nucleus<M> {
         if !self.may_be_replaced(cache, page, old) {
             return false;
         }
-        let Ok(Some(leaving)) = self.page_to_leave(actor, space, address) else {
+        let Some(ground) = self.ground(actor, space, address) else {
+            return false;
+        };
+        let Ok(leaving) = self.page_to_leave(&ground, address) else {
             return false;
         };
         if leaving.stays {
@@ -367,18 +385,23 @@ impl<M: Machine> Nucleus<M> {
         {
             return false;
         }
-        let Some(landing) = self.landing(actor, space, address) else {
+        let ground = self.ground(actor, space, address);
+        let Some((ground, landing)) =
+            ground.and_then(|ground| Some((ground, self.landing(&ground, address)?)))
+        else {
             return false;
         };
         self.page_unmap(cache, page);
         self.page_remove(cache, frame);
-        self.page_lands(&landing, address, frame);
+        self.page_lands(&ground, landing, address, frame);
         true
     }
 
     /// Whether nothing keeps a page in its frame.
     pub(super) fn may_be_replaced(&self, cache: Id<Cache>, page: u32, frame: Frame) -> bool {
         let waited = self.any_waits_for_a_structure() && self.is_structure_in(frame);
-        !waited && self.memory.pages.locks(frame) == 0 && !self.is_fixed(cache, page)
+        let fixed =
+            |(_, region): (_, &Region)| region.is_fixed() && region.address_of(page).is_some();
+        !waited && self.memory.pages.locks(frame) == 0 && !self.regions_of(cache).any(fixed)
     }
 }
