@@ -323,6 +323,9 @@ impl<M: Machine> Nucleus<M> {
         let mut known = None;
         for piece in pieces((address % PAGE_SIZE) as u32, size) {
             let at = address + piece.offset as u64;
+            if self.machine.writable(caller.space, at, 1) {
+                continue;
+            }
             let brought = piece.count == PAGE_SIZE as usize
                 && self.machine.translate(caller.space, at).is_none()
                 && self
