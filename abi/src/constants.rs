@@ -142,6 +142,8 @@ pub const K_DISCARD: u32 = 1 << 13;
 pub const K_ASYNC: u32 = 1 << 14;
 /// Flush flag: an order number that is not larger than the last is passed over.
 pub const K_ORDERED: u32 = 1 << 15;
+/// Flag of `lcPushData`: a fault waits for the data.
+pub const K_PAGEFAULT: u32 = 1 << 16;
 
 /// Service of a mapper: a cache of one of its segments has gone.
 pub const KN_MPRELEASE: i32 = 2;

@@ -366,6 +366,8 @@ macro_rules! chorus_calls {
 212 "lcFillZero" lc_fill_zero System returns (cache: In<KnObjDesc>) [Unknown, Round, Size, NoMem, Fault, Priv];
 /// Describes the cache with a capability.
 213 "lcStat" lc_stat User returns (cache: In<KnCap>, stat: Out<KnLcStat>) [Unknown, Fault];
+/// Gives pages of one cache to another, in answer to a pull-in.
+214 "lcPushData" lc_push_data System returns (source: In<KnObjDesc>, source_flags: u32, target: In<KnObjDesc>, target_flags: u32, pull_in_id: u64, order: u64) [Inval, Unknown, Round, NoMem, Fault, Priv];
 
 /// Connects a routine `int handler(KnThreadCtx *ctx, unsigned trap_no)` to a trap; it runs on the trapping thread, in the caller's actor. NC-265, NC-266, NC-268, NC-269.
 220 "svTrapConnect" sv_trap_connect Supervisor returns (trap_no: u32, routine: u64) [Inval, Busy, Priv, NoMem];

@@ -506,6 +506,8 @@ plain! {
         ipis: u64,
         /// Nanoseconds since boot.
         uptime_ns: u64,
+        /// Bytes that the Nucleus copied: bodies of messages but those that the fast path delivers, `vmCopy`, pages of copies.
+        copied: u64,
     }
 }
 

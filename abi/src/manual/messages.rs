@@ -9,10 +9,13 @@ section! {
 contract "The message has an annex of 64 bytes, a body of at most 65536, both, or neither. Its bytes are taken at once: what the sender stores later is not seen. It goes to a port, or to a group in the \
 mode that the group's UI carries: all members (the default; each gets it once, and those whose queue is full are passed over), one of them (`K_FUNCMODE`), one on the site that recognises \
 `co_target` (`K_FUNCUMODE`), or one that is not `co_target` nor on the site that it names (`K_FUNCXMODE`). In the modes for one, members on the caller's site are preferred, each in its turn. \
+With `K_MOVE` in the flags of `msg` the whole pages of the body leave the sender instead of being copied, and show zeros afterwards; if the place of the body and that of the receiver's buffer \
+agree about where in a page they are, the receiver gets these very pages. What is left at the ends is copied, and stays. Pages that are locked or were made with `K_NODEMAND` are copied, and zeroed; those of \
+segments, and those that the sender may not store into, are copied, and stay. Memory that the sender shares with others leaves them too; copies made before keep what they saw. \
 Arrival is not promised, and there is no later notice. Messages of one thread to one port arrive in their order, \
 as long as none is lost. The receiver finds the UI of the source port, and the protection identifiers of the sender, in `ipcSysInfo`."
 arguments {
-    msg "What to send: `body_addr` and `body_size`, `annex_addr`; a null address leaves that part out.";
+    msg "What to send: `body_addr` and `body_size`, `annex_addr`; a null address leaves that part out. `flags` may have `K_MOVE`.";
     src_port "LI of a port of the caller's actor, where answers go; `K_DEFAULTPORT`: the default port.";
     dest "UI of the port or group, and for two of the modes the other UI that they need.";
 }
@@ -25,7 +28,6 @@ errors {
     Unknown "There is no such port on this site; no member of the group can be reached in a functional mode; or the target is on another site, and there is no Network Manager.";
     NoMem "There is no memory to keep the body in.";
 }
-missing "The flag `K_MOVE` is taken and has no effect: the pages are copied and stay with the sender (NC-177)."
 assertions [6..=6, 149..=179, 284..=284]
 example r#"/* A line of text to a port, wherever it is. */
 int tell(const KnUniqueId *port)
@@ -45,7 +47,7 @@ abort the request is withdrawn if it is still queued, and then never executed; i
 the port is one of this site with a message handler (`svMsgHandler`), which works on it at once."
 waits "for the reply, at most `delay` milliseconds. The wait is abortable if `reply` has the flag `K_ABORTABLE`."
 arguments {
-    request "What to send: `body_addr` and `body_size`, `annex_addr`; a null address leaves that part out.";
+    request "What to send: `body_addr` and `body_size`, `annex_addr`; a null address leaves that part out. `flags` may have `K_MOVE`, as for `ipcSend`.";
     src_port "LI of a port of the caller's actor, which the server sees as the source; `K_DEFAULTPORT`: the default port.";
     dest "UI of the port or group, and for two of the modes the other UI that they need.";
     reply "Room for the reply: `body_addr` and `body_size`, `annex_addr`; a null address drops that part. `flags` may have `K_ABORTABLE`.";

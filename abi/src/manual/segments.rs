@@ -7,7 +7,7 @@ use super::*;
 const BAD_SEGMENT: &str = "A capability of an actor is ill-formed, its key is wrong or its actor is gone; or the segment's names neither a port nor a group in functional mode; or flags are unknown.";
 const NO_MAPPER: &str =
     "The mapper's port or group is not on this site, or an actor is of another site.";
-const MAPPER_FAILED: &str = "The mapper refused, died, answered nonsense, or its queue is full.";
+const MAPPER_FAILED: &str = "The mapper refused, died, or answered nonsense.";
 
 const NO_CACHE: &str = "No cache of this site has the capability.";
 const SUPERVISOR_CALLER: &str = "The caller is no supervisor thread.";
@@ -100,7 +100,7 @@ arguments {
     segment "The segment, the first byte, and how many: at most 16 MiB.";
     dst_actor "Capability of the actor that gets the bytes; null: the caller's own.";
     dst "Their address there.";
-    flags "0, or `K_MOVE`, which means nothing yet.";
+    flags "0, or `K_MOVE`: whole pages that lie at the beginning of a page in both, and that the mapper has, may go from the cache to the actor instead of being copied; they are fetched again when they are needed.";
 }
 result "The number of bytes read."
 errors {
@@ -132,7 +132,7 @@ arguments {
     src_actor "Capability of the actor that has the bytes; null: the caller's own.";
     src "Their address there.";
     segment "The segment, the first byte, and how many: at most 16 MiB.";
-    flags "0, or `K_MOVE`, which means nothing yet.";
+    flags "0, or `K_MOVE`: whole pages that lie at the beginning of a page in both may go to the cache instead of being copied, and show zeros in the actor's memory afterwards.";
 }
 result "The number of bytes written."
 errors {
@@ -142,7 +142,7 @@ errors {
     Prot "The source has no memory.";
     Size "More than 16 MiB.";
     Offset "The part ends beyond 2^40 bytes.";
-    Mapper "The mapper refused the pages or stores into them, died, answered nonsense, or its queue is full; or it did not take earlier stores.";
+    Mapper "The mapper refused the pages or stores into them, died, or answered nonsense; or it did not take earlier stores.";
     NoMem "The site's tables are full, or there is no memory.";
     Fault BAD_POINTER;
     Priv FOREIGN;
@@ -367,7 +367,7 @@ errors {
     Prot "The source has no memory.";
     Size "More than 16 MiB.";
     Offset "The part ends beyond 2^40 bytes.";
-    Mapper "The mapper refused the pages or stores into them, died, answered nonsense, or its queue is full; or it did not take earlier stores.";
+    Mapper "The mapper refused the pages or stores into them, died, or answered nonsense; or it did not take earlier stores.";
     NoMem "There is no memory, or there are too many requests.";
     Fault BAD_POINTER;
     Priv SUPERVISOR_CALLER;
@@ -436,6 +436,39 @@ example r"int read_only(const KnCap *cache)
 }
 "
 see ["lcFlush", "lcTrunc"]
+
+"lcPushData": "Gives pages of one cache to another, in answer to a pull-in."
+contract "Instead of answering an `MpPullIn` with data, a mapper has the cache that has them give them to the one that asked, whose number the request's annex has. Who waits for the pages goes on; the mapper's own \
+answer to the request, if it comes later, means nothing. The source keeps its pages, or keeps them for loads only (`K_READABLE`), or loses them (`K_NOACCESS`): then they are not copied, and what the mapper does not have \
+of them is the target's to push out. A page that came to the target otherwise meanwhile stays. Locked pages stay in the source. All or nothing happens."
+arguments {
+    source "The cache that has the data, offset and size of the range, whole pages, all of which are there.";
+    source_flags "0, `K_READABLE` or `K_NOACCESS`: what is left in the source; and `K_ORDERED` (see `sgFlush`), about the source.";
+    target "The cache that asked, the offset that it asked for, and the same size, at most what it asked for.";
+    target_flags "`K_WRITABLE`: it may store. `K_READABLE` and `K_PAGEFAULT` may be said and change nothing.";
+    pull_in_id "`id` of the request.";
+    order "Number for `K_ORDERED`: one that comes too late does nothing, and the pull-in stays out.";
+}
+result "0."
+errors {
+    Inval "Flags are unknown or contradict each other; the sizes differ or are 0; not all pages are in the source; both caches are the same; or no pull-in of that number is out that the target's range answers.";
+    Unknown NO_CACHE;
+    Round "An offset or a size is not a multiple of the page size.";
+    NoMem "There is no memory for copies of the pages.";
+    Fault BAD_POINTER;
+    Priv NOT_TRUSTED;
+}
+missing "Caches on other sites, since mappers serve the caches of their own site only: the caches are of two segments."
+assertions [258..=258]
+example r"/* The request is answered with a page that another segment has here, which loses it. */
+int hand_on(const KnMpRequest *request, const KnCap *from, unsigned long offset)
+{
+    KnObjDesc source = { .data_object = *from, .start_offset = offset, .size = 4096 };
+    KnObjDesc target = { .data_object = request->lc_cap, .start_offset = request->offset, .size = 4096 };
+    return lcPushData(&source, K_NOACCESS, &target, K_WRITABLE | K_PAGEFAULT, request->id, 0);
+}
+"
+see ["lcFlush", "lcSetRights", "rgnMap"]
 
 "lcTrunc": "Shapes the end of a segment in a cache."
 contract "The range is the segment's last: what is here of it may be stored into, and is zeros from `zero_offset` on, which the mapper does not have; all behind the range is dropped. With size 0 all from the offset on is dropped."

@@ -7,6 +7,7 @@
 
 extern crate alloc;
 
+mod memory;
 mod operations;
 mod partners;
 mod samples;
@@ -29,6 +30,8 @@ fn measure(count: usize, halt: bool) -> Result<(), KError> {
     operations::null_call("null-user", count)?;
     operations::threads(count)?;
     operations::zero_page(count.min(1000))?;
+    memory::copies(count.min(20))?;
+    memory::large_messages(count.min(100))?;
     for (op, kind) in [
         ("user-user", "user"),
         ("user-supervisor", "supervisor"),

@@ -34,6 +34,14 @@ pub fn repeat(count: usize, mut operation: impl FnMut()) -> Vec<u64> {
     samples
 }
 
+/// The ticks of one run, less those of the measuring itself.
+pub fn once(operation: impl FnOnce()) -> Option<u64> {
+    let own = nothing();
+    let start = ticks();
+    operation();
+    Some((ticks() - start).saturating_sub(own))
+}
+
 /// Prints one operation as a line of JSON.
 pub fn report(suite: &str, op: &str, unit: &str, samples: &mut [u64]) {
     samples.sort_unstable();

@@ -18,6 +18,7 @@ mod handlers;
 mod life;
 mod memory;
 mod messages;
+mod moves;
 mod names;
 mod partner;
 mod pointers;
@@ -73,6 +74,8 @@ fn main() -> i32 {
     supervisor::check(&mut verdict);
     regions::check(&mut verdict);
     segments::check(&mut verdict);
+    segments::faults(&mut verdict);
+    moves::check(&mut verdict);
     pointers::check(&mut verdict);
     let bad = told(&verdict);
     if args().nth(1) == Some("halt") {

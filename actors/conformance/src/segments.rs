@@ -4,7 +4,9 @@ use crate::verdict::{OWN, Verdict, call};
 use alloc::sync::Arc;
 use chorus_abi::error::*;
 use chorus_abi::*;
+use chorus_runtime::exception::{ROOM, Report, Verdict as What, answer, report_to};
 use chorus_runtime::mapper::{self, Access, Segments};
+use chorus_runtime::message::Buffer;
 use chorus_runtime::port::Port;
 use chorus_runtime::{at, at_mut, start_info, thread};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -216,4 +218,49 @@ pub fn check(verdict: &mut Verdict) {
         Part::of(ui, DEADLY, 0, 8).read() == Err(K_EMAPPER)
             && Part::of(ui, GOOD, 0, 8).read() == Err(K_EUNKNOWN),
     );
+}
+
+/// What a thread of this actor takes that touches the first page of a segment: the exception's number, if its report is about that page.
+fn exception(port: &Port, ui: KnUniqueId, key: u64) -> Option<i32> {
+    let place = Part::of(ui, key, 0, 0).region(false, 1);
+    if place == 0 {
+        return None;
+    }
+    let _ = thread::spawn(0, move || {
+        load(place + 8);
+    });
+    let mut buffer = Buffer::with_room(ROOM);
+    let came = port.receive(&mut buffer, Some(Duration::from_secs(5)));
+    let report = came.ok().and_then(|_| Report::of(&buffer))?;
+    let about = report.what.fault_addr & !(PAGE - 1) == place;
+    let _ = answer(What::Delete);
+    let region = KnRgnDesc {
+        start_addr: place,
+        size: PAGE,
+        ..KnRgnDesc::default()
+    };
+    call!(rgn_free, OWN, In::new(at(&region)));
+    about.then_some(report.what.exc_no)
+}
+
+/// Checks what a mapper that refuses, or that is deleted in the middle, does to threads that touch its pages.
+pub fn faults(verdict: &mut Verdict) {
+    let log = Arc::new(Log::default());
+    let (Ok(reports), Ok(port)) = (Port::create(), Port::create()) else {
+        return verdict.check("portCreate", false);
+    };
+    let mut own = KnCap::default();
+    call!(actor_self, Out::new(at_mut(&mut own)));
+    let ui = port.ui();
+    let mut segments = Numbers(log.clone());
+    let served = thread::spawn(0, move || {
+        let _ = mapper::serve(&port, &mut segments);
+    });
+    let told = report_to(&own, Some(reports.ui()));
+    verdict.check("a mapper", served.is_ok() && told.is_ok());
+    let refused = exception(&reports, ui, REFUSED);
+    verdict.check("NC-249", refused == Some(9) && log.pulls.load(SeqCst) == 1);
+    let deleted = exception(&reports, ui, DEADLY);
+    verdict.check("NC-250", deleted == Some(9) && log.dies.load(SeqCst));
+    let _ = report_to(&own, None);
 }

@@ -92,6 +92,7 @@ struct chorus_import { char name[32]; unsigned long slot; };
 #define K_DISCARD (8192)
 #define K_ASYNC (16384)
 #define K_ORDERED (32768)
+#define K_PAGEFAULT (65536)
 #define KN_MPRELEASE (2)
 #define KN_MPPULLIN (3)
 #define KN_MPPUSHOUT (4)
@@ -655,6 +656,7 @@ typedef struct KnSiteStat {
     unsigned long timer_interrupts;
     unsigned long ipis;
     unsigned long uptime_ns;
+    unsigned long copied;
 } KnSiteStat;
 _Static_assert(__builtin_offsetof(KnSiteStat, site) == 0, "KnSiteStat.site");
 _Static_assert(__builtin_offsetof(KnSiteStat, epoch) == 4, "KnSiteStat.epoch");
@@ -672,7 +674,8 @@ _Static_assert(__builtin_offsetof(KnSiteStat, delivered_twice) == 72, "KnSiteSta
 _Static_assert(__builtin_offsetof(KnSiteStat, timer_interrupts) == 80, "KnSiteStat.timer_interrupts");
 _Static_assert(__builtin_offsetof(KnSiteStat, ipis) == 88, "KnSiteStat.ipis");
 _Static_assert(__builtin_offsetof(KnSiteStat, uptime_ns) == 96, "KnSiteStat.uptime_ns");
-_Static_assert(sizeof(KnSiteStat) == 104, "KnSiteStat");
+_Static_assert(__builtin_offsetof(KnSiteStat, copied) == 104, "KnSiteStat.copied");
+_Static_assert(sizeof(KnSiteStat) == 112, "KnSiteStat");
 
 typedef struct ConsoleRequest {
     unsigned int service;
@@ -1081,6 +1084,8 @@ static inline int lcTrunc(const KnObjDesc *cache, unsigned long zero_offset, uns
 static inline int lcFillZero(const KnObjDesc *cache) { CHORUS_CALL("lcFillZero", (unsigned long)cache); }
 /* Describes the cache with a capability. */
 static inline int lcStat(const KnCap *cache, KnLcStat *stat) { CHORUS_CALL("lcStat", (unsigned long)cache, (unsigned long)stat); }
+/* Gives pages of one cache to another, in answer to a pull-in. */
+static inline int lcPushData(const KnObjDesc *source, unsigned int source_flags, const KnObjDesc *target, unsigned int target_flags, unsigned long pull_in_id, unsigned long order) { CHORUS_CALL("lcPushData", (unsigned long)source, (unsigned long)source_flags, (unsigned long)target, (unsigned long)target_flags, (unsigned long)pull_in_id, (unsigned long)order); }
 /* Connects a routine `int handler(KnThreadCtx *ctx, unsigned trap_no)` to a trap; it runs on the trapping thread, in the caller's actor. NC-265, NC-266, NC-268, NC-269. */
 static inline int svTrapConnect(unsigned int trap_no, unsigned long routine) { CHORUS_CALL("svTrapConnect", (unsigned long)trap_no, (unsigned long)routine); }
 /* Disconnects it; returns when no thread is inside. */

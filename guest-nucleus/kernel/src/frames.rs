@@ -56,6 +56,7 @@ impl Frames {
     }
 
     /// The lowest free frame.
+    #[inline]
     pub fn allocate(&mut self) -> Option<u32> {
         let index = (self.hint..self.summary.len()).find(|&index| self.summary[index] != 0)?;
         self.hint = index;

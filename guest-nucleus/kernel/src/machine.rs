@@ -18,6 +18,7 @@ use alloc::vec::Vec;
 use chorus_abi::machine::KnImage;
 use chorus_abi::{FPU_AREA_SIZE, KnDevDesc, KnIpcDest, KnMsgDesc, KnThreadCtx};
 use chorus_nucleus_core::machine::*;
+use core::arch::asm;
 use core::cell::UnsafeCell;
 use core::sync::atomic::Ordering::Relaxed;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -102,11 +103,16 @@ impl Machine for X86 {
     }
 
     fn frame_zero(&mut self, frame: Frame) {
+        // One instruction, which `chorus bench` measures by itself to tell clearing from the rest of a page fault.
         // SAFETY: a frame that the allocator gave out is RAM in the direct map; the Nucleus answers for who uses it. So below.
         unsafe {
-            bytes(frame, 0)
-                .cast::<u64>()
-                .write_bytes(0, PAGE as usize / 8)
+            asm!(
+                "rep stosq",
+                inout("rdi") bytes(frame, 0) => _,
+                inout("rcx") PAGE / 8 => _,
+                in("rax") 0u64,
+                options(nostack, preserves_flags)
+            );
         };
     }
 

@@ -119,6 +119,7 @@ impl Tables {
     ///
     /// # Safety
     /// The mapping is right for all who use the space. `allocate` gives zeroed pages that nothing else uses.
+    #[inline]
     pub unsafe fn map(
         &self,
         address: u64,

@@ -67,6 +67,7 @@ impl X86 {
         Some(u64::from(frame.0) * PAGE)
     }
 
+    #[inline]
     pub(crate) fn insert(
         &mut self,
         space: Space,

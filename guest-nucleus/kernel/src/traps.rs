@@ -217,6 +217,9 @@ pub fn load() {
 #[unsafe(no_mangle)]
 extern "C" fn trap(frame: &mut Frame) {
     let user = frame.cs & 3 != 0;
+    if user && frame.vector == 14 && first_touch(frame.error) {
+        return;
+    }
     if !user && frame.rip == &raw const idle_halt as u64 {
         // The interrupt came before `hlt` although `sti` shields it: sleeping now would lose the wake-up.
         frame.rip += 1;
@@ -322,6 +325,20 @@ fn number_of(vector: usize, error: u64, user: bool) -> u32 {
     }
 }
 
+/// The page fault of a user's first touch of a page, if it is no more than that.
+#[inline]
+fn first_touch(error: u64) -> bool {
+    // The page was absent, and it was no fetch.
+    if error & 0x11 != 0 {
+        return false;
+    }
+    let address = cpu::cr2();
+    let nucleus = site::enter();
+    let done = nucleus.first_touch(processor::this().index, address);
+    site::leave();
+    done
+}
+
 fn exception(frame: &mut Frame, vector: usize, user: bool) {
     if vector == 1 && !user {
         // A step that a debugger had begun, of code that was interrupted meanwhile and whose flags were saved with it. Nobody else steps here.
@@ -345,6 +362,8 @@ fn exception(frame: &mut Frame, vector: usize, user: bool) {
     if vector == 14 {
         let (write, fetch) = (frame.error >> 1 & 1 == 1, frame.error >> 4 & 1 == 1);
         match nucleus.fault(own, address, write, fetch, user) {
+            // Nothing else happened: whoever stops or aborts the thread from another processor sends an interrupt.
+            Fault::Resolved if user && nucleus.caller_goes_on() => return site::leave(),
             Fault::Resolved | Fault::Waits => {
                 settle(nucleus, frame);
                 return upcalls::finish(nucleus, frame);

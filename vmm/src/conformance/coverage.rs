@@ -45,7 +45,6 @@ const OTHERWISE: &[(u16, &str)] = &[
     (3, "a million ports take too long in a guest"),
     (4, "takes a reboot of the site"),
     (128, "ports do not leave their site"),
-    (177, "K_MOVE has no effect yet"),
     (188, "takes twenty seconds"),
 ];
 

@@ -107,9 +107,17 @@ fn counted(args: &BenchArgs) -> Outcome<(Facts, Vec<Record>)> {
     let version = microvm::version()?;
     let nucleus = nucleus(args)?;
     let conf = boot_conf(args.count.unwrap_or(1000));
-    let mut records = bare_run(&nucleus, &conf, 1)?;
+    // Copies of large regions take memory; the boot is counted with as little as it always was.
+    let mut records = bare_run(&nucleus, &boot_conf(1), 1, 64)?;
+    records.retain(|record| record.suite == "boot");
+    let operations = bare_run(&nucleus, &conf, 1, 128)?;
+    records.extend(
+        operations
+            .into_iter()
+            .filter(|record| record.suite != "boot"),
+    );
     // The boot with two processors: of that run only this counts.
-    let boot = bare_run(&nucleus, &boot_conf(1), 2)?;
+    let boot = bare_run(&nucleus, &boot_conf(1), 2, 64)?;
     records.extend(
         boot.into_iter()
             .filter(|record| record.suite == "boot")
@@ -137,13 +145,13 @@ fn counted(args: &BenchArgs) -> Outcome<(Facts, Vec<Record>)> {
 }
 
 /// One boot of the benchmark on a bare microvm.
-fn bare_run(nucleus: &[u8], conf: &str, vcpus: u32) -> Outcome<Vec<Record>> {
+fn bare_run(nucleus: &[u8], conf: &str, vcpus: u32, mem_mib: u32) -> Outcome<Vec<Record>> {
     let archive = archive::build(conf, "the benchmark's boot list", None)?;
     let site = Microvm {
         nucleus,
         archive: &archive,
         vcpus,
-        mem_mib: 64,
+        mem_mib,
         timeout: Duration::from_secs(300),
     };
     let mut records = Vec::new();

@@ -61,6 +61,8 @@ pub struct Actor {
     pub pages: u32,
     /// First of its regions, by address.
     pub regions: Option<Id<Region>>,
+    /// The region in which a page was touched last, if it is still one of the actor's.
+    pub touched: Option<Id<Region>>,
     /// Port that its exceptions are reported to.
     pub exception_port: KnUniqueId,
     /// Who treats its exceptions and aborts.
@@ -159,6 +161,7 @@ impl<M: Machine> Nucleus<M> {
             pages: 0,
             base: 0,
             regions: None,
+            touched: None,
             exception_port: KnUniqueId::NULL,
             handlers: Handlers::default(),
             guests: 0,

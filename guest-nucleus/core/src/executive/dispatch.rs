@@ -87,10 +87,12 @@ impl<M: Machine> Nucleus<M> {
         if self.in_interrupt(cpu) && !Self::may_interrupt_call(number) {
             return Outcome::Done(KError::Inval.code());
         }
-        match self.dispatch(caller, number, registers) {
+        let outcome = match self.dispatch(caller, number, registers) {
             Ok(outcome) => outcome,
             Err(error) => self.failed(caller, number, registers, error),
-        }
+        };
+        self.requests_retry();
+        outcome
     }
 
     /// `sysNull`.

@@ -533,6 +533,7 @@ impl<M: Machine> Nucleus<M> {
                 }
             }
         }
+        self.requests_retry();
     }
 
     /// The thread on a processor: its slot, space and mode; `None` when it idles.

@@ -116,6 +116,13 @@ impl<M: Machine> Nucleus<M> {
         self.waiters.count > 0 || !self.timers.is_empty()
     }
 
+    /// Whether anybody waits for a structure in a frame.
+    pub(crate) fn is_structure_in(&self, frame: crate::machine::Frame) -> bool {
+        let within = |place: u64| place >> 12 == u64::from(frame.0);
+        let waits = |thread: &Thread| thread.wait.structure().is_some_and(within);
+        self.threads.iter().any(|(_, thread)| waits(thread)) || self.is_pool_at(within)
+    }
+
     /// A frame is given away: whoever waits for a structure in it can never be woken by it, and must not write to it.
     pub(crate) fn structures_end(&mut self, frame: crate::machine::Frame) {
         let within = |place: u64| place >> 12 == u64::from(frame.0);

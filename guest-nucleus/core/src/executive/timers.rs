@@ -141,6 +141,12 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
+    /// Whether there is a timer whose pool is at such a place.
+    pub(crate) fn is_pool_at(&self, place: impl Fn(u64) -> bool) -> bool {
+        let mut all = self.timers.iter();
+        all.any(|(_, timer)| timer.pool.is_some_and(&place))
+    }
+
     /// The pools at these places are gone: their timers stand still, since their frames will be another's.
     pub(crate) fn pools_end(&mut self, gone: impl Fn(u64) -> bool) {
         for slot in 0..self.timers.extent() {

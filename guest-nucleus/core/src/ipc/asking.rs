@@ -38,6 +38,7 @@ impl<M: Machine> Nucleus<M> {
             annex: Some(annex),
             body: (caller.actor, Space::SUPERVISOR, answer.body_addr),
             size: answer.body_size,
+            moves: false,
         };
         let mut wait = CallWait {
             space: Space::SUPERVISOR,
@@ -52,7 +53,7 @@ impl<M: Machine> Nucleus<M> {
             Way::Broadcast(_) => return Err(KError::Inval),
             Way::Network => {
                 let item = self.item(NET_CALL, transaction, &letter, &parcel);
-                self.network_put(item, Some(parcel.body))?;
+                self.network_put(item, Some((parcel.body, false)))?;
             }
         }
         if let Some(thread) = self.threads.progress(caller.thread) {

@@ -257,6 +257,7 @@ impl<M: Machine> Nucleus<M> {
             || size > 0
                 && (room.body_addr == 0
                     || size > PAGE_SIZE as u32
+                    || size == PAGE_SIZE as u32 && sent.flags & K_MOVE != 0
                     || !machine.readable(from, sent.body_addr, size as usize))
         {
             return None;

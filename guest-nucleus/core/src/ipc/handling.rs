@@ -117,7 +117,7 @@ impl<M: Machine> Nucleus<M> {
         }
         let kept = match parcel.size {
             0 => None,
-            size => Some(self.keep(None, parcel.body, size)?),
+            size => Some(self.keep(None, parcel.body, size, parcel.moves)?),
         };
         let message = Message {
             unfetched: kept.is_some(),
@@ -228,7 +228,7 @@ impl<M: Machine> Nucleus<M> {
     ) -> Result<(), KError> {
         let kept = match (parcel.annex, parcel.size) {
             (None, 0) => None,
-            (annex, size) => Some(self.keep(annex, parcel.body, size)?),
+            (annex, size) => Some(self.keep(annex, parcel.body, size, parcel.moves)?),
         };
         self.answer(id, kept);
         Ok(())
@@ -441,22 +441,23 @@ impl<M: Machine> Nucleus<M> {
         call: &CallWait,
         kept: Option<Id<Kept>>,
     ) -> i32 {
-        let Some(carried) = kept.and_then(|kept| self.ipc.kept.get(kept)).copied() else {
+        let Some(mut carried) = kept.and_then(|kept| self.ipc.kept.remove(kept)) else {
             return 0;
         };
+        let size = carried.body.size;
         let room = match call.reply.body_addr {
             0 => 0,
             _ => call.reply.body_size,
         };
         let to = (actor, call.space, call.reply.body_addr);
-        let given = self.body_give(&carried.body, to, room);
+        let given = self.body_give(&mut carried.body, to, room);
         let given = given.and_then(|_| match (carried.annex, call.reply.annex_addr) {
             (Some(annex), at) if at != 0 => self.write_bytes(actor, call.space, at, &annex),
             _ => Ok(()),
         });
-        self.let_go(kept);
+        self.body_free(&mut carried.body);
         match given {
-            Ok(()) => carried.body.size as i32,
+            Ok(()) => size as i32,
             Err(error) => error.code(),
         }
     }

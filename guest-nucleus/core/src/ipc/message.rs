@@ -10,22 +10,78 @@ use crate::memory::Request;
 use crate::nucleus::Nucleus;
 use chorus_abi::*;
 
-const FRAMES: usize = (K_CMSGSIZEMAX as u64 / PAGE_SIZE) as usize;
+/// Most pages that a body is in: one more than its own if it does not begin with the first.
+pub(crate) const PIECES: usize = (K_CMSGSIZEMAX as u64 / PAGE_SIZE) as usize + 1;
+
+/// What of a body lies in one page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Piece {
+    /// Place in the page.
+    pub into: usize,
+    /// Place in the body.
+    pub offset: usize,
+    /// Bytes.
+    pub count: usize,
+}
+
+/// The pieces of a body that begins at a place in its first page.
+pub(crate) fn pieces(lead: u32, size: u32) -> impl Iterator<Item = Piece> {
+    let page = PAGE_SIZE as usize;
+    let (mut into, mut offset, size) = (lead as usize % page, 0, size as usize);
+    core::iter::from_fn(move || {
+        let count = (page - into).min(size - offset);
+        let piece = Piece {
+            into,
+            offset,
+            count,
+        };
+        (into, offset) = (0, offset + count);
+        (count > 0).then_some(piece)
+    })
+}
 
 /// A body kept in frames.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Body {
     /// Bytes.
     pub size: u32,
-    frames: [Option<Frame>; FRAMES],
+    /// Place of the first byte in the first frame; the other frames begin with bytes.
+    pub lead: u32,
+    frames: [Option<Frame>; PIECES],
 }
 
 impl Body {
     /// No bytes.
     pub const EMPTY: Body = Body {
         size: 0,
-        frames: [None; FRAMES],
+        lead: 0,
+        frames: [None; PIECES],
     };
+
+    /// So many bytes that begin at a place in the first frame; the frames are to be put in.
+    pub(crate) fn begins(lead: u32, size: u32) -> Body {
+        Body {
+            size,
+            lead,
+            ..Body::EMPTY
+        }
+    }
+
+    /// The frame with a page of it.
+    pub(crate) fn frame(&self, page: usize) -> Option<Frame> {
+        self.frames.get(page).copied().flatten()
+    }
+
+    /// Puts a frame where none is. `false`: one is there, or there is no such place.
+    pub(crate) fn put(&mut self, page: usize, frame: Frame) -> bool {
+        match self.frames.get_mut(page) {
+            Some(entry @ None) => {
+                *entry = Some(frame);
+                true
+            }
+            _ => false,
+        }
+    }
 
     /// All bytes of a frame.
     pub(crate) fn of_frame(frame: Frame) -> Body {
@@ -142,23 +198,10 @@ pub type Place = (Id<Actor>, Space, u64);
 impl<M: Machine> Nucleus<M> {
     /// Copies a body into frames. Errors: `K_EFAULT`, `K_ENOMEM`; then nothing is kept.
     pub(crate) fn body_keep(&mut self, from: Place, size: u32) -> Result<Body, KError> {
-        let mut body = Body {
-            size,
-            ..Body::EMPTY
-        };
-        let (pages, size) = (PAGE_SIZE as usize, size as usize);
-        for (index, offset) in (0..size).step_by(pages).enumerate() {
-            let count = (size - offset).min(pages);
-            let outcome = match self.machine.frame_allocate() {
-                None => Err(KError::NoMem),
-                Some(frame) => {
-                    if let Some(entry) = body.frames.get_mut(index) {
-                        *entry = Some(frame);
-                    }
-                    self.copy_in((from.0, from.1, from.2 + offset as u64), frame, 0, count)
-                }
-            };
-            if let Err(error) = outcome {
+        let mut body = Body::begins(0, size);
+        for piece in pieces(0, size) {
+            let at = (from.0, from.1, from.2 + piece.offset as u64);
+            if let Err(error) = self.piece_keep(at, &mut body, piece) {
                 self.body_free(&mut body);
                 return Err(error);
             }
@@ -166,16 +209,32 @@ impl<M: Machine> Nucleus<M> {
         Ok(body)
     }
 
-    /// Copies the beginning of a body to an actor. Errors: `K_EFAULT`.
-    pub(crate) fn body_give(&mut self, body: &Body, to: Place, room: u32) -> Result<u32, KError> {
-        let size = body.size.min(room) as usize;
-        for (index, offset) in (0..size).step_by(PAGE_SIZE as usize).enumerate() {
-            let count = (size - offset).min(PAGE_SIZE as usize);
-            if let Some(Some(frame)) = body.frames.get(index) {
-                self.copy_out(*frame, 0, (to.0, to.1, to.2 + offset as u64), count)?;
-            }
+    /// Copies a piece of a body into a new frame. Errors: `K_EFAULT`, `K_ENOMEM`; then the frame is in the body if there is one.
+    pub(crate) fn piece_keep(
+        &mut self,
+        from: Place,
+        body: &mut Body,
+        piece: Piece,
+    ) -> Result<(), KError> {
+        let index = (body.lead as usize + piece.offset) / PAGE_SIZE as usize;
+        let frame = self.machine.frame_allocate().ok_or(KError::NoMem)?;
+        if !body.put(index, frame) {
+            self.machine.frame_free(frame);
+            return Err(KError::Fault);
         }
-        Ok(size as u32)
+        self.copy_in(from, frame, piece.into, piece.count)
+    }
+
+    /// Copies the beginning of a body to an actor, where pages of it cannot become the actor's. Errors: `K_EFAULT`.
+    pub(crate) fn body_give(
+        &mut self,
+        body: &mut Body,
+        to: Place,
+        room: u32,
+    ) -> Result<u32, KError> {
+        let whole = self.body_fill(body, to, room)?;
+        self.body_land(body, to, whole);
+        Ok(body.size.min(room))
     }
 
     /// Gives the frames of a body back.
@@ -192,8 +251,12 @@ impl<M: Machine> Nucleus<M> {
         annex: Option<[u8; 64]>,
         from: Place,
         size: u32,
+        moves: bool,
     ) -> Result<Id<Kept>, KError> {
-        let mut body = self.body_keep(from, size)?;
+        let mut body = match moves {
+            true => self.body_lift(from, size, false)?,
+            false => self.body_keep(from, size)?,
+        };
         // There are as many as messages, of which each has at most one.
         self.ipc.kept.insert(Kept { annex, body }).ok_or_else(|| {
             self.body_free(&mut body);
@@ -204,6 +267,14 @@ impl<M: Machine> Nucleus<M> {
     /// Lets go of what was kept.
     pub(crate) fn let_go(&mut self, kept: Option<Id<Kept>>) {
         if let Some(mut kept) = kept.and_then(|kept| self.ipc.kept.remove(kept)) {
+            self.body_free(&mut kept.body);
+        }
+    }
+
+    /// Lets go of what was kept, of which a receiver takes some pages.
+    pub(crate) fn kept_lands(&mut self, kept: Option<Id<Kept>>, to: Place, whole: u32) {
+        if let Some(mut kept) = kept.and_then(|kept| self.ipc.kept.remove(kept)) {
+            self.body_land(&mut kept.body, to, whole);
             self.body_free(&mut kept.body);
         }
     }

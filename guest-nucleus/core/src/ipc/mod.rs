@@ -22,8 +22,8 @@ pub use conversation::{Passed, Seat, Standing, Way};
 #[cfg(test)]
 pub(crate) use conversation::{Remembered, same_room};
 pub(crate) use handling::Handling;
-pub(crate) use message::Body;
 pub use message::Message;
+pub(crate) use message::{Body, PIECES, Place, pieces};
 pub use port::Port;
 pub(crate) use straight::INSIDE;
 pub use straight::Straight;

@@ -52,7 +52,7 @@ impl<M: Machine> Nucleus<M> {
     pub(crate) fn network_put(
         &mut self,
         item: KnNetItem,
-        body: Option<Place>,
+        body: Option<(Place, bool)>,
     ) -> Result<(), KError> {
         if !self.network_attached() {
             return Err(KError::Unknown);
@@ -61,7 +61,8 @@ impl<M: Machine> Nucleus<M> {
             return Err(KError::Full);
         }
         let body = match body {
-            Some(place) => self.body_keep(place, item.body_size)?,
+            Some((place, true)) => self.body_lift(place, item.body_size, false)?,
+            Some((place, false)) => self.body_keep(place, item.body_size)?,
             None => Body::EMPTY,
         };
         self.ipc.network.outbound.push_back((item, body));
@@ -270,10 +271,12 @@ impl<M: Machine> Nucleus<M> {
             return Err(KError::TooMuch);
         }
         self.check_writable(caller, item.address(), size_of::<KnNetItem>() as u64)?;
-        self.check_writable(caller, body.address(), kept.size.into())?;
-        self.body_give(&kept, (caller.actor, caller.space, body.address()), room)?;
+        self.check_buffer(caller, body.address(), kept.size)?;
+        let to = (caller.actor, caller.space, body.address());
+        let whole = self.body_fill(&kept, to, room)?;
         self.write(caller, item, &next)?;
         if let Some((_, mut body)) = self.ipc.network.outbound.pop_front() {
+            self.body_land(&mut body, to, whole);
             self.body_free(&mut body);
         }
         Ok(Outcome::Done(kept.size as i32))
@@ -305,6 +308,7 @@ impl<M: Machine> Nucleus<M> {
                 annex,
                 body: place,
                 size: item.body_size,
+                moves: false,
             },
         ))
     }
@@ -446,6 +450,7 @@ impl<M: Machine> Nucleus<M> {
             annex: Some(notice.to_annex()),
             body: nobody,
             size: 0,
+            moves: false,
         };
         let dest = KnIpcDest {
             target: actor.notify,

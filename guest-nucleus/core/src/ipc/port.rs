@@ -150,6 +150,8 @@ impl<M: Machine> Nucleus<M> {
             self.point_disconnected(handler);
         }
         self.port_leaves(id, port.owner, port.next);
+        // Requests that waited for room in its queue have nobody to go to.
+        self.requests_retry();
     }
 
     /// Takes a port out of the list of its actor; `next` is the one behind it.

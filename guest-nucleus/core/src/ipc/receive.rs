@@ -181,7 +181,7 @@ impl<M: Machine> Nucleus<M> {
             Err((true, error)) => Err(error),
             Err((false, error)) => {
                 if let Source::Sender(parcel) = source {
-                    let kept = self.keep(parcel.annex, parcel.body, parcel.size)?;
+                    let kept = self.keep(parcel.annex, parcel.body, parcel.size, false)?;
                     if let Some(message) = self.ipc.messages.get_mut(message) {
                         message.kept = Some(kept);
                     }
@@ -233,12 +233,14 @@ impl<M: Machine> Nucleus<M> {
         let before = message.kept;
         // What is kept after the delivery.
         let mut after = None;
+        // Pages of what is kept that become the receiver's.
+        let mut whole = 0;
         let annex;
         match source {
             Source::Sender(parcel) => {
                 annex = parcel.annex;
                 if unfetched {
-                    let kept = self.keep(None, parcel.body, size);
+                    let kept = self.keep(None, parcel.body, size, false);
                     after = Some(kept.map_err(|error| (true, error))?);
                 } else if size > 0 {
                     self.copy(parcel.body, to, size.min(desc.body_size) as usize)?;
@@ -250,7 +252,8 @@ impl<M: Machine> Nucleus<M> {
                 if unfetched {
                     after = before;
                 } else if let Some(kept) = kept {
-                    self.body_give(&kept.body, to, desc.body_size)
+                    whole = self
+                        .body_fill(&kept.body, to, desc.body_size)
                         .map_err(here)?;
                 }
             }
@@ -268,7 +271,7 @@ impl<M: Machine> Nucleus<M> {
         }
         // From here on nothing fails.
         if after != before {
-            self.let_go(before);
+            self.kept_lands(before, to, whole);
         }
         if let Some(port) = self.ipc.ports.progress(port) {
             port.sequence = sequence;
@@ -326,11 +329,8 @@ impl<M: Machine> Nucleus<M> {
             self.check_writable(caller, desc.annex_addr, K_CMSGANNEXSIZE as u64)?;
         }
         if desc.body_addr != 0 {
-            self.check_writable(
-                caller,
-                desc.body_addr,
-                desc.body_size.min(K_CMSGSIZEMAX).into(),
-            )?;
+            let room = desc.body_size.min(K_CMSGSIZEMAX);
+            self.check_buffer(caller, desc.body_addr, room)?;
         }
         let port = match li {
             K_ANYENABLED => {
@@ -437,8 +437,9 @@ impl<M: Machine> Nucleus<M> {
             .ok_or(KError::Inval)?;
         let body = self.ipc.kept.get(kept).ok_or(KError::Inval)?.body;
         let to = (caller.actor, caller.space, desc.body_addr);
-        let size = self.body_give(&body, to, desc.body_size)?;
-        self.let_go(Some(kept));
+        let whole = self.body_fill(&body, to, desc.body_size)?;
+        self.kept_lands(Some(kept), to, whole);
+        let size = body.size.min(desc.body_size);
         if let Some(message) = self.ipc.messages.get_mut(id) {
             message.kept = None;
             message.unfetched = false;

@@ -40,6 +40,19 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
+    /// Whether a request could be sent now. Errors: `K_EINVAL`, `K_EUNKNOWN` nobody is there, `K_EFULL` later perhaps.
+    pub(crate) fn can_post_request(
+        &mut self,
+        target: KnUniqueId,
+    ) -> Result<Id<super::Port>, KError> {
+        let port = self.can_request(target)?;
+        let queued = self.ipc.ports.get(port).ok_or(KError::Unknown)?.queued;
+        if queued >= K_CPORTQUEUE || !self.ipc.has_room() {
+            return Err(KError::Full);
+        }
+        Ok(port)
+    }
+
     fn request_post(
         &mut self,
         request: Id<Request>,
@@ -47,11 +60,7 @@ impl<M: Machine> Nucleus<M> {
         annex: [u8; 64],
         body: Body,
     ) -> Result<(), KError> {
-        let port = self.can_request(target)?;
-        let queued = self.ipc.ports.get(port).ok_or(KError::Unknown)?.queued;
-        if queued >= K_CPORTQUEUE || !self.ipc.has_room() {
-            return Err(KError::Full);
-        }
+        let port = self.can_post_request(target)?;
         let kept = Kept {
             annex: Some(annex),
             body,

@@ -1,6 +1,6 @@
 //! Sending, calling, replying (spec 3.6).
 
-use super::message::{Client, Message, Place};
+use super::message::{Body, Client, Message, Place};
 use super::port::Port;
 use super::receive::Source;
 use super::{CallWait, Current};
@@ -18,6 +18,8 @@ pub(crate) struct Parcel {
     pub(crate) annex: Option<[u8; 64]>,
     pub(crate) body: Place,
     pub(crate) size: u32,
+    /// Whole pages of the body leave the sender (`K_MOVE`).
+    pub(crate) moves: bool,
 }
 
 /// Whose message it is, and for whom.
@@ -94,6 +96,7 @@ impl<M: Machine> Nucleus<M> {
             annex,
             body: (caller.actor, caller.space, desc.body_addr),
             size,
+            moves: desc.flags & K_MOVE != 0 && u64::from(size) >= PAGE_SIZE,
         })
     }
 
@@ -165,8 +168,9 @@ impl<M: Machine> Nucleus<M> {
         if full || !self.ipc.has_room() {
             return Err(KError::Full);
         }
-        let kept = if receiver.is_none() && (parcel.size > 0 || parcel.annex.is_some()) {
-            Some(self.keep(parcel.annex, parcel.body, parcel.size)?)
+        let waits = receiver.is_none() && (parcel.size > 0 || parcel.annex.is_some());
+        let kept = if waits || parcel.moves {
+            Some(self.keep(parcel.annex, parcel.body, parcel.size, parcel.moves)?)
         } else {
             None
         };
@@ -178,7 +182,11 @@ impl<M: Machine> Nucleus<M> {
                 self.rouse(port);
             }
             Some(thread) => {
-                if let Err(error) = self.give(thread, port, id, Source::Sender(parcel)) {
+                let source = match parcel.moves {
+                    true => Source::Kept,
+                    false => Source::Sender(parcel),
+                };
+                if let Err(error) = self.give(thread, port, id, source) {
                     self.message_free(id);
                     return Err(error);
                 }
@@ -239,10 +247,18 @@ impl<M: Machine> Nucleus<M> {
             }
             Way::Network => self.network_send(&letter, &parcel)?,
             Way::Broadcast(group) => {
-                self.post_to_members(group, &letter, &parcel);
+                let copied = Parcel {
+                    moves: false,
+                    ..parcel
+                };
+                self.post_to_members(group, &letter, &copied);
                 if self.network_attached() {
                     // Delivery is not promised: a full queue is no error of the sender.
-                    let _ = self.network_send(&letter, &parcel);
+                    let _ = self.network_send(&letter, &copied);
+                }
+                if parcel.moves {
+                    // Everybody has a copy.
+                    self.body_leave(&parcel);
                 }
             }
         }
@@ -251,7 +267,14 @@ impl<M: Machine> Nucleus<M> {
 
     fn network_send(&mut self, letter: &Letter, parcel: &Parcel) -> Result<(), KError> {
         let item = self.item(NET_SEND, 0, letter, parcel);
-        self.network_put(item, Some(parcel.body))
+        self.network_put(item, Some((parcel.body, parcel.moves)))
+    }
+
+    /// The pages of a body that nobody takes leave; without memory to hide what is behind them, some stay.
+    fn body_leave(&mut self, parcel: &Parcel) {
+        if let Ok(mut body) = self.body_lift(parcel.body, parcel.size, false) {
+            self.body_free(&mut body);
+        }
     }
 
     /// `ipcCall` (NC-180…194).
@@ -270,11 +293,8 @@ impl<M: Machine> Nucleus<M> {
             self.check_writable(caller, answer.annex_addr, K_CMSGANNEXSIZE as u64)?;
         }
         if answer.body_addr != 0 {
-            self.check_writable(
-                caller,
-                answer.body_addr,
-                answer.body_size.min(K_CMSGSIZEMAX).into(),
-            )?;
+            let room = answer.body_size.min(K_CMSGSIZEMAX);
+            self.check_buffer(caller, answer.body_addr, room)?;
         }
         let mut letter = self.letter(caller, src_port, dest)?;
         let way = self.way(&letter.dest)?;
@@ -312,7 +332,7 @@ impl<M: Machine> Nucleus<M> {
             Way::Port(port) => wait.request = Some(self.post(port, &letter, &parcel)?),
             _ => {
                 let item = self.item(NET_CALL, transaction, &letter, &parcel);
-                self.network_put(item, Some(parcel.body))?;
+                self.network_put(item, Some((parcel.body, parcel.moves)))?;
             }
         }
         let deadline = self.deadline_ms(delay);
@@ -331,14 +351,16 @@ impl<M: Machine> Nucleus<M> {
         match message.client {
             Client::Thread(client, transaction) => self.reply_here(client, transaction, &parcel)?,
             Client::Remote(token) => {
-                let body = self.body_keep(parcel.body, parcel.size)?;
+                let body = self.body_of(&parcel, false)?;
                 self.network_reply(token, K_OK, parcel.annex, body);
             }
             Client::Memory(request) => {
-                let body = self.body_keep(parcel.body, parcel.size)?;
+                // Its frames become pages of a cache as they are.
+                let body = self.body_of(&parcel, true)?;
                 self.mapper_replied(request, parcel.annex, body);
             }
             Client::None => self.reply_to_source(caller, &message, &parcel)?,
+            Client::Left if parcel.moves => self.body_leave(&parcel),
             Client::Left => {}
         }
         if let Some(thread) = self.threads.progress(caller.thread) {
@@ -346,6 +368,14 @@ impl<M: Machine> Nucleus<M> {
         }
         self.message_free(id);
         Ok(Outcome::Done(K_OK))
+    }
+
+    /// The body of a parcel in frames. Errors: `K_EFAULT`, `K_ENOMEM`.
+    fn body_of(&mut self, parcel: &Parcel, whole_pages: bool) -> Result<Body, KError> {
+        match parcel.moves {
+            true => self.body_lift(parcel.body, parcel.size, whole_pages),
+            false => self.body_keep(parcel.body, parcel.size),
+        }
     }
 
     /// A reply to a client of this site: straight into its buffers. One that has left gets nothing, and that is no error.
@@ -361,6 +391,10 @@ impl<M: Machine> Nucleus<M> {
         ) else {
             return match self.handled(client, transaction) {
                 Some(handling) => self.prepare_answer(handling, parcel),
+                None if parcel.moves => {
+                    self.body_leave(parcel);
+                    Ok(())
+                }
                 None => Ok(()),
             };
         };
@@ -370,7 +404,14 @@ impl<M: Machine> Nucleus<M> {
         } else {
             wait.reply.body_size
         };
-        let copied = self.copy(parcel.body, to, parcel.size.min(room) as usize);
+        let copied = if parcel.moves {
+            let mut body = self.body_of(parcel, false)?;
+            let given = self.body_give(&mut body, to, room);
+            self.body_free(&mut body);
+            given.map(|_| ()).map_err(|error| (false, error))
+        } else {
+            self.copy(parcel.body, to, parcel.size.min(room) as usize)
+        };
         let given = match copied {
             Err((true, error)) => return Err(error),
             Err((false, error)) => Err(error),

@@ -75,6 +75,7 @@ impl<M: Machine> Nucleus<M> {
             annex: None,
             body: (origin.actor, origin.space, 0),
             size: 0,
+            moves: false,
         };
         let call = CallWait {
             space: origin.space,

@@ -142,16 +142,14 @@ impl<M: Machine> Nucleus<M> {
         let mut page = address & !(PAGE_SIZE - 1);
         while page < end {
             let at = page.max(address);
-            let there = self
-                .machine
-                .translate(space, page)
-                .is_some_and(|(_, protection)| protection.write || !write);
-            let mut probe = [0];
-            // Reading tells whether the address is in the space's own half; the translation whether it may be written.
-            let fine = there && self.machine.read(space, at, &mut probe).is_ok();
+            let fine = match write {
+                true => self.machine.writable(space, at, 1),
+                false => self.machine.readable(space, at, 1),
+            };
             if !fine {
                 self.touch(actor, at, write, false)
                     .map_err(|_| KError::Fault)?;
+                let mut probe = [0];
                 if self.machine.read(space, at, &mut probe).is_err() {
                     return Err(KError::Fault);
                 }
@@ -171,7 +169,10 @@ impl<M: Machine> Nucleus<M> {
         let mut last = (u64::MAX, u64::MAX);
         loop {
             match self.machine.copy((from.1, from.2), (to.1, to.2), size) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.counters.copied += size as u64;
+                    return Ok(());
+                }
                 Err(CopyFault::Source(fault)) => self
                     .make(from.0, fault, &mut last.0)
                     .map_err(|error| (true, error))?,
@@ -193,7 +194,10 @@ impl<M: Machine> Nucleus<M> {
         let mut last = u64::MAX;
         loop {
             match self.machine.copy_in((from.1, from.2), frame, offset, size) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.counters.copied += size as u64;
+                    return Ok(());
+                }
                 Err(fault) => self.make(from.0, fault, &mut last)?,
             }
         }
@@ -210,7 +214,10 @@ impl<M: Machine> Nucleus<M> {
         let mut last = u64::MAX;
         loop {
             match self.machine.copy_out(frame, offset, (to.1, to.2), size) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.counters.copied += size as u64;
+                    return Ok(());
+                }
                 Err(fault) => self.make(to.0, fault, &mut last)?,
             }
         }

@@ -182,7 +182,10 @@ impl<M: Machine> Nucleus<M> {
     pub(super) fn frame_like(&mut self, frame: Option<Frame>) -> Option<Frame> {
         let new = self.machine.frame_allocate()?;
         match frame {
-            Some(frame) => self.machine.frame_copy(frame, new),
+            Some(frame) => {
+                self.counters.copied += PAGE_SIZE;
+                self.machine.frame_copy(frame, new);
+            }
             None => self.machine.frame_zero(new),
         }
         Some(new)

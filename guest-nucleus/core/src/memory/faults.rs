@@ -37,14 +37,29 @@ pub(super) fn as_error(exception: u32) -> KError {
 impl<M: Machine> Nucleus<M> {
     /// The region of an actor at an address. In the supervisor space, which its actors share, it may be another's.
     pub(super) fn region_at(&self, actor: Id<Actor>, address: u64) -> Option<Region> {
-        let actor = self.actors.get(actor)?;
+        self.find_region(actor, address).map(|(_, region)| *region)
+    }
+
+    /// The same, and its identifier.
+    fn find_region(&self, id: Id<Actor>, address: u64) -> Option<(Id<Region>, &Region)> {
+        let actor = self.actors.get(id)?;
+        let has = |region: &Region| address >= region.start && address < region.end();
+        // Faults come one after another in the same region.
+        if let Some(lately) = actor.touched
+            && let Some(region) = self.memory.regions.get(lately)
+            && region.actor == id
+            && has(region)
+        {
+            return Some((lately, region));
+        }
         let mut next = actor.regions;
-        while let Some(region) = next.and_then(|id| self.memory.regions.get(id)) {
+        while let Some((at, region)) = next.and_then(|at| Some((at, self.memory.regions.get(at)?)))
+        {
             if region.start > address {
                 break;
             }
             if address < region.end() {
-                return Some(*region);
+                return Some((at, region));
             }
             next = region.next;
         }
@@ -52,10 +67,7 @@ impl<M: Machine> Nucleus<M> {
             return None;
         }
         let mut all = self.memory.regions.iter();
-        all.find(|(_, region)| {
-            region.space == Space::SUPERVISOR && (region.start..region.end()).contains(&address)
-        })
-        .map(|(_, region)| *region)
+        all.find(|(_, region)| region.space == Space::SUPERVISOR && has(region))
     }
 
     /// Makes the page of an address accessible, if its region allows the access (spec 4.3).
@@ -71,7 +83,11 @@ impl<M: Machine> Nucleus<M> {
         write: bool,
         fetch: bool,
     ) -> Result<(), u32> {
-        let region = self.region_at(actor, address).ok_or(NO_REGION)?;
+        let (id, region) = self.find_region(actor, address).ok_or(NO_REGION)?;
+        let region = *region;
+        if let Some(actor) = self.actors.get_mut(actor) {
+            actor.touched = Some(id);
+        }
         let allowed = region.protection();
         if region.options & K_RESERVED != 0 || write && !allowed.write || fetch && !allowed.execute
         {

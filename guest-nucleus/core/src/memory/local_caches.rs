@@ -146,7 +146,13 @@ impl<M: Machine> Nucleus<M> {
         if end.is_none_or(|end| end > most) {
             return Err(KError::Offset);
         }
-        self.transfer_bytes(segment.cache, (offset, wanted), actor, address, store)?;
+        self.transfer_bytes(
+            segment.cache,
+            (offset, wanted),
+            actor,
+            address,
+            (store, false),
+        )?;
         Ok(Outcome::Done(K_OK))
     }
 

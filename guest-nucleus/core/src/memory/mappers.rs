@@ -17,7 +17,7 @@ use chorus_abi::*;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Most pages that are asked for at once.
-const CLUSTER_MAX: u32 = 16;
+pub(super) const CLUSTER_MAX: u32 = 16;
 /// Negative answers after which a mapper is asked no more to take a page.
 const TRIES: u8 = 3;
 
@@ -46,6 +46,29 @@ pub struct Request {
     /// So many threads were woken and will find that it failed; 0: it is out.
     failed: u32,
     tries: u8,
+    /// The mapper's queue was full: it is to be sent when there is room.
+    unsent: bool,
+}
+
+impl Request {
+    fn new(segment: Option<Id<Segment>>, kind: Kind, page: u32, count: u32) -> Self {
+        Request {
+            segment,
+            kind,
+            page,
+            count,
+            failed: 0,
+            tries: 0,
+            unsent: false,
+        }
+    }
+
+    /// The pages that are asked for, if it is for pages of a segment and nobody has answered: the first, and how many.
+    pub(super) fn pulls(&self, segment: Id<Segment>) -> Option<(u32, u32)> {
+        let pulls = matches!(self.kind, Kind::Pull | Kind::PullToStore);
+        let out = self.segment == Some(segment) && self.failed == 0;
+        (pulls && out).then_some((self.page, self.count))
+    }
 }
 
 /// A call that waits for a mapper, to be made again.
@@ -67,6 +90,10 @@ pub(super) struct Mappers {
     awaited: Option<(Id<Request>, u64)>,
     /// How far the call under way came when it waited last.
     pub(super) progress: u64,
+    /// There may be requests that were not sent yet.
+    unsent: bool,
+    /// Where the next look at them begins, so that each has its turn.
+    turn: usize,
 }
 
 impl Mappers {
@@ -77,6 +104,8 @@ impl Mappers {
             restarts: crate::arena::Arena::new(requests),
             awaited: None,
             progress: 0,
+            unsent: false,
+            turn: 0,
         }
     }
 }
@@ -105,7 +134,7 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
-    /// Sends a request. Errors: `K_ENOMEM`, `K_EUNKNOWN`, `K_EFULL`; nothing was sent.
+    /// Sends a request, or has it wait for room in the mapper's queue. Errors: `K_ENOMEM`, `K_EUNKNOWN`; nothing was sent.
     pub(super) fn request(
         &mut self,
         segment: Id<Segment>,
@@ -113,20 +142,74 @@ impl<M: Machine> Nucleus<M> {
         page: u32,
         count: u32,
     ) -> Result<Id<Request>, KError> {
-        let request = Request {
-            segment: Some(segment),
-            kind,
-            page,
-            count,
-            failed: 0,
-            tries: 0,
-        };
+        let request = Request::new(Some(segment), kind, page, count);
         let id = self.memory.mappers.requests.insert(request);
         let id = id.ok_or(KError::NoMem)?;
-        self.request_out(id, &request).inspect_err(|_| {
-            self.memory.mappers.requests.remove(id);
-        })?;
-        Ok(id)
+        match self.request_out(id, &request) {
+            Ok(()) => Ok(id),
+            Err(KError::Full) => {
+                self.request_later(id);
+                Ok(id)
+            }
+            Err(error) => {
+                self.memory.mappers.requests.remove(id);
+                Err(error)
+            }
+        }
+    }
+
+    /// A request waits for room in its mapper's queue.
+    fn request_later(&mut self, id: Id<Request>) {
+        if let Some(request) = self.memory.mappers.requests.get_mut(id) {
+            request.unsent = true;
+            self.memory.mappers.unsent = true;
+        }
+    }
+
+    /// Sends what waited for room, as far as there is some. Those whose mapper has gone have failed.
+    #[inline(always)]
+    pub(crate) fn requests_retry(&mut self) {
+        if self.memory.mappers.unsent {
+            self.requests_sent_now();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn requests_sent_now(&mut self) {
+        let (count, turn) = (
+            self.memory.mappers.requests.extent(),
+            self.memory.mappers.turn,
+        );
+        self.memory.mappers.unsent = false;
+        let mut first = None;
+        for slot in (turn.min(count)..count).chain(0..turn.min(count)) {
+            let Some(id) = self.memory.mappers.requests.at(slot) else {
+                continue;
+            };
+            let found = self.memory.mappers.requests.get(id);
+            let Some(&request) = found.filter(|request| request.unsent) else {
+                continue;
+            };
+            let sent = self.request_out(id, &request);
+            let Some(entry) = self.memory.mappers.requests.get_mut(id) else {
+                continue;
+            };
+            entry.unsent = false;
+            match sent {
+                Ok(()) => {}
+                Err(KError::Full | KError::NoMem) => {
+                    first = first.or(Some(slot));
+                    self.request_later(id);
+                }
+                // The page that was to be pushed out was dropped.
+                Err(KError::Inval) if request.kind == Kind::Push => {
+                    self.request_end(id, &request, true);
+                }
+                Err(error) => self.mapper_failed(id, error),
+            }
+        }
+        self.memory.mappers.turn = first.unwrap_or(0);
     }
 
     fn request_out(&mut self, id: Id<Request>, request: &Request) -> Result<(), KError> {
@@ -139,6 +222,7 @@ impl<M: Machine> Nucleus<M> {
             Kind::Push => (KN_MPPUSHOUT, 0),
             Kind::Release => (KN_MPRELEASE, 0),
         };
+        self.can_post_request(segment.cap.ui)?;
         let offset = u64::from(request.page) * PAGE_SIZE;
         let annex = KnMpRequest {
             service,
@@ -179,14 +263,7 @@ impl<M: Machine> Nucleus<M> {
             lc_cap: segment.own,
             ..KnMpRequest::default()
         };
-        let request = Request {
-            segment: None,
-            kind: Kind::Release,
-            page: 0,
-            count: 0,
-            failed: 0,
-            tries: 0,
-        };
+        let request = Request::new(None, Kind::Release, 0, 0);
         let Some(id) = self.memory.mappers.requests.insert(request) else {
             return;
         };
@@ -198,6 +275,22 @@ impl<M: Machine> Nucleus<M> {
         {
             self.memory.mappers.requests.remove(id);
         }
+    }
+
+    /// A request with a number that is out.
+    pub(super) fn request_by_number(&self, number: u64) -> Option<(Id<Request>, Request)> {
+        let id = Id::from_word(number);
+        Some((id, *self.memory.mappers.requests.get(id)?))
+    }
+
+    /// Whether a page is to be pushed out by a request that was not sent yet.
+    pub(super) fn push_waits(&self, segment: Id<Segment>, page: u32) -> bool {
+        let mut all = self.memory.mappers.requests.iter();
+        all.any(|(_, request)| {
+            request.unsent
+                && (request.segment, request.kind, request.page)
+                    == (Some(segment), Kind::Push, page)
+        })
     }
 
     /// The thread must wait until a mapper has answered for a page: the request that is out already, or a new one. The exception to take instead:
@@ -476,11 +569,17 @@ impl<M: Machine> Nucleus<M> {
             tries: request.tries + 1,
             ..*request
         };
-        if again.tries < TRIES && self.request_out(id, &again).is_ok() {
-            if let Some(entry) = self.memory.mappers.requests.get_mut(id) {
-                *entry = again;
+        if again.tries < TRIES {
+            let sent = self.request_out(id, &again);
+            if matches!(sent, Ok(()) | Err(KError::Full)) {
+                if let Some(entry) = self.memory.mappers.requests.get_mut(id) {
+                    *entry = again;
+                }
+                if sent.is_err() {
+                    self.request_later(id);
+                }
+                return true;
             }
-            return true;
         }
         self.push_failed(request);
         false
@@ -502,7 +601,7 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// A request is over: those who wait for it go on.
-    fn request_end(&mut self, id: Id<Request>, request: &Request, good: bool) {
+    pub(super) fn request_end(&mut self, id: Id<Request>, request: &Request, good: bool) {
         let mut woken = 0;
         for slot in 0..self.threads.extent() {
             if let Some(thread) = self.threads.at(slot)

@@ -12,6 +12,7 @@ mod attributes;
 mod caches;
 mod copies;
 mod faults;
+mod first_touch;
 mod history;
 #[cfg(test)]
 mod invariants;
@@ -19,7 +20,9 @@ pub mod loader;
 mod local_caches;
 mod locks;
 mod mappers;
+mod moves;
 mod pages;
+mod pushes;
 mod regions;
 mod segments;
 mod transfers;

@@ -195,7 +195,9 @@ impl<M: Machine> Nucleus<M> {
     ) -> Result<u64, KError> {
         let (start, size) = self.region_place(actor, start, bounds, size, options)?;
         let nodemand = options & K_NODEMAND != 0;
-        if nodemand && self.machine.frames().0 < size / PAGE_SIZE {
+        // With what tables take: failing after all of it was zeroed would keep others out for long.
+        let tables = size / (512 * PAGE_SIZE);
+        if nodemand && self.machine.frames().0 < size / PAGE_SIZE + tables {
             return Err(KError::NoMem);
         }
         if self.memory.regions.room() < 1 {

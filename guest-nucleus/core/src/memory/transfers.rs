@@ -220,7 +220,8 @@ impl<M: Machine> Nucleus<M> {
             return Err(KError::Size);
         }
         let cache = self.segment_open(part.0)?;
-        let done = self.transfer_bytes(cache, (part.1, part.2), actor, address, store);
+        let way = (store, flags & K_MOVE != 0);
+        let done = self.transfer_bytes(cache, (part.1, part.2), actor, address, way);
         self.cache_release(cache);
         done.map(|()| Outcome::Done(part.2 as i32))
     }
@@ -231,7 +232,7 @@ impl<M: Machine> Nucleus<M> {
         (offset, size): (u64, u64),
         actor: Id<Actor>,
         address: u64,
-        store: bool,
+        (store, moves): (bool, bool),
     ) -> Result<(), KError> {
         let space = self.actors.get(actor).ok_or(KError::Inval)?.space;
         let (first, end) = (
@@ -256,6 +257,16 @@ impl<M: Machine> Nucleus<M> {
             let count = (size - done).min(PAGE_SIZE - at % PAGE_SIZE);
             let frame = self.segment_page(cache, pages(at), Kind::Pull)?;
             let place = (actor, space, address + done);
+            let whole = moves && count == PAGE_SIZE && place.2.is_multiple_of(PAGE_SIZE);
+            let moved = match store {
+                _ if !whole => false,
+                true => self.page_into_segment(place, cache, pages(at)),
+                false => self.page_out_of_segment(place, cache, pages(at)),
+            };
+            if moved {
+                done += count;
+                continue;
+            }
             if store {
                 self.copy_in(place, frame, into, count as usize)?;
                 self.memory.pages.set_flags(frame, DIRTY, 0);
@@ -399,7 +410,8 @@ impl<M: Machine> Nucleus<M> {
             at = page + 1;
             let out = self.memory.pages.flags(frame) & super::pages::PUSHING != 0;
             if no_wait {
-                if !out && self.request(id, Kind::Push, page, 1).is_err() {
+                let asked = out || self.push_waits(id, page);
+                if !asked && self.request(id, Kind::Push, page, 1).is_err() {
                     return Err(KError::Mapper);
                 }
                 continue;

@@ -152,6 +152,9 @@ impl Lab {
     /// An access of a user's thread.
     pub(super) fn touch(&mut self, user: usize, address: u64, write: bool) -> Fault {
         let cpu = self.site.cpu_of(self.threads[user]).expect("it runs");
+        if self.site.nucleus.first_touch(cpu, address) {
+            return Fault::Resolved;
+        }
         let fault = self.site.nucleus.fault(cpu, address, write, false, true);
         self.site.settle();
         fault
