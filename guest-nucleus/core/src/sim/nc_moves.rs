@@ -390,7 +390,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let object = || 0..6usize;
-    let places = prop_oneof![Just(0u64), Just(PAGE), Just(24), 0..2 * PAGE];
+    let places = prop_oneof![Just(0u64), Just(PAGE), Just(24), 0..2 * PAGE - 32];
     let sizes = prop_oneof![Just(PAGE), Just(2 * PAGE), Just(2 * PAGE + 30), 1..2 * PAGE];
     prop_oneof![
         (object(), 0..PAGES, 1..255u8).prop_map(|(at, page, value)| Step::Store(at, page, value)),
