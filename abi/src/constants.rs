@@ -143,6 +143,8 @@ pub const K_ASYNC: u32 = 1 << 14;
 /// Flush flag: an order number that is not larger than the last is passed over.
 pub const K_ORDERED: u32 = 1 << 15;
 
+/// Service of the default mapper: a temporary segment is needed.
+pub const KN_MPCREATE: i32 = 1;
 /// Service of a mapper: a cache of one of its segments has gone.
 pub const KN_MPRELEASE: i32 = 2;
 /// Service of a mapper: pages of a segment are needed.
@@ -159,6 +161,8 @@ pub const GATEWAY_SITE: u16 = 8191;
 /// Largest stamp that `uiBuild` takes (ChorusOS 5).
 pub const UI_STAMP_MAX: u32 = 0x07FF_FFFF;
 
+/// Stamp of the static system group of default mappers: a system actor that inserts a port in it gets the pages of the site that leave memory.
+pub const STAMP_DEFAULT_MAPPER: u32 = 1;
 /// Static port stamps: console of actors, at the gateway.
 pub const STAMP_CONSOLE: u32 = 1;
 /// Static port stamps: host files, at the gateway.

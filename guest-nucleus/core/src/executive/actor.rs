@@ -59,6 +59,8 @@ pub struct Actor {
     pub saved: u32,
     /// Pages that it owns.
     pub pages: u32,
+    /// Most pages that it may own; 0: no limit.
+    pub limit: u32,
     /// First of its regions, by address.
     pub regions: Option<Id<Region>>,
     /// Port that its exceptions are reported to.
@@ -134,6 +136,9 @@ impl<M: Machine> Nucleus<M> {
             _ => self.machine.space_create().ok_or(KError::NoMem)?,
         };
         let key = self.machine.random();
+        let limit = creator
+            .and_then(|id| self.actors.get(id))
+            .map_or(0, |actor| actor.limit);
         let actor = Actor {
             cap: KnCap {
                 ui: KnUniqueId::NULL,
@@ -157,6 +162,7 @@ impl<M: Machine> Nucleus<M> {
             queued: 0,
             saved: 0,
             pages: 0,
+            limit,
             base: 0,
             regions: None,
             exception_port: KnUniqueId::NULL,

@@ -120,6 +120,9 @@ impl<M: Machine> Nucleus<M> {
             ..Body::EMPTY
         };
         let (pages, size) = (PAGE_SIZE as usize, size as usize);
+        if !self.room_for_body(from.0, size.div_ceil(pages) as u64) {
+            return Err(KError::NoMem);
+        }
         for (index, offset) in (0..size).step_by(pages).enumerate() {
             let count = (size - offset).min(pages);
             let outcome = match self.machine.frame_allocate() {

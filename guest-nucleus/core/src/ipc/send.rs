@@ -372,12 +372,16 @@ impl<M: Machine> Nucleus<M> {
         } else {
             wait.reply.body_size
         };
-        let copied = self.copy(parcel.body, to, parcel.size.min(room) as usize);
+        let size = parcel.size.min(room) as usize;
+        // The client waits already, whatever its buffers need.
+        let copied = self.at_once(|it| it.copy(parcel.body, to, size));
         let given = match copied {
             Err((true, error)) => return Err(error),
             Err((false, error)) => Err(error),
             Ok(()) => match (parcel.annex, wait.reply.annex_addr) {
-                (Some(annex), at) if at != 0 => self.write_bytes(actor, wait.space, at, &annex),
+                (Some(annex), at) if at != 0 => {
+                    self.at_once(|it| it.write_bytes(actor, wait.space, at, &annex))
+                }
                 _ => Ok(()),
             },
         };

@@ -98,15 +98,25 @@ impl<M: Machine> Nucleus<M> {
             let frame = match self.memory.pages.find(cache, page) {
                 Some(frame) => frame,
                 None => {
+                    if let Some(slot) = self.page_slot(cache, page) {
+                        return Err(self.await_slot(slot));
+                    }
+                    self.room_for(region.actor, cache)?;
                     let zeros = self.frame_like(None).ok_or(SUPPLY)?;
                     self.page_put(cache, page, zeros).ok_or(SUPPLY)?
                 }
             };
-            return self.page_map(region, address, frame, allowed);
+            let write = allowed.write && !self.is_kept_outside(cache, page, own);
+            return self.page_map(region, address, frame, Protection { write, ..allowed });
         }
         // What a segment's mapper has need not be changed to be fixed.
         let own = own && (!segment || allowed.write);
         let seen = self.page_seen(cache, page);
+        if seen.is_none()
+            && let Some(slot) = self.slot_seen(cache, page)
+        {
+            return Err(self.await_slot(slot));
+        }
         if seen.is_none()
             && let Some((supplier, page)) = self.page_supplier(cache, page)
         {
@@ -116,6 +126,9 @@ impl<M: Machine> Nucleus<M> {
         }
         if own && segment {
             self.may_store(cache, page)?;
+        }
+        if seen.is_none_or(|(_, mine)| own && (!mine || self.history(cache, page).is_some())) {
+            self.room_for(region.actor, cache)?;
         }
         let (frame, mine) = match seen {
             Some(seen) if !own => seen,
@@ -132,7 +145,12 @@ impl<M: Machine> Nucleus<M> {
         // The first store into a clean page of a segment is to be noticed.
         let clean =
             segment && self.memory.pages.flags(frame) & (DIRTY | GRANTED) != DIRTY | GRANTED;
-        let write = allowed.write && mine && !clean && (own || self.history(cache, page).is_none());
+        let outside = mine && self.is_kept_outside(cache, page, own);
+        let write = allowed.write
+            && mine
+            && !clean
+            && !outside
+            && (own || self.history(cache, page).is_none());
         self.page_map(region, address, frame, Protection { write, ..allowed })
     }
 
@@ -161,11 +179,13 @@ impl<M: Machine> Nucleus<M> {
             // No page there is for user mode: none that is made would help.
             return Fault::Exception(PROTECTION);
         }
+        self.relieve();
         match self.touch(caller.actor, address, write, fetch) {
             Ok(()) => Fault::Resolved,
             Err(WAITS) => {
                 if let Some(request) = self.awaited() {
                     self.block(caller.thread, Wait::Mapper(request), None);
+                    self.room_tell();
                 }
                 Fault::Waits
             }

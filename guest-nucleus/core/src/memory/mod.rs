@@ -19,6 +19,7 @@ pub mod loader;
 mod local_caches;
 mod locks;
 mod mappers;
+mod pageout;
 mod pages;
 mod regions;
 mod segments;
@@ -33,6 +34,7 @@ use local_caches::Open;
 pub use locks::LockWait;
 use mappers::Mappers;
 pub use mappers::Request;
+use pageout::Pageout;
 use pages::Pages;
 use segments::Segment;
 
@@ -129,6 +131,7 @@ pub struct Memory {
     segments: Arena<Segment>,
     mappers: Mappers,
     opens: Arena<Open>,
+    pageout: Pageout,
 }
 
 /// Segments of which anything is here.
@@ -137,8 +140,8 @@ const SEGMENTS: usize = 256;
 const REQUESTS: usize = 512;
 
 impl Memory {
-    /// Room for so many regions, and for pages in frames below a number.
-    pub fn new(regions: usize, frames: usize) -> Self {
+    /// Room for so many regions, for pages in frames below a number, and for so many outside.
+    pub fn new(regions: usize, frames: usize, outside: (usize, u64)) -> Self {
         Memory {
             regions: Arena::new(regions),
             caches: Arena::new(regions),
@@ -146,6 +149,7 @@ impl Memory {
             segments: Arena::new(SEGMENTS),
             mappers: Mappers::new(REQUESTS),
             opens: Arena::new(SEGMENTS),
+            pageout: Pageout::new(outside.0, regions, outside.1),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::ipc::same_room;
 use crate::machine::*;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use chorus_abi::{FPU_AREA_SIZE, KnDevDesc, KnIpcDest, KnMsgDesc, KnThreadCtx, PAGE_SIZE};
@@ -56,6 +56,8 @@ pub struct Sim {
     mappings: u64,
     memory: Vec<Option<[u8; PAGE]>>,
     spaces: Vec<Option<BTreeMap<u64, (Frame, Protection)>>>,
+    /// Pages that were touched since anybody asked.
+    touched: BTreeSet<(u16, u64)>,
     random: u64,
 }
 
@@ -81,6 +83,7 @@ impl Sim {
             mappings: 0,
             memory: alloc::vec![None; frames],
             spaces: alloc::vec![Some(BTreeMap::new())],
+            touched: BTreeSet::new(),
             random: 1,
         }
     }
@@ -158,6 +161,7 @@ impl Sim {
                 Some((frame, protection))
                     if (protection.write || !write) && (frame.0 as usize) < self.memory.len() =>
                 {
+                    self.touched.insert((space.0, at - offset as u64));
                     pieces.push((frame, offset, count))
                 }
                 _ => return Err(AccessFault { address: at, write }),
@@ -278,6 +282,7 @@ impl Machine for Sim {
         let table = self.table(space).ok_or(NoMemory)?;
         let before = table.insert(address, (frame, protection));
         self.mappings += u64::from(before.is_some());
+        self.touched.insert((space.0, address));
         Ok(())
     }
     fn unmap(&mut self, space: Space, address: u64) -> Option<Frame> {
@@ -298,6 +303,9 @@ impl Machine for Sim {
         for (_, (_, protection)) in table.range_mut(start..end) {
             protection.write = false;
         }
+    }
+    fn was_touched(&mut self, space: Space, address: u64) -> bool {
+        self.touched.remove(&(space.0, address)) && self.translate(space, address).is_some()
     }
     fn translate(&mut self, space: Space, address: u64) -> Option<(Frame, Protection)> {
         self.table(space)?
