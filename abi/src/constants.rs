@@ -169,6 +169,8 @@ pub const STAMP_CONSOLE: u32 = 1;
 pub const STAMP_FILES: u32 = 2;
 /// Static port stamps: cluster control (joins, exits), at the gateway.
 pub const STAMP_CONTROL: u32 = 3;
+/// Static port stamps: pages of sites that left their memory, at the gateway.
+pub const STAMP_PAGES: u32 = 4;
 /// Static port stamps: the site manager, on every guest site.
 pub const STAMP_SITE_MANAGER: u32 = 16;
 

@@ -378,6 +378,8 @@ plain! {
         fixed: u64,
         /// In temporary segments of the default mapper, and not in memory.
         outside: u64,
+        /// Temporary segments that there are.
+        segments: u64,
         /// Pages that left memory since the site began.
         pages_out: u64,
         /// Pages that came back.

@@ -15,6 +15,7 @@ fn boot(conf: &str, vcpus: u32) -> (Option<u8>, String) {
         archive: &archive,
         vcpus,
         mem_mib: 64,
+        words: "",
         timeout: Duration::from_secs(60),
     };
     let ended = site.run(|_| {}).unwrap();

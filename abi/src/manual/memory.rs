@@ -441,7 +441,7 @@ see ["rgnAllocate", "vmStat"]
 
 "vmStat": "Memory totals of the site."
 contract "Bytes that the Nucleus manages, that are free now, and that are fixed: the Nucleus' own tables and kept bodies of messages, and regions made with `K_NODEMAND` or for devices. \
-Then what left memory: bytes that are in temporary segments and not here, and how many pages went and came back since the site began.\
+Then what left memory: bytes that are in temporary segments and not here, how many such segments there are, and how many pages went and came back since the site began.\
 \n\nA site that was given room for pages outside (`chorus.swap=` on its command line, `--swap` of the command) has pages leave when few frames are free. \
 They go to the *default mapper*: a system actor that has a port in the static system group with stamp `STAMP_DEFAULT_MAPPER`. It is asked as the mapper of a segment is (see `rgnMap`): `KN_MPCREATE` once for each piece of memory \
 of which a page has to leave first, answered with annex `KnMpCreateReply`, whose capability names a port of its own; `KN_MPPUSHOUT` and `KN_MPPULLIN` with one page each, at offsets that say nothing about the actor's addresses; `KN_MPRELEASE` when the memory has gone. \

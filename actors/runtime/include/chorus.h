@@ -103,6 +103,7 @@ struct chorus_import { char name[32]; unsigned long slot; };
 #define STAMP_CONSOLE (1)
 #define STAMP_FILES (2)
 #define STAMP_CONTROL (3)
+#define STAMP_PAGES (4)
 #define STAMP_SITE_MANAGER (16)
 #define STAMP_DEFAULT_MAPPER (1)
 #define PAGE_SIZE (4096)
@@ -531,6 +532,7 @@ typedef struct KnVmStat {
     unsigned long free;
     unsigned long fixed;
     unsigned long outside;
+    unsigned long segments;
     unsigned long pages_out;
     unsigned long pages_in;
 } KnVmStat;
@@ -538,9 +540,10 @@ _Static_assert(__builtin_offsetof(KnVmStat, total) == 0, "KnVmStat.total");
 _Static_assert(__builtin_offsetof(KnVmStat, free) == 8, "KnVmStat.free");
 _Static_assert(__builtin_offsetof(KnVmStat, fixed) == 16, "KnVmStat.fixed");
 _Static_assert(__builtin_offsetof(KnVmStat, outside) == 24, "KnVmStat.outside");
-_Static_assert(__builtin_offsetof(KnVmStat, pages_out) == 32, "KnVmStat.pages_out");
-_Static_assert(__builtin_offsetof(KnVmStat, pages_in) == 40, "KnVmStat.pages_in");
-_Static_assert(sizeof(KnVmStat) == 48, "KnVmStat");
+_Static_assert(__builtin_offsetof(KnVmStat, segments) == 32, "KnVmStat.segments");
+_Static_assert(__builtin_offsetof(KnVmStat, pages_out) == 40, "KnVmStat.pages_out");
+_Static_assert(__builtin_offsetof(KnVmStat, pages_in) == 48, "KnVmStat.pages_in");
+_Static_assert(sizeof(KnVmStat) == 56, "KnVmStat");
 
 typedef struct KnLoadDesc {
     unsigned long image;
@@ -715,6 +718,18 @@ _Static_assert(__builtin_offsetof(FileRequest, size) == 4, "FileRequest.size");
 _Static_assert(__builtin_offsetof(FileRequest, key) == 8, "FileRequest.key");
 _Static_assert(__builtin_offsetof(FileRequest, offset) == 16, "FileRequest.offset");
 _Static_assert(sizeof(FileRequest) == 24, "FileRequest");
+
+typedef struct PageRequest {
+    unsigned int service;
+    unsigned int pad;
+    unsigned long key;
+    unsigned long offset;
+} PageRequest;
+_Static_assert(__builtin_offsetof(PageRequest, service) == 0, "PageRequest.service");
+_Static_assert(__builtin_offsetof(PageRequest, pad) == 4, "PageRequest.pad");
+_Static_assert(__builtin_offsetof(PageRequest, key) == 8, "PageRequest.key");
+_Static_assert(__builtin_offsetof(PageRequest, offset) == 16, "PageRequest.offset");
+_Static_assert(sizeof(PageRequest) == 24, "PageRequest");
 
 typedef struct ControlNotice {
     unsigned int service;

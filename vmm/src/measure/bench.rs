@@ -143,6 +143,7 @@ fn bare_run(nucleus: &[u8], conf: &str, vcpus: u32) -> Outcome<Vec<Record>> {
         archive: &archive,
         vcpus,
         mem_mib: 64,
+        words: "",
         timeout: Duration::from_secs(300),
     };
     let mut records = Vec::new();

@@ -508,6 +508,7 @@ impl<M: Machine> Nucleus<M> {
             free: free * PAGE_SIZE,
             fixed: self.fixed_pages() * PAGE_SIZE,
             outside: self.pages_outside() * PAGE_SIZE,
+            segments: self.memory.pageout.stores.len() as u64,
             pages_out: self.memory.pageout.pages_out,
             pages_in: self.memory.pageout.pages_in,
         };
