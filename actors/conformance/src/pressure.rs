@@ -81,11 +81,14 @@ pub fn check(verdict: &mut Verdict) {
         let _ = thread::sleep(Duration::from_millis(10));
         after = stat();
     }
-    // Other actors may have had a page put out; what is this region's was asked for once.
-    let few = |segments: u64| (1..=12).contains(&segments);
-    let once = few(first.segments) && few(second.segments);
-    let gone = after.segments < second.segments && after.outside < before.total / 4;
-    verdict.check("NC-253", before.segments == 0 && once && gone);
+    println!(
+        "temporary segments: {} before, {} then {} in use, {} left; {} bytes left outside",
+        before.segments, first.segments, second.segments, after.segments, after.outside
+    );
+    // Other actors had pages put out too, each piece of memory in a segment of its own. However often this region's pages went, it has one, and that goes.
+    let some = before.segments == 0 && first.segments > 0;
+    let one = second.segments - after.segments == 1;
+    verdict.check("NC-253", some && one && after.outside < before.total / 4);
     let free = after.free * 2 > after.total;
     verdict.check("rgnFree gives the frames back", free);
 }
