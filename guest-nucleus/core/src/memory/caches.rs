@@ -204,7 +204,9 @@ impl<M: Machine> Nucleus<M> {
         if self.any_waits_for_a_structure() {
             self.structures_end(frame);
         }
-        if let Some((_, page)) = self.memory.pages.holder(frame) {
+        if self.memory.pageout.is_on()
+            && let Some((_, page)) = self.memory.pages.holder(frame)
+        {
             self.slot_drop(cache, page);
         }
         self.page_remove(cache, frame);
@@ -298,7 +300,9 @@ impl<M: Machine> Nucleus<M> {
                     while let Some(frame) = self.cache(id).and_then(|cache| cache.list.first()) {
                         self.page_free(id, frame);
                     }
-                    self.cache_forget_slots(id);
+                    if entry.store.is_some() || entry.slots.count > 0 {
+                        self.cache_forget_slots(id);
+                    }
                     self.cache_unlink(id);
                     self.memory.caches.remove(id);
                     next = entry.parent;
@@ -329,7 +333,9 @@ impl<M: Machine> Nucleus<M> {
                 .filter(|&page| !self.has_page(child, page));
             self.page_bequeath(id, frame, seen.map(|page| (child, page)));
         }
-        self.cache_merge_slots(id, child);
+        if self.memory.pageout.is_on() {
+            self.cache_merge_slots(id, child);
+        }
         self.cache_unlink(child);
         self.cache_unlink(id);
         self.memory.caches.remove(id);
@@ -355,7 +361,9 @@ impl<M: Machine> Nucleus<M> {
         if self.any_waits_for_a_structure() {
             self.structures_end(frame);
         }
-        if let Some((_, page)) = self.memory.pages.holder(frame) {
+        if self.memory.pageout.is_on()
+            && let Some((_, page)) = self.memory.pages.holder(frame)
+        {
             self.slot_drop(cache, page);
         }
         self.page_remove(cache, frame);
@@ -381,7 +389,9 @@ impl<M: Machine> Nucleus<M> {
                 nucleus.page_bequeath(cache, frame, heir);
             }
         };
-        self.slots_trim(cache, first, end);
+        if self.memory.pageout.is_on() {
+            self.slots_trim(cache, first, end);
+        }
         if end - first < list.count {
             for page in first..end {
                 if let Some(frame) = self.memory.pages.find(cache, page) {

@@ -93,20 +93,22 @@ impl<M: Machine> Nucleus<M> {
         let allowed = region.protection();
         let entry = self.cache(cache).ok_or(PROTECTION)?;
         let segment = entry.segment.is_some();
+        let (payer, slots) = (entry.payer, entry.slots.count > 0);
         if !segment && entry.parent.is_none() && entry.child.is_none() {
             // Neither a copy nor copied from, as most memory is.
             let frame = match self.memory.pages.find(cache, page) {
                 Some(frame) => frame,
                 None => {
-                    if let Some(slot) = self.page_slot(cache, page) {
+                    if slots && let Some(slot) = self.page_slot(cache, page) {
                         return Err(self.await_slot(slot));
                     }
-                    self.room_for(region.actor, cache)?;
+                    self.room_for(region.actor, payer)?;
                     let zeros = self.frame_like(None).ok_or(SUPPLY)?;
                     self.page_put(cache, page, zeros).ok_or(SUPPLY)?
                 }
             };
-            let write = allowed.write && !self.is_kept_outside(cache, page, own);
+            let kept = slots && self.is_kept_outside(cache, page, own);
+            let write = allowed.write && !kept;
             return self.page_map(region, address, frame, Protection { write, ..allowed });
         }
         // What a segment's mapper has need not be changed to be fixed.
@@ -128,7 +130,7 @@ impl<M: Machine> Nucleus<M> {
             self.may_store(cache, page)?;
         }
         if seen.is_none_or(|(_, mine)| own && (!mine || self.history(cache, page).is_some())) {
-            self.room_for(region.actor, cache)?;
+            self.room_for(region.actor, payer)?;
         }
         let (frame, mine) = match seen {
             Some(seen) if !own => seen,

@@ -55,6 +55,7 @@ pub struct Sim {
     sequences: Vec<(Space, u64)>,
     mappings: u64,
     memory: Vec<Option<[u8; PAGE]>>,
+    free: usize,
     spaces: Vec<Option<BTreeMap<u64, (Frame, Protection)>>>,
     /// Pages that were touched since anybody asked.
     touched: BTreeSet<(u16, u64)>,
@@ -82,6 +83,7 @@ impl Sim {
             sequences: alloc::vec![(Space::SUPERVISOR, 0); threads],
             mappings: 0,
             memory: alloc::vec![None; frames],
+            free: frames,
             spaces: alloc::vec![Some(BTreeMap::new())],
             touched: BTreeSet::new(),
             random: 1,
@@ -204,11 +206,13 @@ impl Machine for Sim {
         }
         let free = self.memory.iter().position(Option::is_none)?;
         self.memory[free] = Some([0xa5; PAGE]);
+        self.free -= 1;
         Some(Frame(free as u32))
     }
     fn frame_free(&mut self, frame: Frame) {
         let gone = self.memory[frame.0 as usize].take();
         assert!(gone.is_some(), "{frame:?} was free");
+        self.free += 1;
     }
     fn frame_zero(&mut self, frame: Frame) {
         self.memory[frame.0 as usize]
@@ -238,8 +242,7 @@ impl Machine for Sim {
         self.memory.len()
     }
     fn frames(&self) -> (u64, u64) {
-        let free = self.memory.iter().filter(|frame| frame.is_none()).count();
-        (free as u64, self.memory.len() as u64)
+        (self.free as u64, self.memory.len() as u64)
     }
     fn space_create(&mut self) -> Option<Space> {
         if self.short || self.fails() {
@@ -571,6 +574,7 @@ impl Machine for Sim {
             .windows(count)
             .position(|run| run.iter().all(Option::is_none))?;
         self.memory[start..start + count].fill(Some([0; PAGE]));
+        self.free -= count;
         Some(Frame(start as u32))
     }
     fn enable_interrupt(&mut self, irq: u32) {

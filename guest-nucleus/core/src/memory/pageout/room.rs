@@ -6,7 +6,6 @@
 use crate::arena::Id;
 use crate::executive::actor::Actor;
 use crate::machine::{Machine, Space};
-use crate::memory::caches::Cache;
 use crate::memory::faults::{SUPPLY, WAITS};
 use crate::memory::mappers::{Kind, Request};
 use crate::nucleus::{Caller, Nucleus, Outcome};
@@ -56,7 +55,7 @@ impl<M: Machine> Nucleus<M> {
         supervisor || self.is_network_manager(actor) || mapper()
     }
 
-    /// Whether a page of a cache may be made for an actor now. Its own limit first; then what is left for others.
+    /// Whether a page may be made for an actor now, which another may pay. The payer's limit first; then what is left for others.
     ///
     /// # Errors
     /// Exceptions, as `touch`: `SUPPLY`, or `WAITS` until pages have left.
@@ -64,9 +63,9 @@ impl<M: Machine> Nucleus<M> {
     pub(in crate::memory) fn room_for(
         &mut self,
         actor: Id<Actor>,
-        cache: Id<Cache>,
+        payer: Option<Id<Actor>>,
     ) -> Result<(), u32> {
-        if let Some(payer) = self.cache(cache).and_then(|cache| cache.payer)
+        if let Some(payer) = payer
             && let Some(payer) = self.actors.get(payer)
             && payer.limit > 0
             && payer.pages >= payer.limit

@@ -28,10 +28,15 @@ enum Turn {
 
 impl<M: Machine> Nucleus<M> {
     /// One step: with few frames free, the hand moves on.
+    #[inline]
     pub(crate) fn relieve(&mut self) {
-        if !self.memory.pageout.is_on() {
-            return;
+        if self.memory.pageout.is_on() {
+            self.step();
         }
+    }
+
+    #[inline(never)]
+    fn step(&mut self) {
         self.stores_release();
         let (mut free, total) = self.machine.frames();
         let marks = Marks::of(total);
