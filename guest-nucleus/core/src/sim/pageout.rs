@@ -649,3 +649,42 @@ fn a_limit_holds_for_an_actor_and_those_it_makes() {
     );
     short.finish();
 }
+
+/// SS-101: pages of segments leave too: clean ones at once, changed ones to their own mapper, and each change once.
+#[test]
+fn ss_101_pages_of_segments_leave_and_changes_reach_their_mapper() {
+    use super::mapper_lab::{FINE, Lab};
+    let mut lab = Lab::on(Site::with_outside(4, 1, 100));
+    assert_eq!(lab.map(0, BASE, 8, 0), K_OK);
+    for page in 0..8 {
+        assert_eq!(lab.touch(0, BASE + page * PAGE, page == 3), Fault::Waits);
+        lab.give(page + 1000);
+        assert_eq!(lab.touch(0, BASE + page * PAGE, page == 3), Fault::Resolved);
+    }
+    lab.store(0, BASE + 3 * PAGE, 77);
+    let hoard = lab.site.hoard(6);
+    let space = lab.site.nucleus.actors.get(lab.users[0]).unwrap().space;
+    let mut pushed = 0;
+    for _ in 0..60 {
+        lab.site.nucleus.relieve();
+        if let Some((request, word)) = lab.request() {
+            assert_eq!(
+                (request.service, request.offset, word),
+                (KN_MPPUSHOUT, 3 * PAGE, 77)
+            );
+            lab.answer(FINE, &[]);
+            pushed += 1;
+        }
+    }
+    assert_eq!(pushed, 1, "a change is written once");
+    let machine = &mut lab.site.nucleus.machine;
+    let left = (0..8).filter(|page| machine.translate(space, BASE + page * PAGE).is_none());
+    assert!(left.count() >= 7);
+    lab.site.give_back(hoard);
+    assert_eq!(lab.touch(0, BASE + 3 * PAGE, false), Fault::Waits);
+    lab.give(77);
+    assert_eq!(lab.load(0, BASE + 3 * PAGE), 77);
+    lab.site.nucleus.check_memory();
+    assert_eq!(lab.free(0, BASE, 8), K_OK);
+    lab.finish();
+}
