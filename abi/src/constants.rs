@@ -145,6 +145,8 @@ pub const K_ORDERED: u32 = 1 << 15;
 /// Flag of `lcPushData`: a fault waits for the data.
 pub const K_PAGEFAULT: u32 = 1 << 16;
 
+/// Service of the default mapper: a temporary segment is needed.
+pub const KN_MPCREATE: i32 = 1;
 /// Service of a mapper: a cache of one of its segments has gone.
 pub const KN_MPRELEASE: i32 = 2;
 /// Service of a mapper: pages of a segment are needed.
@@ -161,12 +163,16 @@ pub const GATEWAY_SITE: u16 = 8191;
 /// Largest stamp that `uiBuild` takes (ChorusOS 5).
 pub const UI_STAMP_MAX: u32 = 0x07FF_FFFF;
 
+/// Stamp of the static system group of default mappers: a system actor that inserts a port in it gets the pages of the site that leave memory.
+pub const STAMP_DEFAULT_MAPPER: u32 = 1;
 /// Static port stamps: console of actors, at the gateway.
 pub const STAMP_CONSOLE: u32 = 1;
 /// Static port stamps: host files, at the gateway.
 pub const STAMP_FILES: u32 = 2;
 /// Static port stamps: cluster control (joins, exits), at the gateway.
 pub const STAMP_CONTROL: u32 = 3;
+/// Static port stamps: pages of sites that left their memory, at the gateway.
+pub const STAMP_PAGES: u32 = 4;
 /// Static port stamps: the site manager, on every guest site.
 pub const STAMP_SITE_MANAGER: u32 = 16;
 

@@ -30,6 +30,12 @@ pub const SITE_LIST: u32 = 31;
 pub const SITE_START: u32 = 32;
 /// Site manager: delete the actor `ui`. Annex: [`SiteRequest`].
 pub const SITE_KILL: u32 = 33;
+/// Pages (gateway, `STAMP_PAGES`): keep the body, a page, of the calling site. Annex: [`PageRequest`]. `K_ENOMEM`: the site has no more room.
+pub const PAGE_KEEP: u32 = 50;
+/// Pages: the reply's body is the page that was kept last under this key and offset. `K_EUNKNOWN`: none was.
+pub const PAGE_GIVE: u32 = 51;
+/// Pages: forget all pages with this key.
+pub const PAGE_FORGET: u32 = 52;
 /// Message of the Nucleus to the port of `actorNotify`: the actor has ended. Annex: [`EndNotice`].
 pub const ACTOR_ENDED: u32 = 40;
 
@@ -91,6 +97,17 @@ annexes! {
         /// Key of the segment.
         key: u64,
         /// Offset in bytes.
+        offset: u64,
+    }
+    /// Request to the store of pages.
+    PageRequest {
+        /// `PAGE_KEEP`…
+        service: u32,
+        /// Not used, zero.
+        pad: u32,
+        /// Key of the temporary segment.
+        key: u64,
+        /// Offset in it, whole pages.
         offset: u64,
     }
     /// Notice to cluster control.

@@ -396,6 +396,8 @@ macro_rules! chorus_calls {
 234 "svLapUnbind" sv_lap_unbind Supervisor returns (name: In<u8>) [Inval, Unknown, Priv, Fault, NoMem];
 /// Writes the LAP with this name, waiting for it to be bound. NC-277, NC-278.
 235 "lapResolve" lap_resolve User blocks (lap: Out<KnLapDesc>, name: In<u8>, options: u32) [Inval, Abort, Unknown, Fault, NoMem];
+/// Reads and sets the most pages of memory that an actor may own; 0: as many as there are. A null pointer skips that half. Own addition.
+236 "actorLimit" actor_limit User returns (actor_cap: In<KnCap>, old_limit: Out<u32>, new_limit: In<u32>) [Inval, Unknown, Priv, Fault];
 
 /// Attaches a handler `int handler(void *cookie)` to a vector of a device interrupt. NC-275.
 240 "svIntrAttach" sv_intr_attach Supervisor returns (intr: u32, handler: u64, cookie: u64, ops: Out<KnIntrOps>, id: Out<u64>) [Inval, Priv, Fault, NoMem];

@@ -208,6 +208,17 @@ plain! {
         /// Not used, zero.
         pad: [u64; 4],
     }
+    /// Annex of the default mapper's answer to `KN_MPCREATE`.
+    KnMpCreateReply {
+        /// 0, or why it failed: negative.
+        diag: i32,
+        /// Zero.
+        options: u32,
+        /// The temporary segment: a port of the same mapper, and a key.
+        seg_cap: KnCap,
+        /// Not used, zero.
+        pad: [u64; 5],
+    }
     /// Mutex in the user's memory (spec 2.8). All zero is a free mutex.
     KnMutex {
         /// 0 free, 1 locked.
@@ -365,6 +376,14 @@ plain! {
         free: u64,
         /// Fixed: kernel tables and fixed regions.
         fixed: u64,
+        /// In temporary segments of the default mapper, and not in memory.
+        outside: u64,
+        /// Temporary segments that there are.
+        segments: u64,
+        /// Pages that left memory since the site began.
+        pages_out: u64,
+        /// Pages that came back.
+        pages_in: u64,
     }
     /// What is to be loaded (`actorLoad`).
     KnLoadDesc {

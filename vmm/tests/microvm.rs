@@ -8,6 +8,10 @@ use chorus_abi::machine::EXIT_PANIC;
 use std::time::Duration;
 
 fn boot(conf: &str, vcpus: u32) -> (Option<u8>, String) {
+    boot_with(conf, vcpus, "")
+}
+
+fn boot_with(conf: &str, vcpus: u32, words: &str) -> (Option<u8>, String) {
     let archive = archive::build(conf, "the test's boot list", None).unwrap();
     let nucleus = images::builtin(images::NUCLEUS).unwrap();
     let site = Microvm {
@@ -15,6 +19,7 @@ fn boot(conf: &str, vcpus: u32) -> (Option<u8>, String) {
         archive: &archive,
         vcpus,
         mem_mib: 64,
+        words,
         timeout: Duration::from_secs(60),
     };
     let ended = site.run(|_| {}).unwrap();
@@ -82,5 +87,16 @@ fn the_conformance_actor_passes_as_supervisor_actor_with_its_partners() {
                 && console.contains("NC-051 gone ok"),
             "{console}"
         );
+    }
+}
+
+#[test]
+#[cfg_attr(skip_guest, ignore = "this build carries no guest")]
+fn twice_the_memory_of_a_site_is_written_and_read_back() {
+    let conf = "default-mapper system 40 default-mapper memory 16M\nconformance system 60 referee referee pressure\nconformance user 140 pressure pressure\n";
+    let (code, console) = boot_with(conf, 1, "chorus.swap=192M");
+    assert_eq!(code, Some(0), "{console}");
+    for assertion in ["NC-253 ok", "NC-254 ok"] {
+        assert!(console.contains(assertion), "{console}");
     }
 }

@@ -296,6 +296,32 @@ example r#"int start(KnCap *child, const void *image, unsigned long size)
 "#
 see ["actorCreate", "threadCreate", "rgnAllocate", "actorNotify"]
 
+"actorLimit": "Reads and sets the most pages of memory that an actor may own."
+contract "Counted are the pages that `actorStat` counts: those in memory, of the regions that the actor maps first. A touch that would make one more raises exception 9, a call returns `K_ENOMEM`; nothing is taken away \
+from an actor that has more already, and pages that are in a temporary segment of the default mapper do not count until they come back. Actors made later by the actor's threads inherit the limit. A null pointer skips that half.\
+\n\nWithout a limit, too, an actor with 64 pages or more leaves the last frames of a site to small calls: what it touches then waits if there is a default mapper, else it meets exception 9."
+privilege "System privilege to set it."
+arguments {
+    actor_cap "Capability of the actor; null: the caller's own.";
+    old_limit "Where the present one goes; null: nowhere.";
+    new_limit "The new one, in pages; 0: none. Null: it stays.";
+}
+result "0."
+errors {
+    Inval BAD_CAP;
+    Unknown OTHER_SITE;
+    Priv "The caller has user privilege, and would set a limit.";
+    Fault BAD_POINTER;
+}
+assertions []
+example r"int at_most_a_megabyte(const KnCap *actor)
+{
+    unsigned int pages = 256;
+    return actorLimit(actor, 0, &pages);
+}
+"
+see ["actorStat", "vmStat", "rgnAllocate"]
+
 "actorPi": "Reads and sets the protection identifier of an actor."
 contract "The protection identifier (user, group, domain) goes with each message as the sender's, where the receiver finds it by `ipcSysInfo`, and actors made later by the actor's threads \
 inherit it. Messages sent before keep the old one, and so do the ports that the actor has. A null pointer skips that half."

@@ -440,7 +440,14 @@ example r"unsigned long whole_pages(unsigned long bytes)
 see ["rgnAllocate", "vmStat"]
 
 "vmStat": "Memory totals of the site."
-contract "Bytes that the Nucleus manages, that are free now, and that are fixed: the Nucleus' own tables and kept bodies of messages, and regions made with `K_NODEMAND` or for devices."
+contract "Bytes that the Nucleus manages, that are free now, and that are fixed: the Nucleus' own tables and kept bodies of messages, and regions made with `K_NODEMAND` or for devices. \
+Then what left memory: bytes that are in temporary segments and not here, how many such segments there are, and how many pages went and came back since the site began.\
+\n\nA site that was given room for pages outside (`chorus.swap=` on its command line, `--swap` of the command) has pages leave when few frames are free. \
+They go to the *default mapper*: a system actor that has a port in the static system group with stamp `STAMP_DEFAULT_MAPPER`. It is asked as the mapper of a segment is (see `rgnMap`): `KN_MPCREATE` once for each piece of memory \
+of which a page has to leave first, answered with annex `KnMpCreateReply`, whose capability names a port of its own; `KN_MPPUSHOUT` and `KN_MPPULLIN` with one page each, at offsets that say nothing about the actor's addresses; `KN_MPRELEASE` when the memory has gone. \
+A thread that touches a page outside waits, and so does one that needs a frame while there are few, and nobody else. A page that is refused stays; one that comes back with other bytes than it went with is not taken: \
+the thread has exception 9, a call `K_EMAPPER`. Pages of supervisor actors, of the default mapper and the Network Manager, locked pages and those of regions with `K_NODEMAND`, and buffers of waiting threads never leave. \
+Without a default mapper nothing leaves, and memory that cannot be had is exception 9 or `K_ENOMEM`."
 arguments {
     stat "Where the totals go.";
 }
@@ -448,7 +455,7 @@ result "0."
 errors {
     Fault BAD_POINTER;
 }
-assertions [32..=32]
+assertions [32..=32, 253..=254]
 example r"unsigned long free_bytes(void)
 {
     KnVmStat stat = { 0 };

@@ -43,7 +43,7 @@ errors {
     Fault BAD_POINTER;
     Priv FOREIGN;
 }
-missing "Mappers on other sites. Pages of segments are not dropped when memory is short, and nothing is written back from time to time, so that there is no option `NOSYNC`. A mapper's `diag` is not passed on."
+missing "Mappers on other sites. Pages of segments leave memory when it is short only on a site from which pages can leave at all (`vmStat`), and nothing is written back from time to time, so that there is no option `NOSYNC`. A mapper's `diag` is not passed on."
 assertions [242..=244, 249..=250]
 example r"/* A window on a file. */
 unsigned long window(const KnCap *file, unsigned long offset, unsigned long size)

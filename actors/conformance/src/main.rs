@@ -2,6 +2,7 @@
 //!
 //! It needs nothing but the Nucleus: no network, no site manager. `conformance halt`, as a system or supervisor actor, ends the site with the verdict;
 //! `conformance referee NAME`, as a system actor, ends it with that of another.
+//! `conformance pressure` writes twice the memory of a site that has a default mapper.
 //! `conformance leader SITE SITE` checks what takes more sites, with `conformance partner` as a system actor on each of the two.
 #![no_std]
 #![no_main]
@@ -23,6 +24,7 @@ mod names;
 mod partner;
 mod pointers;
 mod ports;
+mod pressure;
 mod referee;
 mod regions;
 mod requests;
@@ -51,6 +53,10 @@ fn main() -> i32 {
         _ => {}
     }
     let mut verdict = Verdict::default();
+    if args().nth(1) == Some("pressure") {
+        pressure::check(&mut verdict);
+        return told(&verdict);
+    }
     if args().nth(1) == Some("leader") {
         let sites = [2, 3].map(|word| args().nth(word).and_then(|site| site.parse().ok()));
         sites::check(&mut verdict, sites.map(|site| site.unwrap_or(1)));

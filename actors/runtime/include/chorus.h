@@ -93,6 +93,7 @@ struct chorus_import { char name[32]; unsigned long slot; };
 #define K_ASYNC (16384)
 #define K_ORDERED (32768)
 #define K_PAGEFAULT (65536)
+#define KN_MPCREATE (1)
 #define KN_MPRELEASE (2)
 #define KN_MPPULLIN (3)
 #define KN_MPPUSHOUT (4)
@@ -103,7 +104,9 @@ struct chorus_import { char name[32]; unsigned long slot; };
 #define STAMP_CONSOLE (1)
 #define STAMP_FILES (2)
 #define STAMP_CONTROL (3)
+#define STAMP_PAGES (4)
 #define STAMP_SITE_MANAGER (16)
+#define STAMP_DEFAULT_MAPPER (1)
 #define PAGE_SIZE (4096)
 #define NAME_MAX (15)
 #define CLASS_DEFAULT (0)
@@ -353,6 +356,18 @@ _Static_assert(__builtin_offsetof(KnMpReply, release) == 28, "KnMpReply.release"
 _Static_assert(__builtin_offsetof(KnMpReply, pad) == 32, "KnMpReply.pad");
 _Static_assert(sizeof(KnMpReply) == 64, "KnMpReply");
 
+typedef struct KnMpCreateReply {
+    int diag;
+    unsigned int options;
+    KnCap seg_cap;
+    unsigned long pad[5];
+} KnMpCreateReply;
+_Static_assert(__builtin_offsetof(KnMpCreateReply, diag) == 0, "KnMpCreateReply.diag");
+_Static_assert(__builtin_offsetof(KnMpCreateReply, options) == 4, "KnMpCreateReply.options");
+_Static_assert(__builtin_offsetof(KnMpCreateReply, seg_cap) == 8, "KnMpCreateReply.seg_cap");
+_Static_assert(__builtin_offsetof(KnMpCreateReply, pad) == 24, "KnMpCreateReply.pad");
+_Static_assert(sizeof(KnMpCreateReply) == 64, "KnMpCreateReply");
+
 typedef struct KnMutex {
     unsigned int locked;
     unsigned int waiters;
@@ -517,11 +532,19 @@ typedef struct KnVmStat {
     unsigned long total;
     unsigned long free;
     unsigned long fixed;
+    unsigned long outside;
+    unsigned long segments;
+    unsigned long pages_out;
+    unsigned long pages_in;
 } KnVmStat;
 _Static_assert(__builtin_offsetof(KnVmStat, total) == 0, "KnVmStat.total");
 _Static_assert(__builtin_offsetof(KnVmStat, free) == 8, "KnVmStat.free");
 _Static_assert(__builtin_offsetof(KnVmStat, fixed) == 16, "KnVmStat.fixed");
-_Static_assert(sizeof(KnVmStat) == 24, "KnVmStat");
+_Static_assert(__builtin_offsetof(KnVmStat, outside) == 24, "KnVmStat.outside");
+_Static_assert(__builtin_offsetof(KnVmStat, segments) == 32, "KnVmStat.segments");
+_Static_assert(__builtin_offsetof(KnVmStat, pages_out) == 40, "KnVmStat.pages_out");
+_Static_assert(__builtin_offsetof(KnVmStat, pages_in) == 48, "KnVmStat.pages_in");
+_Static_assert(sizeof(KnVmStat) == 56, "KnVmStat");
 
 typedef struct KnLoadDesc {
     unsigned long image;
@@ -704,6 +727,18 @@ _Static_assert(__builtin_offsetof(FileRequest, size) == 4, "FileRequest.size");
 _Static_assert(__builtin_offsetof(FileRequest, key) == 8, "FileRequest.key");
 _Static_assert(__builtin_offsetof(FileRequest, offset) == 16, "FileRequest.offset");
 _Static_assert(sizeof(FileRequest) == 24, "FileRequest");
+
+typedef struct PageRequest {
+    unsigned int service;
+    unsigned int pad;
+    unsigned long key;
+    unsigned long offset;
+} PageRequest;
+_Static_assert(__builtin_offsetof(PageRequest, service) == 0, "PageRequest.service");
+_Static_assert(__builtin_offsetof(PageRequest, pad) == 4, "PageRequest.pad");
+_Static_assert(__builtin_offsetof(PageRequest, key) == 8, "PageRequest.key");
+_Static_assert(__builtin_offsetof(PageRequest, offset) == 16, "PageRequest.offset");
+_Static_assert(sizeof(PageRequest) == 24, "PageRequest");
 
 typedef struct ControlNotice {
     unsigned int service;
@@ -1112,6 +1147,8 @@ static inline int svLapBind(const KnLapDesc *lap, const void *name, unsigned int
 static inline int svLapUnbind(const void *name) { CHORUS_CALL("svLapUnbind", (unsigned long)name); }
 /* Writes the LAP with this name, waiting for it to be bound. NC-277, NC-278. */
 static inline int lapResolve(KnLapDesc *lap, const void *name, unsigned int options) { CHORUS_CALL("lapResolve", (unsigned long)lap, (unsigned long)name, (unsigned long)options); }
+/* Reads and sets the most pages of memory that an actor may own; 0: as many as there are. A null pointer skips that half. Own addition. */
+static inline int actorLimit(const KnCap *actor_cap, unsigned int *old_limit, const unsigned int *new_limit) { CHORUS_CALL("actorLimit", (unsigned long)actor_cap, (unsigned long)old_limit, (unsigned long)new_limit); }
 /* Attaches a handler `int handler(void *cookie)` to a vector of a device interrupt. NC-275. */
 static inline int svIntrAttach(unsigned int intr, unsigned long handler, unsigned long cookie, KnIntrOps *ops, unsigned long *id) { CHORUS_CALL("svIntrAttach", (unsigned long)intr, (unsigned long)handler, (unsigned long)cookie, (unsigned long)ops, (unsigned long)id); }
 /* Detaches it; returns when it does not run. */

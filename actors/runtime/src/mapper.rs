@@ -4,8 +4,8 @@ use crate::message::current;
 use crate::port::Port;
 use crate::server::{self, Next};
 use chorus_abi::{
-    K_READABLE, K_WRITABLE, KError, KN_MPGETACCESS, KN_MPPULLIN, KN_MPPUSHOUT, KN_MPRELEASE,
-    KnMpReply, KnMpRequest, KnUniqueId,
+    K_READABLE, K_WRITABLE, KError, KN_MPCREATE, KN_MPGETACCESS, KN_MPPULLIN, KN_MPPUSHOUT,
+    KN_MPRELEASE, KnCap, KnMpCreateReply, KnMpReply, KnMpRequest, KnUniqueId,
 };
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -31,6 +31,12 @@ pub trait Segments {
     fn store(&mut self, _key: u64, _offset: u64, _size: u64) -> Result<(), i32> {
         Ok(())
     }
+    /// Makes a temporary segment, for the Nucleus, and says its key: only a default mapper does.
+    fn create(&mut self) -> Result<u64, i32> {
+        Err(KError::Inval.code())
+    }
+    /// A segment is of no use to this site any more.
+    fn release(&mut self, _key: u64) {}
     /// Whether to go on serving: asked before each answer. A mapper that does not fails the request.
     fn goes_on(&mut self) -> bool {
         true
@@ -47,6 +53,11 @@ pub fn serve(port: &Port, segments: &mut impl Segments) -> Result<(), KError> {
         // Only the Nucleus sends from no port.
         let nucleus = current().is_ok_and(|head| head.src_port == KnUniqueId::NULL);
         if let (true, Ok(request)) = (nucleus, KnMpRequest::read_from_bytes(&buffer.annex)) {
+            if request.service == KN_MPCREATE {
+                let made = create_for(port, segments);
+                answer.annex.copy_from_slice(made.as_bytes());
+                return Next::Serve;
+            }
             answer_to(&request, buffer.body(), segments, &mut reply, answer);
         }
         answer.annex.copy_from_slice(reply.as_bytes());
@@ -55,6 +66,15 @@ pub fn serve(port: &Port, segments: &mut impl Segments) -> Result<(), KError> {
             false => Next::Leave,
         }
     })
+}
+
+fn create_for(port: &Port, segments: &mut impl Segments) -> KnMpCreateReply {
+    let mut reply = KnMpCreateReply::default();
+    match segments.create() {
+        Ok(key) => reply.seg_cap = KnCap { ui: port.ui(), key },
+        Err(diag) => reply.diag = diag.min(-1),
+    }
+    reply
 }
 
 fn answer_to(
@@ -83,7 +103,10 @@ fn answer_to(
             reply.access = K_READABLE | K_WRITABLE;
             segments.store(key, offset, request.size)
         }
-        KN_MPRELEASE => Ok(()),
+        KN_MPRELEASE => {
+            segments.release(key);
+            Ok(())
+        }
         _ => Err(KError::Inval.code()),
     };
     reply.diag = done.err().map_or(0, |diag| diag.min(-1));

@@ -180,6 +180,11 @@ pub fn well_known_group(stamp: u32) -> Result<KnCap, KError> {
     group(chorus_abi::K_STATUSER, stamp)
 }
 
+/// `grpAllocate`: the group of this site's default mappers (`vmStat` in the manual). Errors: `K_EPRIV`.
+pub fn default_mappers() -> Result<KnCap, KError> {
+    group(chorus_abi::K_STATSYS, chorus_abi::STAMP_DEFAULT_MAPPER)
+}
+
 /// `grpAllocate`: a new group. Errors: none that an actor could cause.
 pub fn new_group() -> Result<KnCap, KError> {
     group(chorus_abi::K_DYNAMIC, 0)

@@ -162,6 +162,9 @@ pub trait Machine {
     fn unmap_range(&mut self, space: Space, start: u64, end: u64);
     /// Forbids stores into all pages that are mapped in a range of whole pages, on all processors. It takes a few steps for each two megabytes, not for each page.
     fn forbid_stores(&mut self, space: Space, start: u64, end: u64);
+    /// Whether an actor touched the page mapped at an address since this was asked last, or it was mapped. A processor may remember for a while that it
+    /// did, and then not tell.
+    fn was_touched(&mut self, space: Space, address: u64) -> bool;
     /// The frame mapped at an address and what may be done with it.
     fn translate(&mut self, space: Space, address: u64) -> Option<(Frame, Protection)>;
 

@@ -40,6 +40,8 @@ pub struct Limits {
     pub timers: usize,
     /// Names that the actors of the site declared.
     pub declarations: usize,
+    /// Pages in temporary segments of the default mapper; 0: none leaves memory.
+    pub outside: usize,
 }
 
 impl Limits {
@@ -81,6 +83,7 @@ impl Default for Limits {
             outbound: 1024,
             timers: 256,
             declarations: 4096,
+            outside: 0,
         }
     }
 }
@@ -166,7 +169,8 @@ impl<M: Machine> Nucleus<M> {
         let limits = configuration.limits;
         let secret = (machine.random(), machine.random());
         let stamps = Stamps::new((machine.random(), machine.random()));
-        let memory = Memory::new(limits.regions, machine.frame_limit());
+        let outside = (limits.outside, machine.random());
+        let memory = Memory::new(limits.regions, machine.frame_limit(), outside);
         Nucleus {
             machine,
             configuration,

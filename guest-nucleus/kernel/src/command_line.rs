@@ -48,6 +48,8 @@ pub struct CommandLine {
     pub direct: bool,
     /// Device interrupts come as messages.
     pub msi: bool,
+    /// Pages that may be in temporary segments of the default mapper.
+    pub outside: usize,
     /// How much is logged.
     pub log: Log,
     /// Devices.
@@ -95,6 +97,7 @@ pub fn parse(line: &str) -> CommandLine {
         tsc_khz: None,
         direct: false,
         msi: false,
+        outside: 0,
         log: Log::Normal,
         devices: [Announced::default(); DEVICES_MAX],
         device_count: 0,
@@ -124,6 +127,10 @@ pub fn parse(line: &str) -> CommandLine {
                 result.secret = halves.ok().or(result.secret);
             }
             "chorus.tsc_khz" => result.tsc_khz = within(value, 1..=100_000_000).or(result.tsc_khz),
+            "chorus.swap" => {
+                let pages = size(value).map(|bytes| (bytes / 4096) as usize);
+                result.outside = pages.filter(|&pages| pages <= 1 << 24).unwrap_or(0)
+            }
             "chorus.direct" => result.direct = true,
             "chorus.msi" => result.msi = true,
             "chorus.log" if value == "quiet" => result.log = Log::Quiet,

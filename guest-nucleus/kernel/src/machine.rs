@@ -261,6 +261,11 @@ impl Machine for X86 {
         }
     }
 
+    fn was_touched(&mut self, space: Space, address: u64) -> bool {
+        self.tables(space)
+            .is_some_and(|tables| tables.was_touched(address))
+    }
+
     fn translate(&mut self, space: Space, address: u64) -> Option<(Frame, Protection)> {
         let tables = self.tables(space).filter(|_| accessible(space, address))?;
         let (physical, flags) = tables.translate(address)?;

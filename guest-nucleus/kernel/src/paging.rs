@@ -24,6 +24,8 @@ pub const PRESENT: u64 = 1;
 pub const WRITE: u64 = 1 << 1;
 /// User mode may use it.
 pub const USER: u64 = 1 << 2;
+/// The processor used the entry.
+pub const ACCESSED: u64 = 1 << 5;
 /// Neither cached nor combined.
 pub const UNCACHED: u64 = 1 << 3 | 1 << 4;
 const LARGE: u64 = 1 << 7;
@@ -287,6 +289,21 @@ impl Tables {
         // SAFETY: as above.
         unsafe { pointer.write(0) };
         Some(entry & ADDRESS)
+    }
+
+    /// Whether the processor used the 4 KiB mapping of an address since it was asked last, or since it was made.
+    pub fn was_touched(&self, address: u64) -> bool {
+        let Some((pointer, 4096, _)) = self.find(address) else {
+            return false;
+        };
+        // SAFETY: an entry of our tables, aligned, to which processors set bits at the same time.
+        let entry = unsafe { core::sync::atomic::AtomicU64::from_ptr(pointer) };
+        let before = entry.load(core::sync::atomic::Ordering::Relaxed);
+        if before & (PRESENT | ACCESSED) != PRESENT | ACCESSED {
+            return false;
+        }
+        entry.fetch_and(!ACCESSED, core::sync::atomic::Ordering::Relaxed);
+        true
     }
 
     /// Gives every table of the lower half, and the root, to `release`.

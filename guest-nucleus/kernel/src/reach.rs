@@ -80,7 +80,9 @@ impl X86 {
             .tables(space)
             .filter(|_| (area.0..area.1).contains(&address))
             .ok_or(NoMemory)?;
+        // What is mapped is about to be used: it is no page to leave memory next.
         let flags = flags
+            | paging::ACCESSED
             | if space == Space::SUPERVISOR {
                 GLOBAL
             } else {

@@ -77,7 +77,10 @@ fn run(record: &BootRecord, line: CommandLine, kernel: Tables) -> ! {
     if !line.msi {
         apic::mask_8259();
     }
-    let limits = Limits::default();
+    let limits = Limits {
+        outside: line.outside,
+        ..Limits::default()
+    };
     assert!(
         limits.threads <= upcalls::THREADS,
         "more threads than chains"

@@ -144,6 +144,9 @@ pub struct Shape {
     /// Memory of each site, such as 64M or 1G [default: 64M]
     #[arg(long, env = "CHORUS_MEM", value_name = "SIZE")]
     pub mem: Option<String>,
+    /// Room of each site for pages that leave its memory when it is full, such as 128M [default: none leaves]
+    #[arg(long, env = "CHORUS_SWAP", value_name = "SIZE")]
+    pub swap: Option<String>,
     /// Topology file, "-" for stdin [default: chorus.toml if no -n is given and it is there]
     #[arg(short = 'f', long = "file", env = "CHORUS_FILE", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: Option<PathBuf>,

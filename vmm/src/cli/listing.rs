@@ -87,12 +87,14 @@ pub fn ps(context: &Context, args: &PsArgs) -> Outcome<()> {
 }
 
 fn site_table(sites: &[SiteInfo]) -> String {
+    // Pages move only where there is room for them.
+    let paged = sites.iter().any(|site| site.swap > 0);
     let row = |site: &SiteInfo| {
         let state = match site.exit {
             Some(code) => format!("{}({code})", site.state.word()),
             None => site.state.word().to_owned(),
         };
-        vec![
+        let mut cells = vec![
             site.site.to_string(),
             site.name.clone(),
             state,
@@ -102,23 +104,28 @@ fn site_table(sites: &[SiteInfo]) -> String {
             site.vm_exits.to_string(),
             site.frames_in.to_string(),
             site.frames_out.to_string(),
-        ]
+        ];
+        if paged {
+            cells.extend([site.pages_out, site.pages_in].map(|pages| pages.to_string()));
+        }
+        cells
     };
     let rows: Vec<Vec<String>> = sites.iter().map(row).collect();
-    output::table(
-        &[
-            ">SITE",
-            "NAME",
-            "STATE",
-            ">VCPUS",
-            ">MEM",
-            ">TOUCHED",
-            ">EXITS",
-            ">FRAMES-IN",
-            ">FRAMES-OUT",
-        ],
-        &rows,
-    )
+    let mut head = vec![
+        ">SITE",
+        "NAME",
+        "STATE",
+        ">VCPUS",
+        ">MEM",
+        ">TOUCHED",
+        ">EXITS",
+        ">FRAMES-IN",
+        ">FRAMES-OUT",
+    ];
+    if paged {
+        head.extend([">PAGES-OUT", ">PAGES-IN"]);
+    }
+    output::table(&head, &rows)
 }
 
 fn actor_table(actors: &[ActorInfo]) -> String {

@@ -9,8 +9,8 @@ use super::topology::load;
 use crate::cluster::failure::{Failure, Outcome};
 use crate::cluster::plan::{Plan, fresh_seed};
 use crate::cluster::topology::{
-    MEM_DEFAULT, SITES_MAX, Topology, VCPUS_DEFAULT, VCPUS_MAX, check_mem, check_name, parse_size,
-    round_mib,
+    MEM_DEFAULT, SITES_MAX, Topology, VCPUS_DEFAULT, VCPUS_MAX, check_mem, check_name, check_swap,
+    parse_size, round_mib,
 };
 use crate::cluster::{archive, host_memory, images};
 use std::path::{Path, PathBuf};
@@ -22,6 +22,7 @@ const TOPOLOGY: &str = "chorus.toml";
 pub fn plan(context: &Context, shape: &Shape, default_name: &str) -> Outcome<Plan> {
     let vcpus = shape.vcpus.map(check_vcpus).transpose()?;
     let mem = shape.mem.as_deref().map(option_mem).transpose()?;
+    let swap = shape.swap.as_deref().map(option_swap).transpose()?;
     let loss = option_loss(shape.loss)?;
     let found = Path::new(TOPOLOGY).is_file() && shape.sites.is_none();
     let file = shape
@@ -48,6 +49,9 @@ pub fn plan(context: &Context, shape: &Shape, default_name: &str) -> Outcome<Pla
             Topology::uniform(default_name, count, vcpus, mem)
         }
     };
+    for site in &mut topology.site {
+        site.swap = swap.unwrap_or(site.swap);
+    }
     if let Some(name) = &context.name {
         check_name(name).map_err(|why| Failure::usage(format!("--name: {why}")))?;
         topology.cluster.name.clone_from(name);
@@ -94,6 +98,12 @@ fn check_vcpus(count: u32) -> Outcome<u32> {
 fn option_mem(text: &str) -> Outcome<u64> {
     let bytes = parse_size(text).map_err(|why| Failure::usage(format!("--mem: {why}")))?;
     check_mem(bytes).map_err(|why| Failure::usage(format!("--mem {why}")))?;
+    Ok(bytes)
+}
+
+fn option_swap(text: &str) -> Outcome<u64> {
+    let bytes = parse_size(text).map_err(|why| Failure::usage(format!("--swap: {why}")))?;
+    check_swap(bytes).map_err(|why| Failure::usage(format!("--swap {why}")))?;
     Ok(bytes)
 }
 

@@ -18,6 +18,21 @@ network-manager supervisor 20 network-manager
 site-manager system 60 site-manager
 ";
 
+/// File of the actor that takes pages from the memory of a site.
+const DEFAULT_MAPPER: &str = "default-mapper";
+
+/// The same list with the default mapper, which keeps pages at the gateway, unless it has one.
+pub fn with_default_mapper(conf: &str) -> String {
+    let has = |line: &str| line.split_ascii_whitespace().next() == Some(DEFAULT_MAPPER);
+    match conf.lines().any(has) {
+        true => conf.to_owned(),
+        false => format!(
+            "{}\n{DEFAULT_MAPPER} system 40 {DEFAULT_MAPPER} host\n",
+            conf.trim_end()
+        ),
+    }
+}
+
 /// One line of `boot.conf`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BootActor {

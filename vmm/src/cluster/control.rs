@@ -171,6 +171,15 @@ pub struct SiteInfo {
     /// Frames out of the site.
     #[serde(default)]
     pub frames_out: u64,
+    /// Room in bytes for pages outside its memory.
+    #[serde(default)]
+    pub swap: u64,
+    /// Pages that left its memory so far.
+    #[serde(default)]
+    pub pages_out: u64,
+    /// Pages that came back.
+    #[serde(default)]
+    pub pages_in: u64,
     /// gdb stub of the site.
     #[serde(default)]
     pub gdb: Option<String>,

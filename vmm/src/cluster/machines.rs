@@ -89,7 +89,7 @@ impl Machines for OnKvm {
                 epoch: 1,
                 seed: order.seed,
                 tsc_khz: None,
-                extra: secret_word(self.seed),
+                extra: format!("{}{}", secret_word(self.seed), swap_word(order.swap)),
             },
             mem: order.mem,
             nucleus: order.nucleus,
@@ -114,6 +114,14 @@ fn secret_word(seed: u64) -> String {
     // Site 0 is nobody's.
     let halves = [seed, !seed].map(|seed| seed_of(seed, 0));
     format!("chorus.secret={:016x}{:016x}", halves[0], halves[1])
+}
+
+/// How much room the site has for pages outside its memory.
+fn swap_word(bytes: u64) -> String {
+    match bytes {
+        0 => String::new(),
+        bytes => format!(" chorus.swap={bytes}"),
+    }
 }
 
 fn refusal(name: &str, error: &machine::Error) -> Failure {

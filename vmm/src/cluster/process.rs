@@ -171,6 +171,8 @@ impl Cluster {
     }
 
     fn info(&self, slot: &Slot) -> SiteInfo {
+        let moved = self.services.pages.moved(slot.spec.number);
+        let moved = moved.unwrap_or_default();
         SiteInfo {
             site: slot.spec.number,
             name: slot.spec.name.clone(),
@@ -182,6 +184,9 @@ impl Cluster {
             vm_exits: 0,
             frames_in: 0,
             frames_out: 0,
+            swap: slot.spec.swap,
+            pages_out: moved.out,
+            pages_in: moved.back,
             gdb: (!slot.state.ended())
                 .then(|| self.gdb_socket(slot.spec.number).display().to_string()),
         }
@@ -333,21 +338,33 @@ impl Cluster {
             .boot_conf
             .as_deref()
             .unwrap_or(archive::STANDARD_BOOT_CONF);
-        let archive: Arc<[u8]> =
-            archive::build(conf, archive::BOOT_CONF, self.plan.actor_dir.as_deref())?.into();
+        let folder = self.plan.actor_dir.as_deref();
+        let plain: Arc<[u8]> = archive::build(conf, archive::BOOT_CONF, folder)?.into();
+        let mut with_mapper: Option<Arc<[u8]>> = None;
+        if self.plan.topology.site.iter().any(|spec| spec.swap > 0) {
+            let conf = archive::with_default_mapper(conf);
+            with_mapper = Some(archive::build(&conf, archive::BOOT_CONF, folder)?.into());
+        }
         let calls = machines.gateway(Arc::clone(&self.services))?;
         let _ = self.calls.set(calls);
         for spec in &self.plan.topology.site {
             self.interrupt.check()?;
+            if spec.swap > 0 {
+                let folder = self.runtime.folder();
+                self.services.pages.provide(spec.number, spec.swap, folder);
+            }
+            let archive = with_mapper.as_ref().filter(|_| spec.swap > 0);
+            let archive = archive.unwrap_or(&plain);
             let order = SiteOrder {
                 number: spec.number,
                 name: spec.name.clone(),
                 sites: self.plan.topology.site.len() as u16,
                 vcpus: spec.vcpus,
                 mem: spec.mem,
+                swap: spec.swap,
                 seed: seed_of(self.plan.seed, spec.number),
                 nucleus: Arc::clone(&nucleus),
-                archive: Arc::clone(&archive),
+                archive: Arc::clone(archive),
                 paused: self.plan.paused,
                 gdb: self.gdb_socket(spec.number),
             };

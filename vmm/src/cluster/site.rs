@@ -21,6 +21,8 @@ pub struct SiteOrder {
     pub vcpus: u32,
     /// Memory in bytes.
     pub mem: u64,
+    /// Room in bytes for pages outside its memory.
+    pub swap: u64,
     /// Seed of the site's random source.
     pub seed: u64,
     /// Nucleus image.

@@ -16,10 +16,14 @@ const ACTOR: &str = "conformance";
 const KINDS: [&str; 3] = ["user", "system", "supervisor"];
 /// What is said of the run over three sites, and the name of its actor.
 pub const SITES: &str = "sites";
+/// What is said of the run on a site with too little memory, and the name of its actor.
+pub const PRESSURE: &str = "pressure";
 /// All runs, in the order in which they are told.
-pub const RUNS: [&str; 4] = [KINDS[0], KINDS[1], KINDS[2], SITES];
+pub const RUNS: [&str; 5] = [KINDS[0], KINDS[1], KINDS[2], SITES, PRESSURE];
 /// The site of the actor that leads the run over three sites. The two behind it have its partners.
 const LEADER: usize = KINDS.len() + 1;
+/// Its site.
+const PRESSED: usize = LEADER + 3;
 /// Processors of each site.
 const VCPUS: u32 = 2;
 /// Longest that all of it may take on one host.
@@ -82,6 +86,10 @@ fn topology() -> String {
             "[[site]]\nvcpus = 1\n[[actor]]\nbuiltin = \"{ACTOR}\"\nname = \"partner\"\nsite = {site}\nkind = \"system\"\nargs = [\"partner\"]\n"
         );
     }
+    // The least memory that a site can have: what is written is twice that.
+    text += &format!(
+        "[[site]]\nvcpus = 1\nmem = \"16M\"\nswap = \"64M\"\n[[actor]]\nbuiltin = \"{ACTOR}\"\nname = \"{PRESSURE}\"\nsite = {PRESSED}\nargs = [\"pressure\"]\n"
+    );
     text
 }
 
@@ -128,7 +136,12 @@ fn on_cluster(host: &str, nucleus: Option<&Path>) -> Outcome<Vec<Run>> {
         .iter()
         .enumerate()
         .map(|(index, kind)| {
-            let prefix = format!("s{}/{kind} | ", index + 1);
+            let site = if *kind == PRESSURE {
+                PRESSED
+            } else {
+                index + 1
+            };
+            let prefix = format!("s{site}/{kind} | ");
             let lines = console
                 .lines()
                 .filter_map(|line| line.strip_prefix(&prefix));
@@ -160,14 +173,24 @@ fn on_microvms(nucleus: Option<&Path>) -> Outcome<Vec<Run>> {
         None => images::builtin(images::NUCLEUS)?.to_vec(),
     };
     let mut runs = Vec::new();
-    for kind in KINDS {
-        let conf = format!("{ACTOR} system 60 referee referee {kind}\n{ACTOR} {kind} 140 {kind}\n");
+    for kind in [KINDS[0], KINDS[1], KINDS[2], PRESSURE] {
+        let referee = format!("{ACTOR} system 60 referee referee {kind}\n");
+        let (conf, words) = match kind {
+            PRESSURE => (
+                format!(
+                    "default-mapper system 40 default-mapper memory 16M\n{referee}{ACTOR} user 140 {kind} pressure\n"
+                ),
+                "chorus.swap=192M",
+            ),
+            kind => (format!("{referee}{ACTOR} {kind} 140 {kind}\n"), ""),
+        };
         let archive = archive::build(&conf, "the conformance boot list", None)?;
         let site = Microvm {
             nucleus: &nucleus,
             archive: &archive,
             vcpus: VCPUS,
             mem_mib: 64,
+            words,
             timeout: LIMIT,
         };
         let ended = site.run(|_| {})?;
@@ -190,6 +213,7 @@ fn on_microvms(nucleus: Option<&Path>) -> Outcome<Vec<Run>> {
 pub fn named(kind: &str) -> String {
     match kind {
         SITES => "the user actor over three sites".to_owned(),
+        PRESSURE => "the user actor that writes twice its site's memory".to_owned(),
         kind => format!("the {kind} actor"),
     }
 }

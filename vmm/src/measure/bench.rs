@@ -152,6 +152,7 @@ fn bare_run(nucleus: &[u8], conf: &str, vcpus: u32, mem_mib: u32) -> Outcome<Vec
         archive: &archive,
         vcpus,
         mem_mib,
+        words: "",
         timeout: Duration::from_secs(300),
     };
     let mut records = Vec::new();

@@ -23,6 +23,8 @@ pub struct Microvm<'a> {
     pub vcpus: u32,
     /// Memory in MiB.
     pub mem_mib: u32,
+    /// Further words of the command line.
+    pub words: &'a str,
     /// Limit in real time.
     pub timeout: Duration,
 }
@@ -118,8 +120,8 @@ impl Microvm<'_> {
         let nucleus = scratch("nucleus", self.nucleus)?;
         let archive = scratch("archive", self.archive)?;
         let append = format!(
-            "chorus.site=1 chorus.sites=1 chorus.vcpus={} chorus.seed=1 chorus.tsc_khz=1000000",
-            self.vcpus
+            "chorus.site=1 chorus.sites=1 chorus.vcpus={} chorus.seed=1 chorus.tsc_khz=1000000 {}",
+            self.vcpus, self.words
         );
         let mut command = Command::new(QEMU);
         command

@@ -59,6 +59,8 @@ pub struct Actor {
     pub saved: u32,
     /// Pages that it owns.
     pub pages: u32,
+    /// Most pages that it may own; 0: no limit.
+    pub limit: u32,
     /// First of its regions, by address.
     pub regions: Option<Id<Region>>,
     /// The region in which a page was touched last, if it is still one of the actor's.
@@ -136,6 +138,9 @@ impl<M: Machine> Nucleus<M> {
             _ => self.machine.space_create().ok_or(KError::NoMem)?,
         };
         let key = self.machine.random();
+        let limit = creator
+            .and_then(|id| self.actors.get(id))
+            .map_or(0, |actor| actor.limit);
         let actor = Actor {
             cap: KnCap {
                 ui: KnUniqueId::NULL,
@@ -159,6 +164,7 @@ impl<M: Machine> Nucleus<M> {
             queued: 0,
             saved: 0,
             pages: 0,
+            limit,
             base: 0,
             regions: None,
             touched: None,

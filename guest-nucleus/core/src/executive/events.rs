@@ -21,6 +21,11 @@ pub struct EventWait {
 }
 
 impl EventWait {
+    /// Where the thread is told which flags are posted, and how many bytes.
+    pub(crate) fn told(&self) -> (u64, u64) {
+        (self.got, if self.got == 0 { 0 } else { 4 })
+    }
+
     fn satisfied(&self, flags: u32) -> bool {
         let posted = flags & self.mask;
         if self.all {
@@ -61,7 +66,7 @@ impl<M: Machine> Nucleus<M> {
             {
                 Some((actor, space, Wait::Events(wait))) if wait.got != 0 => {
                     let bytes = (flags & wait.mask).to_le_bytes();
-                    match self.write_bytes(actor, space, wait.got, &bytes) {
+                    match self.at_once(|it| it.write_bytes(actor, space, wait.got, &bytes)) {
                         Ok(()) => K_OK,
                         Err(error) => error.code(),
                     }

@@ -43,6 +43,14 @@ pub struct PoolWait {
     overrun: u64,
 }
 
+impl PoolWait {
+    /// Where the thread is told, and how many bytes.
+    pub(crate) fn told(&self) -> [(u64, u64); 2] {
+        let part = |at: u64, size: u64| (at, if at == 0 { 0 } else { size });
+        [part(self.cookie, 8), part(self.overrun, 4)]
+    }
+}
+
 /// The first point of the grid that is not before a time.
 pub(crate) fn grid(time: u64) -> u64 {
     time.checked_next_multiple_of(TICK).unwrap_or(u64::MAX)
@@ -126,7 +134,7 @@ impl<M: Machine> Nucleus<M> {
         let overrun = i32::try_from(expired.saturating_sub(1)).unwrap_or(i32::MAX);
         let mut tell = |to: u64, bytes: &[u8]| match to {
             0 => Ok(()),
-            to => self.write_bytes(actor, space, to, bytes),
+            to => self.at_once(|it| it.write_bytes(actor, space, to, bytes)),
         };
         let told = tell(wait.cookie, &cookie.to_le_bytes())
             .and_then(|()| tell(wait.overrun, &overrun.to_le_bytes()));
@@ -148,6 +156,13 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// The pools at these places are gone: their timers stand still, since their frames will be another's.
+    /// Whether a frame holds the pool of a timer.
+    pub(crate) fn is_pool(&self, frame: crate::machine::Frame) -> bool {
+        let within = |place: u64| place / PAGE_SIZE == u64::from(frame.0);
+        let mut all = self.timers.iter();
+        all.any(|(_, timer)| timer.pool.is_some_and(within))
+    }
+
     pub(crate) fn pools_end(&mut self, gone: impl Fn(u64) -> bool) {
         for slot in 0..self.timers.extent() {
             if let Some(id) = self.timers.at(slot)

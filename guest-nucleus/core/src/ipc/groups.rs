@@ -69,6 +69,11 @@ impl Groups {
         })
     }
 
+    /// The ports in a group; the order says nothing.
+    pub(crate) fn members_of(&self, group: KnUniqueId) -> impl Iterator<Item = Id<Port>> {
+        self.of(group).map(|(_, port)| port)
+    }
+
     /// The member of a group that has no other.
     pub(crate) fn only(&self, group: KnUniqueId) -> Option<Id<Port>> {
         let mut members = self.of(group).map(|(_, port)| port);

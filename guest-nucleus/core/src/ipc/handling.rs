@@ -50,7 +50,7 @@ pub(crate) struct Handling {
     /// The current message that the thread had.
     pub(crate) before: Current,
     pub(super) answer: Answer,
-    pub(super) own: Option<OwnCall>,
+    pub(crate) own: Option<OwnCall>,
 }
 
 impl Handling {

@@ -199,6 +199,9 @@ impl<M: Machine> Nucleus<M> {
     /// Copies a body into frames. Errors: `K_EFAULT`, `K_ENOMEM`; then nothing is kept.
     pub(crate) fn body_keep(&mut self, from: Place, size: u32) -> Result<Body, KError> {
         let mut body = Body::begins(0, size);
+        if !self.room_for_body(from.0, u64::from(size).div_ceil(PAGE_SIZE)) {
+            return Err(KError::NoMem);
+        }
         for piece in pieces(0, size) {
             let at = (from.0, from.1, from.2 + piece.offset as u64);
             if let Err(error) = self.piece_keep(at, &mut body, piece) {

@@ -48,6 +48,11 @@ impl<M: Machine> Nucleus<M> {
         self.ipc.network.manager.is_some()
     }
 
+    /// Whether an actor is the Network Manager.
+    pub(crate) fn is_network_manager(&self, actor: Id<Actor>) -> bool {
+        self.ipc.network.manager == Some(actor)
+    }
+
     /// Puts an item in the outbound queue. Errors: `K_EFULL`, `K_EUNKNOWN` no manager, `K_EFAULT`, `K_ENOMEM` body.
     pub(crate) fn network_put(
         &mut self,

@@ -177,7 +177,8 @@ impl<M: Machine> Nucleus<M> {
         let Some(actor) = self.execution_actor(thread) else {
             return Ok(());
         };
-        match self.hand_in(thread, actor, &wait, port, message, source) {
+        // It waits already, whatever its buffers need.
+        match self.at_once(|it| it.hand_in(thread, actor, &wait, port, message, source)) {
             Err((true, error)) => Err(error),
             Err((false, error)) => {
                 if let Source::Sender(parcel) = source {

@@ -404,19 +404,23 @@ impl<M: Machine> Nucleus<M> {
         } else {
             wait.reply.body_size
         };
+        // The client waits already, whatever its buffers need.
         let copied = if parcel.moves {
             let mut body = self.body_of(parcel, false)?;
-            let given = self.body_give(&mut body, to, room);
+            let given = self.at_once(|it| it.body_give(&mut body, to, room));
             self.body_free(&mut body);
             given.map(|_| ()).map_err(|error| (false, error))
         } else {
-            self.copy(parcel.body, to, parcel.size.min(room) as usize)
+            let size = parcel.size.min(room) as usize;
+            self.at_once(|it| it.copy(parcel.body, to, size))
         };
         let given = match copied {
             Err((true, error)) => return Err(error),
             Err((false, error)) => Err(error),
             Ok(()) => match (parcel.annex, wait.reply.annex_addr) {
-                (Some(annex), at) if at != 0 => self.write_bytes(actor, wait.space, at, &annex),
+                (Some(annex), at) if at != 0 => {
+                    self.at_once(|it| it.write_bytes(actor, wait.space, at, &annex))
+                }
                 _ => Ok(()),
             },
         };

@@ -15,6 +15,7 @@
 //!   one of its own.
 
 use super::Region;
+use super::pageout::{SlotList, Store};
 use super::pages::PageList;
 use super::segments::Segment;
 use crate::arena::Id;
@@ -48,6 +49,12 @@ pub struct Cache {
     pub(super) payer: Option<Id<Actor>>,
     /// Its copy in the duplication under way.
     pub(super) copy: Option<Id<Cache>>,
+    /// Where its pages are that left memory, and copies of some that are here.
+    pub(super) slots: SlotList,
+    /// The temporary segment that its pages go to.
+    pub(super) store: Option<Id<Store>>,
+    /// How often the default mapper refused to make one.
+    pub(super) asked: u8,
 }
 
 impl Cache {
@@ -66,6 +73,9 @@ impl Cache {
             working: false,
             payer,
             copy: None,
+            slots: SlotList::EMPTY,
+            store: None,
+            asked: 0,
         }
     }
 
@@ -95,7 +105,19 @@ impl<M: Machine> Nucleus<M> {
         })
     }
 
-    /// The frame that a cache sees as one of its pages, and whether it is its own.
+    /// Whether a cache has a page of its own: here, or in a temporary segment.
+    pub(super) fn has_page(&self, cache: Id<Cache>, page: u32) -> bool {
+        self.memory.pages.find(cache, page).is_some() || self.page_slot(cache, page).is_some()
+    }
+
+    /// The slot of a page of a cache.
+    #[inline]
+    pub(super) fn page_slot(&self, cache: Id<Cache>, page: u32) -> Option<u32> {
+        let any = self.memory.caches.get(cache)?.slots.count > 0;
+        any.then(|| self.memory.pageout.slots.find(cache, page))?
+    }
+
+    /// The frame that a cache sees as one of its pages, and whether it is its own; none either while the page is in a temporary segment.
     #[inline]
     pub(super) fn page_seen(&self, cache: Id<Cache>, page: u32) -> Option<(Frame, bool)> {
         let (mut at, mut page) = (cache, page);
@@ -104,6 +126,25 @@ impl<M: Machine> Nucleus<M> {
                 return Some((frame, at == cache));
             }
             let entry = self.memory.caches.get(at)?;
+            if page >= entry.window {
+                return None;
+            }
+            if entry.slots.count > 0 && self.memory.pageout.slots.find(at, page).is_some() {
+                return None;
+            }
+            page += entry.offset;
+            at = entry.parent?;
+        }
+    }
+
+    /// The slot of a page that a cache sees and no cache has here.
+    pub(super) fn slot_seen(&self, cache: Id<Cache>, page: u32) -> Option<u32> {
+        let (mut at, mut page) = (cache, page);
+        loop {
+            if let Some(slot) = self.page_slot(at, page) {
+                return Some(slot);
+            }
+            let entry = self.cache(at)?;
             if page >= entry.window {
                 return None;
             }
@@ -143,6 +184,7 @@ impl<M: Machine> Nucleus<M> {
         if let Some(actor) = entry.payer.and_then(|payer| self.actors.get_mut(payer)) {
             actor.pages += 1;
         }
+        self.page_arrived();
         true
     }
 
@@ -161,6 +203,11 @@ impl<M: Machine> Nucleus<M> {
     pub(super) fn page_free(&mut self, cache: Id<Cache>, frame: Frame) {
         if self.any_waits_for_a_structure() {
             self.structures_end(frame);
+        }
+        if self.memory.pageout.is_on()
+            && let Some((_, page)) = self.memory.pages.holder(frame)
+        {
+            self.slot_drop(cache, page);
         }
         self.page_remove(cache, frame);
         self.machine.frame_free(frame);
@@ -256,6 +303,9 @@ impl<M: Machine> Nucleus<M> {
                     while let Some(frame) = self.cache(id).and_then(|cache| cache.list.first()) {
                         self.page_free(id, frame);
                     }
+                    if entry.store.is_some() || entry.slots.count > 0 {
+                        self.cache_forget_slots(id);
+                    }
                     self.cache_unlink(id);
                     self.memory.caches.remove(id);
                     next = entry.parent;
@@ -283,8 +333,11 @@ impl<M: Machine> Nucleus<M> {
                 .pages
                 .holder(frame)
                 .and_then(|(_, page)| heir.sees(page))
-                .filter(|&page| self.memory.pages.find(child, page).is_none());
+                .filter(|&page| !self.has_page(child, page));
             self.page_bequeath(id, frame, seen.map(|page| (child, page)));
+        }
+        if self.memory.pageout.is_on() {
+            self.cache_merge_slots(id, child);
         }
         self.cache_unlink(child);
         self.cache_unlink(id);
@@ -311,6 +364,11 @@ impl<M: Machine> Nucleus<M> {
         if self.any_waits_for_a_structure() {
             self.structures_end(frame);
         }
+        if self.memory.pageout.is_on()
+            && let Some((_, page)) = self.memory.pages.holder(frame)
+        {
+            self.slot_drop(cache, page);
+        }
         self.page_remove(cache, frame);
         self.page_insert(heir, page, frame);
     }
@@ -334,6 +392,9 @@ impl<M: Machine> Nucleus<M> {
                 nucleus.page_bequeath(cache, frame, heir);
             }
         };
+        if self.memory.pageout.is_on() {
+            self.slots_trim(cache, first, end);
+        }
         if end - first < list.count {
             for page in first..end {
                 if let Some(frame) = self.memory.pages.find(cache, page) {

@@ -109,20 +109,32 @@ impl<M: Machine> Nucleus<M> {
         let allowed = region.protection();
         let entry = self.cache(cache).ok_or(PROTECTION)?;
         let segment = entry.segment.is_some();
+        let (payer, slots) = (entry.payer, entry.slots.count > 0);
         if !segment && entry.parent.is_none() && entry.child.is_none() {
             // Neither a copy nor copied from, as most memory is.
             let frame = match self.memory.pages.find(cache, page) {
                 Some(frame) => frame,
                 None => {
+                    if slots && let Some(slot) = self.page_slot(cache, page) {
+                        return Err(self.await_slot(slot));
+                    }
+                    self.room_for(region.actor, payer)?;
                     let zeros = self.frame_like(None).ok_or(SUPPLY)?;
                     self.page_put(cache, page, zeros).ok_or(SUPPLY)?
                 }
             };
-            return self.page_map(region, address, frame, allowed);
+            let kept = slots && self.is_kept_outside(cache, page, own);
+            let write = allowed.write && !kept;
+            return self.page_map(region, address, frame, Protection { write, ..allowed });
         }
         // What a segment's mapper has need not be changed to be fixed.
         let own = own && (!segment || allowed.write);
         let seen = self.page_seen(cache, page);
+        if seen.is_none()
+            && let Some(slot) = self.slot_seen(cache, page)
+        {
+            return Err(self.await_slot(slot));
+        }
         if seen.is_none()
             && let Some((supplier, page)) = self.page_supplier(cache, page)
         {
@@ -132,6 +144,9 @@ impl<M: Machine> Nucleus<M> {
         }
         if own && segment {
             self.may_store(cache, page)?;
+        }
+        if seen.is_none_or(|(_, mine)| own && (!mine || self.history(cache, page).is_some())) {
+            self.room_for(region.actor, payer)?;
         }
         let (frame, mine) = match seen {
             Some(seen) if !own => seen,
@@ -148,7 +163,12 @@ impl<M: Machine> Nucleus<M> {
         // The first store into a clean page of a segment is to be noticed.
         let clean =
             segment && self.memory.pages.flags(frame) & (DIRTY | GRANTED) != DIRTY | GRANTED;
-        let write = allowed.write && mine && !clean && (own || self.history(cache, page).is_none());
+        let outside = mine && self.is_kept_outside(cache, page, own);
+        let write = allowed.write
+            && mine
+            && !clean
+            && !outside
+            && (own || self.history(cache, page).is_none());
         self.page_map(region, address, frame, Protection { write, ..allowed })
     }
 
@@ -177,11 +197,13 @@ impl<M: Machine> Nucleus<M> {
             // No page there is for user mode: none that is made would help.
             return Fault::Exception(PROTECTION);
         }
+        self.relieve();
         match self.touch(caller.actor, address, write, fetch) {
             Ok(()) => Fault::Resolved,
             Err(WAITS) => {
                 if let Some(request) = self.awaited() {
                     self.block(caller.thread, Wait::Mapper(request), None);
+                    self.room_tell();
                 }
                 Fault::Waits
             }

@@ -25,7 +25,11 @@ impl<M: Machine> Nucleus<M> {
             return None;
         }
         let (actor, space) = (thread.actor, thread.space);
-        let touched = self.actors.get(actor)?.touched?;
+        let payer = self.actors.get(actor)?;
+        if !self.is_roomy(payer) {
+            return None;
+        }
+        let touched = payer.touched?;
         let region = self.memory.regions.get(touched)?;
         let into = address.wrapping_sub(region.start);
         let stores = region.options & (K_RESERVED | K_WRITABLE) == K_WRITABLE;
@@ -34,7 +38,8 @@ impl<M: Machine> Nucleus<M> {
         }
         let (id, page) = (region.cache?, region.page_at(address));
         let cache = self.memory.caches.get_mut(id)?;
-        let plain = cache.segment.is_none() && cache.parent.is_none() && cache.child.is_none();
+        let alone = cache.parent.is_none() && cache.child.is_none();
+        let plain = cache.segment.is_none() && alone && cache.slots.count == 0;
         if !plain || cache.payer != Some(actor) || self.memory.pages.find(id, page).is_some() {
             return None;
         }

@@ -20,7 +20,7 @@ impl<M: Machine> Nucleus<M> {
 
     /// Whether anybody sees a page of the parent as this one: the cache lacks it, and a region shows it, here or further down.
     fn is_seen_through(&self, cache: Id<Cache>, page: u32) -> bool {
-        if self.memory.pages.find(cache, page).is_some() {
+        if self.has_page(cache, page) {
             return false;
         }
         let mut next = Some((cache, page));
@@ -35,7 +35,12 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// The caches that see a page of `root` through it, one after another: the next after `at`, which sees it as `page`, and as what it sees it.
-    fn next_viewer(&self, root: Id<Cache>, at: Id<Cache>, page: u32) -> Option<(Id<Cache>, u32)> {
+    pub(super) fn next_viewer(
+        &self,
+        root: Id<Cache>,
+        at: Id<Cache>,
+        page: u32,
+    ) -> Option<(Id<Cache>, u32)> {
         let (mut at, mut page) = (at, page);
         let mut candidate = self.cache(at)?.child;
         loop {
@@ -43,7 +48,7 @@ impl<M: Machine> Nucleus<M> {
                 let entry = self.cache(child)?;
                 candidate = entry.sibling;
                 if let Some(seen) = entry.sees(page)
-                    && self.memory.pages.find(child, seen).is_none()
+                    && !self.has_page(child, seen)
                 {
                     return Some((child, seen));
                 }
@@ -71,9 +76,7 @@ impl<M: Machine> Nucleus<M> {
         // No region shows the copy that is being made yet.
         let child = self.cache(cache).and_then(|cache| cache.child);
         let seen = child.and_then(|child| Some((child, self.cache(child)?.sees(page)?)));
-        let Some((child, seen)) =
-            seen.filter(|&(child, seen)| self.memory.pages.find(child, seen).is_none())
-        else {
+        let Some((child, seen)) = seen.filter(|&(child, seen)| !self.has_page(child, seen)) else {
             return true;
         };
         let copy = self.frame_like(Some(frame));
@@ -181,7 +184,10 @@ impl<M: Machine> Nucleus<M> {
             None => source,
             Some(child)
                 if self.cache(child).is_some_and(|child| {
-                    child.working && child.list.count == 0 && child.size == found.size
+                    child.working
+                        && child.list.count == 0
+                        && child.slots.count == 0
+                        && child.size == found.size
                 }) =>
             {
                 child

@@ -53,6 +53,7 @@ impl<M: Machine> Nucleus<M> {
             locked += u32::from(self.memory.pages.locks(frame) > 0);
         }
         assert_eq!((count, locked), (cache.list.count, cache.list.locked));
+        self.check_slots(id, cache);
         let payer = cache.payer.and_then(|id| self.actors.get(id));
         assert!(payer.is_some() || regions == 0, "nobody pays for {id:?}");
     }
@@ -69,6 +70,10 @@ impl<M: Machine> Nucleus<M> {
             let (seen, mine) = self.page_seen(cache, page).expect("a mapped page is there");
             assert_eq!(frame, seen, "{at:#x} shows another frame");
             if allowed.write {
+                assert!(
+                    !self.is_kept_outside(cache, page, false),
+                    "a store would not be noticed"
+                );
                 assert!(region.options & K_WRITABLE != 0);
                 assert!(mine && self.history(cache, page).is_none());
             }
@@ -89,6 +94,7 @@ impl<M: Machine> Nucleus<M> {
             }
         }
         assert_eq!(self.memory.pages.len(), total);
+        self.check_stores();
         let counted: u64 = self
             .actors
             .iter()

@@ -6,6 +6,7 @@
 
 use super::caches::Cache;
 use super::faults::{MAPPER, WAITS};
+use super::pageout::Store;
 use super::pages::{DIRTY, GRANTED, PUSHING};
 use super::segments::{SEGMENT_MAX, Segment};
 use crate::arena::Id;
@@ -34,15 +35,28 @@ pub(super) enum Kind {
     Push,
     /// Nothing: the cache goes.
     Release,
+    /// The default mapper: for a temporary segment.
+    Create,
+    /// The default mapper: to take a page.
+    Out,
+    /// The default mapper: for a page that it took.
+    In,
+    /// Nobody: threads wait for frames.
+    Room,
 }
 
 /// A request that was sent, or has failed and some who waited do not know it yet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Request {
     segment: Option<Id<Segment>>,
-    kind: Kind,
-    page: u32,
-    count: u32,
+    /// The temporary segment that it is about.
+    pub(super) store: Option<Id<Store>>,
+    /// The cache that a temporary segment is asked for.
+    pub(super) cache: Option<Id<Cache>>,
+    pub(super) kind: Kind,
+    /// First page of the segment, or the slot.
+    pub(super) page: u32,
+    pub(super) count: u32,
     /// So many threads were woken and will find that it failed; 0: it is out.
     failed: u32,
     tries: u8,
@@ -51,9 +65,37 @@ pub struct Request {
 }
 
 impl Request {
-    fn new(segment: Option<Id<Segment>>, kind: Kind, page: u32, count: u32) -> Self {
+    /// The pages that are asked for, if it is for pages of a segment and nobody has answered: the first, and how many.
+    pub(super) fn pulls(&self, segment: Id<Segment>) -> Option<(u32, u32)> {
+        let pulls = matches!(self.kind, Kind::Pull | Kind::PullToStore);
+        let out = self.segment == Some(segment) && self.failed == 0;
+        (pulls && out).then_some((self.page, self.count))
+    }
+}
+
+impl Request {
+    /// The same about a temporary segment.
+    pub(super) fn of_store(store: Id<Store>, kind: Kind, slot: u32) -> Request {
         Request {
-            segment,
+            store: Some(store),
+            ..Request::new(kind, slot, 1)
+        }
+    }
+
+    /// For a temporary segment for a cache.
+    pub(super) fn for_cache(cache: Id<Cache>) -> Request {
+        Request {
+            cache: Some(cache),
+            ..Request::new(Kind::Create, 0, 0)
+        }
+    }
+
+    /// About so many pages from one on.
+    pub(super) fn new(kind: Kind, page: u32, count: u32) -> Request {
+        Request {
+            segment: None,
+            store: None,
+            cache: None,
             kind,
             page,
             count,
@@ -61,13 +103,6 @@ impl Request {
             tries: 0,
             unsent: false,
         }
-    }
-
-    /// The pages that are asked for, if it is for pages of a segment and nobody has answered: the first, and how many.
-    pub(super) fn pulls(&self, segment: Id<Segment>) -> Option<(u32, u32)> {
-        let pulls = matches!(self.kind, Kind::Pull | Kind::PullToStore);
-        let out = self.segment == Some(segment) && self.failed == 0;
-        (pulls && out).then_some((self.page, self.count))
     }
 }
 
@@ -80,6 +115,8 @@ pub struct Restart {
     number: usize,
     registers: [u64; 6],
     progress: u64,
+    /// How often it has begun anew.
+    turns: u32,
 }
 
 /// The requests of the site.
@@ -94,6 +131,8 @@ pub(super) struct Mappers {
     unsent: bool,
     /// Where the next look at them begins, so that each has its turn.
     turn: usize,
+    /// How often the call under way has begun anew.
+    pub(super) turns: u32,
 }
 
 impl Mappers {
@@ -106,6 +145,7 @@ impl Mappers {
             progress: 0,
             unsent: false,
             turn: 0,
+            turns: 0,
         }
     }
 }
@@ -142,7 +182,10 @@ impl<M: Machine> Nucleus<M> {
         page: u32,
         count: u32,
     ) -> Result<Id<Request>, KError> {
-        let request = Request::new(Some(segment), kind, page, count);
+        let request = Request {
+            segment: Some(segment),
+            ..Request::new(kind, page, count)
+        };
         let id = self.memory.mappers.requests.insert(request);
         let id = id.ok_or(KError::NoMem)?;
         match self.request_out(id, &request) {
@@ -221,6 +264,7 @@ impl<M: Machine> Nucleus<M> {
             Kind::Access => (KN_MPGETACCESS, K_READABLE | K_WRITABLE),
             Kind::Push => (KN_MPPUSHOUT, 0),
             Kind::Release => (KN_MPRELEASE, 0),
+            Kind::Create | Kind::Out | Kind::In | Kind::Room => return Err(KError::Inval),
         };
         self.can_post_request(segment.cap.ui)?;
         let offset = u64::from(request.page) * PAGE_SIZE;
@@ -263,7 +307,7 @@ impl<M: Machine> Nucleus<M> {
             lc_cap: segment.own,
             ..KnMpRequest::default()
         };
-        let request = Request::new(None, Kind::Release, 0, 0);
+        let request = Request::new(Kind::Release, 0, 0);
         let Some(id) = self.memory.mappers.requests.insert(request) else {
             return;
         };
@@ -320,11 +364,8 @@ impl<M: Machine> Nucleus<M> {
         let id = match there {
             Some((id, 0)) => id,
             Some((id, failed)) => {
-                if failed == 1 {
-                    self.memory.mappers.requests.remove(id);
-                } else if let Some(request) = self.memory.mappers.requests.get_mut(id) {
-                    request.failed -= 1;
-                }
+                debug_assert!(failed > 0);
+                self.request_told(id);
                 return MAPPER;
             }
             None => {
@@ -341,12 +382,59 @@ impl<M: Machine> Nucleus<M> {
                 }
             }
         };
-        self.memory.mappers.awaited = Some((id, self.counters.calls));
+        self.await_request(id);
         WAITS
     }
 
+    /// The call, or the thread that faulted, must wait for a request.
+    pub(super) fn await_request(&mut self, id: Id<Request>) {
+        self.memory.mappers.awaited = Some((id, self.counters.calls));
+    }
+
+    /// Room in the table for a request that is not about a segment.
+    pub(super) fn request_insert(&mut self, request: Request) -> Option<Id<Request>> {
+        self.memory.mappers.requests.insert(request)
+    }
+
+    /// The first request that is looked for, and how many are still to be told that it failed; 0: it is out.
+    pub(super) fn request_find(
+        &self,
+        wanted: impl Fn(&Request) -> bool,
+    ) -> Option<(Id<Request>, u32)> {
+        let mut all = self.memory.mappers.requests.iter();
+        let found = all.find(|(_, request)| wanted(request));
+        found.map(|(id, request)| (id, request.failed))
+    }
+
+    /// One more thread knows that a request failed.
+    pub(super) fn request_told(&mut self, id: Id<Request>) {
+        let requests = &mut self.memory.mappers.requests;
+        match requests.get_mut(id) {
+            Some(request) if request.failed > 1 => request.failed -= 1,
+            _ => self.request_remove(id),
+        }
+    }
+
+    /// Nobody waits for a request, or will.
+    pub(super) fn request_remove(&mut self, id: Id<Request>) {
+        self.memory.mappers.requests.remove(id);
+    }
+
+    /// Whether a temporary segment was asked for for a cache.
+    pub(super) fn is_creating(&self, cache: Id<Cache>) -> bool {
+        self.request_find(|request| request.kind == Kind::Create && request.cache == Some(cache))
+            .is_some()
+    }
+
+    /// What threads waited for is there.
+    pub(super) fn request_over(&mut self, id: Id<Request>) {
+        if let Some(request) = self.memory.mappers.requests.get(id).copied() {
+            self.request_end(id, &request, true);
+        }
+    }
+
     /// What the last `await_mapper` said that must be waited for.
-    pub(super) fn awaited(&mut self) -> Option<Id<Request>> {
+    pub(crate) fn awaited(&mut self) -> Option<Id<Request>> {
         let (id, _) = self.memory.mappers.awaited.take()?;
         Some(id)
     }
@@ -374,6 +462,7 @@ impl<M: Machine> Nucleus<M> {
             number,
             registers: *registers,
             progress: core::mem::take(&mut mappers.progress),
+            turns: mappers.turns + 1,
         };
         if mappers.restarts.room() == 0 {
             self.restarts_purge();
@@ -382,6 +471,8 @@ impl<M: Machine> Nucleus<M> {
             return Outcome::Done(KError::NoMem.code());
         }
         self.block(caller.thread, Wait::Mapper(request), None);
+        self.relieve();
+        self.room_tell();
         Outcome::Blocked
     }
 
@@ -413,8 +504,9 @@ impl<M: Machine> Nucleus<M> {
         };
         self.memory.mappers.restarts.remove(id);
         self.memory.mappers.progress = restart.progress;
+        self.memory.mappers.turns = restart.turns;
         let outcome = self.call(cpu, restart.number, &restart.registers);
-        self.memory.mappers.progress = 0;
+        (self.memory.mappers.progress, self.memory.mappers.turns) = (0, 0);
         if let Some(segment) = restart.segment.and_then(|id| self.memory.segments.get(id)) {
             self.cache_release(segment.cache);
         }
@@ -444,10 +536,15 @@ impl<M: Machine> Nucleus<M> {
         let Some(request) = self.memory.mappers.requests.get(id).copied() else {
             return;
         };
+        if Self::is_of_pageout(&request) {
+            self.pageout_answered(id, &request, None, &mut Body::EMPTY.clone());
+            return self.room_tell();
+        }
         if request.kind == Kind::Push {
             self.push_failed(&request);
         }
         self.request_end(id, &request, false);
+        self.room_tell();
     }
 
     /// A mapper answered.
@@ -458,6 +555,12 @@ impl<M: Machine> Nucleus<M> {
         mut body: Body,
     ) {
         let request = self.memory.mappers.requests.get(id).copied();
+        if let Some(request) = request.filter(Self::is_of_pageout) {
+            self.pageout_answered(id, &request, annex, &mut body);
+            self.body_free(&mut body);
+            self.relieve();
+            return self.room_tell();
+        }
         let cache = request
             .and_then(|request| self.memory.segments.get(request.segment?))
             .map(|segment| segment.cache);
@@ -501,6 +604,8 @@ impl<M: Machine> Nucleus<M> {
             self.memory.mappers.requests.remove(id);
         }
         self.body_free(&mut body);
+        self.relieve();
+        self.room_tell();
     }
 
     /// Takes pages from an answer. `false`: it is not one to the request, or there is no memory.
@@ -548,7 +653,12 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// A page of an answer; behind its end, zeros.
-    fn page_of_body(&mut self, body: &mut Body, index: usize, begin: u32) -> Option<Frame> {
+    pub(super) fn page_of_body(
+        &mut self,
+        body: &mut Body,
+        index: usize,
+        begin: u32,
+    ) -> Option<Frame> {
         let Some(frame) = body.take(index) else {
             return self.frame_like(None);
         };

@@ -21,6 +21,7 @@ mod local_caches;
 mod locks;
 mod mappers;
 mod moves;
+mod pageout;
 mod pages;
 mod pushes;
 mod regions;
@@ -36,6 +37,7 @@ use local_caches::Open;
 pub use locks::LockWait;
 use mappers::Mappers;
 pub use mappers::Request;
+use pageout::Pageout;
 use pages::Pages;
 use segments::Segment;
 
@@ -132,6 +134,7 @@ pub struct Memory {
     segments: Arena<Segment>,
     mappers: Mappers,
     opens: Arena<Open>,
+    pageout: Pageout,
 }
 
 /// Segments of which anything is here.
@@ -140,8 +143,8 @@ const SEGMENTS: usize = 256;
 const REQUESTS: usize = 512;
 
 impl Memory {
-    /// Room for so many regions, and for pages in frames below a number.
-    pub fn new(regions: usize, frames: usize) -> Self {
+    /// Room for so many regions, for pages in frames below a number, and for so many outside.
+    pub fn new(regions: usize, frames: usize, outside: (usize, u64)) -> Self {
         Memory {
             regions: Arena::new(regions),
             caches: Arena::new(regions),
@@ -149,6 +152,7 @@ impl Memory {
             segments: Arena::new(SEGMENTS),
             mappers: Mappers::new(REQUESTS),
             opens: Arena::new(SEGMENTS),
+            pageout: Pageout::new(outside.0, regions, outside.1),
         }
     }
 }

@@ -106,7 +106,7 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// A page leaves; its frame, unless that stays.
-    fn page_leaves(&mut self, leaving: &Leaving) -> Option<Frame> {
+    fn page_lifted(&mut self, leaving: &Leaving) -> Option<Frame> {
         let &Leaving {
             cache, page, frame, ..
         } = leaving;
@@ -118,6 +118,7 @@ impl<M: Machine> Nucleus<M> {
         if self.any_waits_for_a_structure() {
             self.structures_end(frame);
         }
+        self.slot_drop(cache, page);
         self.page_remove(cache, frame);
         if let Some(spare) = leaving.spare {
             self.page_insert(cache, page, spare);
@@ -149,7 +150,7 @@ impl<M: Machine> Nucleus<M> {
         };
         // From here on nothing fails.
         for (index, page) in leaving.iter().enumerate() {
-            let Some(frame) = page.and_then(|page| self.page_leaves(&page)) else {
+            let Some(frame) = page.and_then(|page| self.page_lifted(&page)) else {
                 continue;
             };
             if body.lead != lead || !body.put(index, frame) {
@@ -235,6 +236,8 @@ impl<M: Machine> Nucleus<M> {
         if let Some(old) = old {
             self.page_remove(cache, old);
         }
+        // What is kept outside of the page that was there is older.
+        self.slot_drop(cache, page);
         self.page_insert(cache, page, frame);
         let stores = Protection {
             write: true,
@@ -253,7 +256,7 @@ impl<M: Machine> Nucleus<M> {
 
     /// Copies into a receiver's buffer what of a body cannot arrive there as pages; a bit for each page that can. Errors: `K_EFAULT`.
     pub(crate) fn body_fill(&mut self, body: &Body, to: Place, room: u32) -> Result<u32, KError> {
-        let (mut whole, mut known) = (0, None);
+        let (mut whole, mut known, mut more) = (0, None, 0);
         for (index, piece) in pieces(body.lead, body.size.min(room)).enumerate() {
             let Some(frame) = body.frame(index) else {
                 continue;
@@ -262,8 +265,10 @@ impl<M: Machine> Nucleus<M> {
             if piece.count == PAGE_SIZE as usize
                 && at.is_multiple_of(PAGE_SIZE)
                 && let Some(ground) = self.ground_next(&mut known, (to.0, to.1, at))
-                && self.landing(&ground, at).is_some()
+                && let Some(landing) = self.landing(&ground, at)
+                && (landing.old.is_some() || self.may_grow(ground.cache, more + 1))
             {
+                more += u32::from(landing.old.is_none());
                 whole |= 1 << index;
                 continue;
             }
@@ -364,7 +369,7 @@ impl<M: Machine> Nucleus<M> {
         let flags = self.memory.pages.flags(old);
         self.page_unmap(cache, page);
         self.page_free(cache, old);
-        if let Some(frame) = self.page_leaves(&leaving) {
+        if let Some(frame) = self.page_lifted(&leaving) {
             self.page_insert(cache, page, frame);
             self.memory.pages.set_flags(frame, flags | DIRTY, 0);
         }

@@ -90,6 +90,11 @@ impl Pages {
         }
     }
 
+    /// One past the highest frame that ever held a page.
+    pub fn extent(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Pages in all.
     pub fn len(&self) -> u64 {
         self.used

@@ -195,6 +195,9 @@ impl<M: Machine> Nucleus<M> {
     ) -> Result<u64, KError> {
         let (start, size) = self.region_place(actor, start, bounds, size, options)?;
         let nodemand = options & K_NODEMAND != 0;
+        if nodemand {
+            self.room_for_many(actor, size / PAGE_SIZE)?;
+        }
         // With what tables take: failing after all of it was zeroed would keep others out for long.
         let tables = size / (512 * PAGE_SIZE);
         if nodemand && self.machine.frames().0 < size / PAGE_SIZE + tables {
@@ -227,6 +230,7 @@ impl<M: Machine> Nucleus<M> {
         end: u64,
     ) -> Result<(), KError> {
         let mut page = start;
+        self.room_at_once(actor, (start, end))?;
         while page < end {
             let region = self.region_at(actor, page).ok_or(KError::Addr)?;
             if region.cache.is_some() {
@@ -505,6 +509,10 @@ impl<M: Machine> Nucleus<M> {
             total: total * PAGE_SIZE,
             free: free * PAGE_SIZE,
             fixed: self.fixed_pages() * PAGE_SIZE,
+            outside: self.pages_outside() * PAGE_SIZE,
+            segments: self.memory.pageout.stores.len() as u64,
+            pages_out: self.memory.pageout.pages_out,
+            pages_in: self.memory.pageout.pages_in,
         };
         self.write(caller, stat, &value)?;
         Ok(Outcome::Done(K_OK))

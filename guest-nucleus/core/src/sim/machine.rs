@@ -2,7 +2,7 @@
 
 use crate::ipc::same_room;
 use crate::machine::*;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use chorus_abi::{FPU_AREA_SIZE, KnDevDesc, KnIpcDest, KnMsgDesc, KnThreadCtx, PAGE_SIZE};
@@ -55,7 +55,10 @@ pub struct Sim {
     sequences: Vec<(Space, u64)>,
     mappings: u64,
     memory: Vec<Option<[u8; PAGE]>>,
+    free: usize,
     spaces: Vec<Option<BTreeMap<u64, (Frame, Protection)>>>,
+    /// Pages that were touched since anybody asked.
+    touched: BTreeSet<(u16, u64)>,
     random: u64,
 }
 
@@ -80,7 +83,9 @@ impl Sim {
             sequences: alloc::vec![(Space::SUPERVISOR, 0); threads],
             mappings: 0,
             memory: alloc::vec![None; frames],
+            free: frames,
             spaces: alloc::vec![Some(BTreeMap::new())],
+            touched: BTreeSet::new(),
             random: 1,
         }
     }
@@ -158,6 +163,7 @@ impl Sim {
                 Some((frame, protection))
                     if (protection.write || !write) && (frame.0 as usize) < self.memory.len() =>
                 {
+                    self.touched.insert((space.0, at - offset as u64));
                     pieces.push((frame, offset, count))
                 }
                 _ => return Err(AccessFault { address: at, write }),
@@ -200,11 +206,13 @@ impl Machine for Sim {
         }
         let free = self.memory.iter().position(Option::is_none)?;
         self.memory[free] = Some([0xa5; PAGE]);
+        self.free -= 1;
         Some(Frame(free as u32))
     }
     fn frame_free(&mut self, frame: Frame) {
         let gone = self.memory[frame.0 as usize].take();
         assert!(gone.is_some(), "{frame:?} was free");
+        self.free += 1;
     }
     fn frame_zero(&mut self, frame: Frame) {
         self.memory[frame.0 as usize]
@@ -234,8 +242,7 @@ impl Machine for Sim {
         self.memory.len()
     }
     fn frames(&self) -> (u64, u64) {
-        let free = self.memory.iter().filter(|frame| frame.is_none()).count();
-        (free as u64, self.memory.len() as u64)
+        (self.free as u64, self.memory.len() as u64)
     }
     fn space_create(&mut self) -> Option<Space> {
         if self.short || self.fails() {
@@ -278,6 +285,7 @@ impl Machine for Sim {
         let table = self.table(space).ok_or(NoMemory)?;
         let before = table.insert(address, (frame, protection));
         self.mappings += u64::from(before.is_some());
+        self.touched.insert((space.0, address));
         Ok(())
     }
     fn unmap(&mut self, space: Space, address: u64) -> Option<Frame> {
@@ -298,6 +306,9 @@ impl Machine for Sim {
         for (_, (_, protection)) in table.range_mut(start..end) {
             protection.write = false;
         }
+    }
+    fn was_touched(&mut self, space: Space, address: u64) -> bool {
+        self.touched.remove(&(space.0, address)) && self.translate(space, address).is_some()
     }
     fn translate(&mut self, space: Space, address: u64) -> Option<(Frame, Protection)> {
         self.table(space)?
@@ -566,6 +577,7 @@ impl Machine for Sim {
             .windows(count)
             .position(|run| run.iter().all(Option::is_none))?;
         self.memory[start..start + count].fill(Some([0; PAGE]));
+        self.free -= count;
         Some(Frame(start as u32))
     }
     fn enable_interrupt(&mut self, irq: u32) {

@@ -28,7 +28,11 @@ pub(super) struct Lab {
 
 impl Lab {
     pub(super) fn new() -> Lab {
-        let mut site = Site::new(4);
+        Lab::on(Site::new(4))
+    }
+
+    /// The same on a site of the test's.
+    pub(super) fn on(mut site: Site) -> Lab {
         let mapper = site.actor(K_SYSTEMACTOR, 140);
         let serves = site.thread(mapper);
         let users = [K_USERACTOR, K_SYSTEMACTOR].map(|kind| site.actor(kind, 140));

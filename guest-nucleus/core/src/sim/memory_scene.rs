@@ -1,5 +1,6 @@
 //! A site whose manager makes calls about the memory of actors that have none of their own.
 
+use super::default_mapper::DefaultMapper;
 use super::site::Site;
 use crate::arena::Id;
 use crate::executive::actor::Actor;
@@ -20,11 +21,23 @@ pub(super) struct Scene {
     pub(super) manager: Id<Actor>,
     pub(super) thread: Id<Thread>,
     pub(super) actors: Vec<Id<Actor>>,
+    /// Who takes pages when there is little memory.
+    pub(super) mapper: Option<DefaultMapper>,
 }
 
 impl Scene {
     pub(super) fn new(count: usize) -> Scene {
-        let mut site = Site::new(2);
+        Scene::on(Site::new(2), count)
+    }
+
+    /// A scene from which so many pages can leave; the manager is the default mapper as well.
+    pub(super) fn with_outside(count: usize, outside: usize) -> Scene {
+        let mut scene = Scene::on(Site::with_outside(2, 1, outside), count);
+        scene.mapper = Some(DefaultMapper::new(&mut scene.site, scene.manager));
+        scene
+    }
+
+    fn on(mut site: Site, count: usize) -> Scene {
         let manager = site.actor(K_SYSTEMACTOR, 140);
         let thread = site.thread(manager);
         let mut scene = Scene {
@@ -32,6 +45,7 @@ impl Scene {
             manager,
             thread,
             actors: Vec::new(),
+            mapper: None,
         };
         for page in 0..16 {
             // What it needs for its arguments is there.
@@ -43,6 +57,34 @@ impl Scene {
         scene
     }
 
+    /// A call of the manager, which may have to wait for the default mapper.
+    pub(super) fn call(&mut self, name: &str, arguments: &[u64]) -> i32 {
+        let mut result = self.site.call(self.thread, name, arguments);
+        for _ in 0..1000 {
+            if let Some(result) = result {
+                return result;
+            }
+            self.serve();
+            result = self.site.result(self.thread);
+        }
+        panic!("{name} waits for ever");
+    }
+
+    /// The default mapper answers what it was asked.
+    pub(super) fn serve(&mut self) -> usize {
+        let mapper = self.mapper.as_mut();
+        mapper.map_or(0, |mapper| mapper.serve(&mut self.site))
+    }
+
+    /// After an access that failed: whether it may be worth another try.
+    fn again(&mut self) -> bool {
+        let before = self.free();
+        let waits = self.site.nucleus.awaited().is_some();
+        self.site.nucleus.relieve();
+        self.serve();
+        waits || self.free() != before
+    }
+
     pub(super) fn add(&mut self) -> usize {
         let made = self.site.nucleus.actor_make(None, None, K_USERACTOR, false);
         self.actors.push(made.unwrap());
@@ -52,10 +94,7 @@ impl Scene {
     /// Ends an actor.
     pub(super) fn end(&mut self, which: usize) {
         let cap = self.cap(which, 0);
-        assert_eq!(
-            self.site.call(self.thread, "actorDelete", &[cap]),
-            Some(K_OK)
-        );
+        assert_eq!(self.call("actorDelete", &[cap]), K_OK);
     }
 
     /// Address of a capability of an actor, in one of several places.
@@ -85,7 +124,7 @@ impl Scene {
         options: u32,
     ) -> i32 {
         let arguments = [self.cap(which, 0), self.desc(0, start, pages, options)];
-        self.site.call(self.thread, name, &arguments).unwrap()
+        self.call(name, &arguments)
     }
 
     /// A call that makes a region of one actor from a range of another.
@@ -102,12 +141,12 @@ impl Scene {
             self.cap(from, 1),
             self.desc(1, at, pages, 0),
         ];
-        self.site.call(self.thread, name, &arguments).unwrap()
+        self.call(name, &arguments)
     }
 
     pub(super) fn dup(&mut self, to: usize, from: usize, flags: u32) -> i32 {
         let arguments = [self.cap(to, 0), self.cap(from, 1), u64::from(flags)];
-        self.site.call(self.thread, "rgnDup", &arguments).unwrap()
+        self.call("rgnDup", &arguments)
     }
 
     pub(super) fn lock(
@@ -119,28 +158,42 @@ impl Scene {
         flags: u32,
     ) -> i32 {
         let arguments = [self.cap(which, 0), start, pages * PAGE, u64::from(flags)];
-        self.site.call(self.thread, name, &arguments).unwrap()
+        self.call(name, &arguments)
     }
 
     pub(super) fn copy(&mut self, to: (usize, u64), from: (usize, u64), size: u64) -> i32 {
         let (source, target) = (self.cap(from.0, 0), self.cap(to.0, 1));
         let arguments = [source, from.1, target, to.1, size];
-        self.site.call(self.thread, "vmCopy", &arguments).unwrap()
+        self.call("vmCopy", &arguments)
     }
 
     pub(super) fn put(&mut self, which: usize, address: u64, value: u64) -> bool {
         let (actor, space) = self.place(which);
         let bytes = value.to_le_bytes();
-        let nucleus = &mut self.site.nucleus;
-        nucleus.write_bytes(actor, space, address, &bytes).is_ok()
+        for _ in 0..1000 {
+            let nucleus = &mut self.site.nucleus;
+            if nucleus.write_bytes(actor, space, address, &bytes).is_ok() {
+                return true;
+            }
+            if !self.again() {
+                return false;
+            }
+        }
+        panic!("it waits for ever");
     }
 
     pub(super) fn get(&mut self, which: usize, address: u64) -> Option<u64> {
         let (actor, space) = self.place(which);
         let mut bytes = [0; 8];
-        let nucleus = &mut self.site.nucleus;
-        nucleus.read_bytes(actor, space, address, &mut bytes).ok()?;
-        Some(u64::from_le_bytes(bytes))
+        for _ in 0..1000 {
+            let nucleus = &mut self.site.nucleus;
+            match nucleus.read_bytes(actor, space, address, &mut bytes) {
+                Ok(()) => return Some(u64::from_le_bytes(bytes)),
+                Err(_) if self.again() => {}
+                Err(_) => return None,
+            }
+        }
+        panic!("it waits for ever");
     }
 
     pub(super) fn place(&self, which: usize) -> (Id<Actor>, crate::machine::Space) {
@@ -171,6 +224,11 @@ impl Scene {
         self.site.nucleus.machine.frames().0
     }
 
+    /// Whether an access may fail for want of memory.
+    pub(super) fn is_short(&self) -> bool {
+        self.free() == 0 || self.mapper.is_some() && self.free() <= 24
+    }
+
     /// Everything ends, and nothing is left.
     pub(super) fn finish(mut self) {
         self.site.nucleus.check_memory();
@@ -178,5 +236,10 @@ impl Scene {
         let (free, total) = self.site.nucleus.machine.frames();
         assert_eq!(free, total, "frames are lost");
         assert_eq!(self.site.nucleus.memory_objects(), (0, 0, 0));
+        assert_eq!(
+            self.site.nucleus.outside(),
+            (0, 0),
+            "temporary segments are left"
+        );
     }
 }

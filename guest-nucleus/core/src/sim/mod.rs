@@ -10,6 +10,7 @@ mod control;
 mod conversations;
 #[cfg(not(debug_assertions))]
 mod counts;
+mod default_mapper;
 mod events;
 mod exceptions;
 mod fast;
@@ -50,6 +51,7 @@ mod nc_saved;
 mod nc_site;
 mod nc_sync;
 mod nc_threads;
+mod pageout;
 mod placement;
 mod ports;
 mod reference;

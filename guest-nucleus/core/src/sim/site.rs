@@ -44,6 +44,11 @@ impl Site {
 
     /// The same in another incarnation.
     pub fn booted(cpus: usize, epoch: u16) -> Site {
+        Site::with_outside(cpus, epoch, 0)
+    }
+
+    /// The same, with room for so many pages in temporary segments.
+    pub fn with_outside(cpus: usize, epoch: u16, outside: usize) -> Site {
         let limits = Limits {
             actors: 16,
             threads: 32,
@@ -54,6 +59,7 @@ impl Site {
             outbound: 16,
             timers: 8,
             declarations: 1100,
+            outside,
         };
         let configuration = Configuration {
             site: 1,

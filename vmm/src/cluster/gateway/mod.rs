@@ -7,6 +7,7 @@
 pub mod ends;
 pub mod files;
 pub mod input;
+pub mod pages;
 pub mod requests;
 pub mod station;
 
@@ -16,11 +17,13 @@ use chorus_abi::services::{
     CONTROL_STARTED, ConsoleRequest, ControlNotice, STREAM_ERR,
 };
 use chorus_abi::{
-    K_CMSGSIZEMAX, KError, KnUniqueId, STAMP_CONSOLE, STAMP_CONTROL, STAMP_FILES, name_text,
+    K_CMSGSIZEMAX, KError, KnUniqueId, STAMP_CONSOLE, STAMP_CONTROL, STAMP_FILES, STAMP_PAGES,
+    name_text,
 };
 use ends::{End, Ends};
 use files::Files;
 use input::{Input, Read};
+use pages::Pages;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,6 +71,8 @@ pub struct Services {
     pub log: Arc<Log>,
     /// Images.
     pub files: Files,
+    /// Pages that left the memory of sites.
+    pub pages: Pages,
     /// What people type.
     pub input: Input,
     /// How actors ended.
@@ -81,6 +86,7 @@ impl Services {
         Services {
             log,
             files: Files::new(),
+            pages: Pages::default(),
             input: Input::default(),
             ends: Ends::default(),
             listener,
@@ -98,6 +104,7 @@ impl Services {
                 let (answer, body) = self.files.serve(request.annex, request.body);
                 Some((answer.to_annex(), body))
             }
+            STAMP_PAGES => Some(self.pages.serve(request.site, request.annex, request.body)),
             STAMP_CONTROL => Some(self.control(&request)),
             _ => Some(refuse(KError::Unknown)),
         }
@@ -127,6 +134,7 @@ impl Services {
     pub fn site_ended(&self, site: u16) {
         self.log.end_site(site);
         self.input.end_site(site);
+        self.pages.end_site(site);
         self.ends.site_ended(site);
     }
 
@@ -348,11 +356,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_message_is_served(stamp in 0u32..5, head in proptest::collection::vec(any::<u8>(), 64), body in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fn any_message_is_served(stamp in 0u32..6, head in proptest::collection::vec(any::<u8>(), 64), body in proptest::collection::vec(any::<u8>(), 0..300)) {
             let (services, _) = services();
             let mut annex: Annex = [0; 64];
             annex.copy_from_slice(&head);
-            for service in [1, 2, 10, 11, 20, 21, 22, 23, 99] {
+            for service in [1, 2, 10, 11, 20, 21, 22, 23, 50, 51, 52, 99] {
                 annex[0] = service;
                 annex[1..4].fill(0);
                 ask(&services, stamp, annex, &body);

@@ -9,7 +9,9 @@ use crate::fabric::HostPort;
 use chorus_abi::error::K_OK;
 use chorus_abi::machine::site_of_mac;
 use chorus_abi::net::{KnNetItem, NET_CALL, NET_CANCEL, NET_REPLY, NET_SEND};
-use chorus_abi::{GATEWAY_SITE, KError, KnUniqueId, STAMP_CONSOLE, STAMP_CONTROL, STAMP_FILES};
+use chorus_abi::{
+    GATEWAY_SITE, KError, KnUniqueId, STAMP_CONSOLE, STAMP_CONTROL, STAMP_FILES, STAMP_PAGES,
+};
 use chorus_transport::{Config, Endpoint, Event, Site};
 use std::collections::{HashMap, VecDeque};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
@@ -180,7 +182,7 @@ impl Site for Turn<'_> {
     }
 
     fn query(&mut self, ui: KnUniqueId) -> bool {
-        [STAMP_CONSOLE, STAMP_FILES, STAMP_CONTROL]
+        [STAMP_CONSOLE, STAMP_FILES, STAMP_CONTROL, STAMP_PAGES]
             .iter()
             .any(|&stamp| ui == KnUniqueId::well_known_port(GATEWAY_SITE, stamp))
     }

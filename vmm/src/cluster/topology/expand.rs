@@ -37,6 +37,9 @@ fn write_toml(out: &mut String, topology: &Topology) -> std::fmt::Result {
             site.vcpus,
             quote(&format_size(site.mem))
         )?;
+        if site.swap > 0 {
+            writeln!(out, "swap = {}", quote(&format_size(site.swap)))?;
+        }
     }
     let name = |number: u16| {
         topology

@@ -16,7 +16,7 @@ mod tests;
 
 pub use expand::to_toml;
 pub use names::{check_name, nearest};
-pub use read::{check_mem, read, round_mib};
+pub use read::{check_mem, check_swap, read, round_mib};
 pub use report::{Problem, render};
 pub use size::{format_size, parse_size};
 pub use source::Source;
@@ -32,6 +32,8 @@ pub const VCPUS_MAX: u32 = 16;
 pub const MEM_MIN: u64 = 16 << 20;
 /// Most memory of a site in bytes: RAM is one range below the device window.
 pub const MEM_MAX: u64 = 3 << 30;
+/// Most room in bytes for pages that leave a site's memory.
+pub const SWAP_MAX: u64 = 64 << 30;
 /// Processors of a site when nothing is said.
 pub const VCPUS_DEFAULT: u32 = 1;
 /// Memory of a site in bytes when nothing is said.
@@ -77,6 +79,13 @@ pub struct SiteSpec {
     pub vcpus: u32,
     /// Memory in bytes, a multiple of 2 MiB.
     pub mem: u64,
+    /// Room in bytes for pages that leave its memory; 0: none leaves.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub swap: u64,
+}
+
+fn is_zero(bytes: &u64) -> bool {
+    *bytes == 0
 }
 
 /// What a link between two sites does to frames, in both directions.
@@ -163,6 +172,7 @@ impl Topology {
                 name: format!("s{number}"),
                 vcpus,
                 mem,
+                swap: 0,
             })
             .collect();
         let cluster = ClusterSpec {

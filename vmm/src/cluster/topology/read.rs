@@ -55,6 +55,7 @@ const COUNT_HELP: &str = "a cluster of this release has 1 to 512 sites";
 struct Size {
     vcpus: u32,
     mem: u64,
+    swap: u64,
 }
 
 fn read_root(
@@ -74,6 +75,7 @@ fn read_root(
     let mut defaults = Size {
         vcpus: VCPUS_DEFAULT,
         mem: MEM_DEFAULT,
+        swap: 0,
     };
     if let Some(mut table) = file
         .take("defaults")
@@ -146,10 +148,36 @@ fn read_size(reader: &Reader<'_>, table: &mut Fields<'_, '_>, base: Size) -> Siz
                 None
             }
         });
+    let swap =
+        table
+            .parsed("swap", "swap", parse_size)
+            .and_then(|swap| match check_swap(swap.value) {
+                Ok(()) => Some(swap.value),
+                Err(why) => {
+                    reader.complain(
+                        reader
+                            .at(&swap.span, "swap", format!("`swap` {why}"))
+                            .label("out of range"),
+                    );
+                    None
+                }
+            });
     Size {
         vcpus: vcpus.map_or(base.vcpus, |vcpus| vcpus.value as u32),
         mem: mem.unwrap_or(base.mem),
+        swap: swap.unwrap_or(base.swap),
     }
+}
+
+/// Whether a site can have this much room for pages outside its memory. Errors: a sentence without its subject.
+pub fn check_swap(bytes: u64) -> Result<(), String> {
+    if bytes > SWAP_MAX {
+        return Err(format!("is more than {}", format_size(SWAP_MAX)));
+    }
+    if bytes > 0 && bytes < 1 << 20 {
+        return Err("is less than 1M".to_owned());
+    }
+    Ok(())
 }
 
 /// Whether a site can have this much memory. Errors: a sentence without its subject.
@@ -227,6 +255,7 @@ fn read_sites(
                 name,
                 vcpus: size.vcpus,
                 mem: size.mem,
+                swap: size.swap,
             });
             mem = mem.saturating_add(size.mem);
             if let Some(host) = host_mem.filter(|host| mem > *host && !too_much) {

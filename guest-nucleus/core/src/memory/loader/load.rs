@@ -9,6 +9,8 @@ use crate::nucleus::{Caller, Nucleus, Outcome};
 use chorus_abi::image::*;
 use chorus_abi::*;
 
+/// Pages that loading an actor takes beside its image and stack, tables of pages included.
+const LOADING: u64 = 32;
 /// Stack of a first thread when nothing else is asked for.
 const STACK: u64 = 64 << 10;
 /// Largest stack of a first thread.
@@ -163,7 +165,11 @@ impl<M: Machine> Nucleus<M> {
             priority: desc.priority,
             stack,
         };
-        match self.load(actor, place(desc.image, desc.image_size), &gift) {
+        // In the middle of it loading cannot wait.
+        let most = (desc.image_size + stack).div_ceil(PAGE_SIZE) + LOADING;
+        self.room_for_many(caller.actor, most)?;
+        let loaded = self.at_once(|it| it.load(actor, place(desc.image, desc.image_size), &gift));
+        match loaded {
             Ok((thread, base)) => {
                 (desc.diag, desc.detail, desc.base) = (0, 0, base);
                 self.write(caller, Out::new(load.address()), &desc)?;
