@@ -732,13 +732,15 @@ typedef struct StartRequest {
     int priority;
     unsigned int size;
     KnCap image;
+    KnUniqueId replaces;
 } StartRequest;
 _Static_assert(__builtin_offsetof(StartRequest, service) == 0, "StartRequest.service");
 _Static_assert(__builtin_offsetof(StartRequest, kind) == 4, "StartRequest.kind");
 _Static_assert(__builtin_offsetof(StartRequest, priority) == 8, "StartRequest.priority");
 _Static_assert(__builtin_offsetof(StartRequest, size) == 12, "StartRequest.size");
 _Static_assert(__builtin_offsetof(StartRequest, image) == 16, "StartRequest.image");
-_Static_assert(sizeof(StartRequest) == 32, "StartRequest");
+_Static_assert(__builtin_offsetof(StartRequest, replaces) == 32, "StartRequest.replaces");
+_Static_assert(sizeof(StartRequest) == 40, "StartRequest");
 
 typedef struct Answer {
     int result;
