@@ -2,7 +2,8 @@
 //!
 //! It needs nothing but the Nucleus: no network, no site manager. `conformance halt`, as a system or supervisor actor, ends the site with the verdict;
 //! `conformance referee NAME`, as a system actor, ends it with that of another.
-//! `conformance leader SITE SITE` checks what takes more sites, with `conformance partner` as a system actor on each of the two.
+//! `conformance leader SITE…` checks what takes more sites, with `conformance partner` as a system actor on each of the four, links with faults, and a host that
+//! does what it reads (`host: kill SITE`).
 #![no_std]
 #![no_main]
 
@@ -13,6 +14,7 @@ mod content;
 mod control;
 mod events;
 mod exceptions;
+mod faults;
 mod groups;
 mod life;
 mod memory;
@@ -48,7 +50,7 @@ fn main() -> i32 {
     }
     let mut verdict = Verdict::default();
     if args().nth(1) == Some("leader") {
-        let sites = [2, 3].map(|word| args().nth(word).and_then(|site| site.parse().ok()));
+        let sites = [2, 3, 4, 5].map(|word| args().nth(word).and_then(|site| site.parse().ok()));
         sites::check(&mut verdict, sites.map(|site| site.unwrap_or(1)));
         return told(&verdict);
     }
