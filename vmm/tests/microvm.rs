@@ -16,6 +16,7 @@ fn boot(conf: &str, vcpus: u32) -> (Option<u8>, String) {
         vcpus,
         mem_mib: 64,
         timeout: Duration::from_secs(60),
+        line: None,
     };
     let ended = site.run(|_| {}).unwrap();
     (ended.code, ended.console)

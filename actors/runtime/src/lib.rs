@@ -2,7 +2,7 @@
 //!
 //! The stubs ([`raw`]) are made from the table of calls, so that an actor and the Nucleus cannot disagree about a call's name or arguments.
 //! Above them stand typed wrappers without `unsafe` for what most actors do: messages ([`message`]), ports and groups ([`port`]), serving
-//! ([`server`]), also in succession ([`succession`]), serving segments ([`mapper`]), threads ([`thread`]), locks and semaphores ([`sync`], [`real_time`]), event flags
+//! ([`server`]), also in succession ([`succession`]), serving segments ([`mapper`]), driving devices ([`device`]), threads ([`thread`]), locks and semaphores ([`sync`], [`real_time`]), event flags
 //! ([`events`]), time ([`time`]) and timers ([`timer`]). What they leave out is reached through [`raw`].
 #![no_std]
 
@@ -10,6 +10,7 @@ extern crate alloc;
 
 mod check;
 pub mod console;
+pub mod device;
 pub mod events;
 pub mod exception;
 mod image;

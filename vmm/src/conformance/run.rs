@@ -223,6 +223,7 @@ fn on_microvms(nucleus: Option<&Path>) -> Outcome<Vec<Run>> {
             vcpus: VCPUS,
             mem_mib: 64,
             timeout: LIMIT,
+            line: None,
         };
         let ended = site.run(|_| {})?;
         let machine = format!("bare microvm of {VCPUS} vCPUs, {version}");

@@ -144,6 +144,7 @@ fn bare_run(nucleus: &[u8], conf: &str, vcpus: u32) -> Outcome<Vec<Record>> {
         vcpus,
         mem_mib: 64,
         timeout: Duration::from_secs(300),
+        line: None,
     };
     let mut records = Vec::new();
     let ended = site.run(|line| records.extend(Record::in_line(line)))?;

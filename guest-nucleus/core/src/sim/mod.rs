@@ -10,6 +10,7 @@ mod control;
 mod conversations;
 #[cfg(not(debug_assertions))]
 mod counts;
+mod drivers;
 mod events;
 mod exceptions;
 mod fast;

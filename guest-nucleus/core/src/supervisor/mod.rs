@@ -3,6 +3,7 @@
 mod aborts;
 mod connections;
 mod devices;
+mod drivers;
 mod exceptions;
 mod interrupts;
 mod laps;
@@ -27,6 +28,7 @@ pub(crate) struct Supervisor {
     pub traps: traps::Traps,
     pub names: laps::Names,
     pub interrupts: interrupts::Interrupts,
+    pub drivers: drivers::Drivers,
     /// The LAP that the caller goes into.
     pub entered: Option<Upcall>,
 }
@@ -38,6 +40,7 @@ impl Supervisor {
             traps: traps::Traps::new(),
             names: laps::Names::new(),
             interrupts: interrupts::Interrupts::new(cpus),
+            drivers: drivers::Drivers::new(),
             entered: None,
         }
     }

@@ -302,7 +302,10 @@ impl<M: Machine> Nucleus<M> {
     pub(crate) fn points_left(&self) -> [usize; 4] {
         let room = &self.supervisor;
         let points = &room.points;
-        let (names, attached) = (room.names.count(), room.interrupts.count());
+        let (names, attached) = (
+            room.names.count(),
+            room.interrupts.count() + self.supervisor.drivers.count(),
+        );
         [
             points.points.len(),
             points.invocations.len(),
