@@ -74,3 +74,81 @@ pub fn done(calls: &dyn Calls, pair: &Pair, name: &str) -> Outcome<()> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::gateway::Annex;
+    use super::*;
+    use chorus_abi::services::Answer;
+    use chorus_abi::{KError, KnActorStat, KnCap, UiType, name_field};
+    use std::sync::Mutex;
+    use zerocopy::IntoBytes;
+
+    /// A site whose lists are given, one after another; the last one stays.
+    struct Lists(Mutex<Vec<Vec<(&'static str, u32)>>>);
+
+    fn ui(stamp: u32) -> KnUniqueId {
+        KnUniqueId::from_fields(1, UiType::Port, 1, stamp)
+    }
+
+    impl Calls for Lists {
+        fn call(
+            &self,
+            _: KnUniqueId,
+            _: &Annex,
+            _: &[u8],
+            _: Duration,
+        ) -> Result<(Annex, Vec<u8>), KError> {
+            let mut lists = self.0.lock().unwrap();
+            let list = if lists.len() > 1 {
+                lists.remove(0)
+            } else {
+                lists[0].clone()
+            };
+            let stats: Vec<KnActorStat> = list
+                .into_iter()
+                .map(|(name, stamp)| KnActorStat {
+                    name: name_field(name),
+                    cap: KnCap {
+                        ui: ui(stamp),
+                        key: 0,
+                    },
+                    ..KnActorStat::default()
+                })
+                .collect();
+            Ok((Answer::default().to_annex(), stats.as_bytes().to_vec()))
+        }
+        fn reply(&self, _: u64, _: &Annex, _: &[u8]) {}
+    }
+
+    fn lists(lists: &[&[(&'static str, u32)]]) -> Lists {
+        Lists(Mutex::new(lists.iter().map(|list| list.to_vec()).collect()))
+    }
+
+    #[test]
+    fn an_actor_is_meant_by_its_name_or_its_port() {
+        let site = lists(&[&[("a", 1), ("b", 2), ("b", 3)]]);
+        assert_eq!(find(&site, 1, "a"), Ok(ui(1)));
+        assert_eq!(find(&site, 1, &ui(3).to_string()), Ok(ui(3)));
+        for wrong in ["b", "c", ""] {
+            assert_eq!(find(&site, 1, wrong).unwrap_err().status, Status::Usage);
+        }
+    }
+
+    #[test]
+    fn it_is_done_when_the_old_one_has_gone() {
+        let pair = Pair {
+            site: 1,
+            old: ui(1),
+            new: ui(2),
+        };
+        let both: &[_] = &[("a", 1), ("a", 2)];
+        let replaced = lists(&[both, both, &[("a", 2)]]);
+        assert_eq!(done(&replaced, &pair, "a"), Ok(()));
+        let refused = lists(&[both, &[("a", 1)]]);
+        assert_eq!(
+            done(&refused, &pair, "a").unwrap_err().status,
+            Status::Guest
+        );
+    }
+}

@@ -47,6 +47,9 @@ const OTHERWISE: &[(u16, &str)] = &[
     (128, "ports do not leave their site"),
     (177, "K_MOVE has no effect yet"),
     (188, "takes twenty seconds"),
+    (255, "orders to caches do not leave their site"),
+    (256, "orders to caches do not leave their site"),
+    (257, "orders to caches do not leave their site"),
 ];
 
 fn there(call: &str) -> bool {

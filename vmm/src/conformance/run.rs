@@ -5,7 +5,7 @@ use crate::cluster::failure::{Failure, Outcome, Status};
 use crate::cluster::{archive, images};
 use crate::measure::microvm::{self, Microvm};
 use serde::Serialize;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -119,6 +119,16 @@ fn obey(me: &Path, name: &str, line: &str) -> bool {
         .is_ok_and(|status| status.success())
 }
 
+/// Passes on what the cluster complains of, but not that the site whose end was asked for has ended.
+fn pass_on(errors: impl Read) {
+    let known = format!("error: actor partner on site {DOOMED}: its site ended");
+    for line in BufReader::new(errors).lines().map_while(Result::ok) {
+        if line != known {
+            let _ = writeln!(std::io::stderr(), "{line}");
+        }
+    }
+}
+
 /// Runs a cluster; what its first sites print, each an actor of a name, is a run each.
 fn on_cluster(
     host: &str,
@@ -139,7 +149,7 @@ fn on_cluster(
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
+        .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| failed(error.to_string()))?;
     if let Some(mut stdin) = child.stdin.take() {
@@ -147,6 +157,10 @@ fn on_cluster(
             .write_all(topology.as_bytes())
             .map_err(|error| failed(error.to_string()))?;
     }
+    let errors = child
+        .stderr
+        .take()
+        .map(|errors| std::thread::spawn(move || pass_on(errors)));
     let mut console = String::new();
     let mut killed = false;
     let mut reader = BufReader::new(
@@ -166,6 +180,7 @@ fn on_cluster(
         line.clear();
     }
     let exit = child.wait().map_err(|error| failed(error.to_string()))?;
+    let _ = errors.map(std::thread::JoinHandle::join);
     let status = exit.code();
     // The partner on the site that was ended did not end by itself.
     let well = exit.success() || (killed && status == Some(i32::from(Status::Guest.code())));

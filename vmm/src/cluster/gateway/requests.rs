@@ -243,6 +243,7 @@ mod tests {
             kind: Kind::User,
             priority: 1,
             args: &[],
+            replaces: None,
         };
         start(&Fixed(answer, vec![]), 3, &order)
     }
