@@ -1,6 +1,6 @@
 /* Memory by classes of size: two a power of two, so that at most a third of a block is lost, and no block is ever split or joined.
  *
- * Blocks up to 32 KiB come from regions of 256 KiB and go back to the list of their class; larger ones are regions of their own, and are given back to the
+ * Blocks up to 64 KiB come from regions of 256 KiB and go back to the list of their class; larger ones are regions of their own, and are given back to the
  * Nucleus. A block's header has its class, so that one that is freed twice, or was never given, is noticed.
  */
 #include "libchorus.h"
