@@ -219,3 +219,7 @@ pub const K_CONNECTED_LAP: u64 = 0;
 pub const K_INTR_UNCLAIMED: i32 = 0;
 /// Verdict of an interrupt handler: for it.
 pub const K_INTR_CLAIMED: i32 = 1;
+/// Device identifiers from here up are of devices whose registers are I/O ports (`devIn`, `devOut`); below they are virtio's.
+pub const K_DEV_PORTS: u32 = 0x1_0000;
+/// A 16550 serial line.
+pub const K_DEV_SERIAL: u32 = 0x1_0001;

@@ -109,7 +109,17 @@ int chorus_write(unsigned int stream, const void *bytes, unsigned int size)
     in.annex_addr = (unsigned long)answer.annex;
     to.target = uiPort(GATEWAY_SITE, STAMP_CONSOLE);
     int result = ipcCall(&out, K_DEFAULTPORT, &to, &in, K_NODELAY_LIMIT);
-    return result < 0 ? sysLog(bytes, size) : K_OK;
+    if (result >= 0)
+        return K_OK;
+    /* The log takes a line at a time, of at most 256 bytes. */
+    for (const char *line = bytes, *end = line + size; line < end;) {
+        const char *stop = line;
+        while (stop < end && *stop != '\n' && stop - line < 256)
+            stop++;
+        result = sysLog(line, (unsigned int)(stop - line));
+        line = stop < end && *stop == '\n' ? stop + 1 : stop;
+    }
+    return result;
 }
 
 __asm__(".pushsection .note.chorus,\"a\",@note\n"

@@ -36,8 +36,15 @@ pub const PAGE_KEEP: u32 = 50;
 pub const PAGE_GIVE: u32 = 51;
 /// Pages: forget all pages with this key.
 pub const PAGE_FORGET: u32 = 52;
+/// Site manager: which actor does the caller replace? Answer: `cap.ui` is its default port, or null. Annex: [`SiteRequest`].
+pub const SITE_SUCCEED: u32 = 34;
+/// Site manager: gives the port `what` (its LI) of the caller to the actor `ui` that replaces it, with what is queued there. Answer: `value` is its LI there. Annex: [`SiteRequest`].
+pub const SITE_HAND: u32 = 35;
 /// Message of the Nucleus to the port of `actorNotify`: the actor has ended. Annex: [`EndNotice`].
 pub const ACTOR_ENDED: u32 = 40;
+/// Default port of a server: give the caller, which replaces you, your port and your state. Annex: [`SiteRequest`]. Answer: `value` is the port's LI at the caller, `cap.ui` its
+/// name; the body is the state.
+pub const SERVER_REPLACE: u32 = 50;
 
 /// Streams of the console.
 pub const STREAM_OUT: u32 = 1;
@@ -150,6 +157,8 @@ annexes! {
         size: u32,
         /// Segment of the image at the file service (as `FILE_OPEN` answered).
         image: KnCap,
+        /// Default port of the actor that the new one replaces, or null (`SITE_SUCCEED`).
+        replaces: KnUniqueId,
     }
     /// Beginning of every answer.
     Answer {

@@ -330,6 +330,14 @@ macro_rules! chorus_calls {
 /// Writes the LAP at a place of the vector.
 185 "svActorAbortHandlerGetConnected" sv_actor_abort_handler_get_connected Supervisor returns (actor_cap: In<KnCap>, index: i32, lap: Out<KnLapDesc>) [Inval, Unknown, Priv, Fault];
 
+/// Makes the caller's actor the driver of a device interrupt, which `devWait` waits for. Own addition.
+186 "devAttach" dev_attach System returns (irq: u32) [Inval, Busy, NoMem, Priv];
+/// Waits for an interrupt of the device; returns how many came since the last return. Own addition.
+187 "devWait" dev_wait System blocks (irq: u32, wait_limit: In<KnTimeVal>) [Inval, Busy, Timeout, Abort, Fault, Priv];
+/// Reads 1, 2 or 4 bytes from an I/O port of a device. Own addition.
+188 "devIn" dev_in System returns (port: u32, size: u32, value: Out<u32>) [Inval, Size, Fault, Priv];
+/// Writes 1, 2 or 4 bytes to an I/O port of a device. Own addition.
+189 "devOut" dev_out System returns (port: u32, size: u32, value: u32) [Inval, Size, Priv];
 /// Makes the caller's actor the Network Manager of the site; `irq` is the device interrupt that `nmWait` reports too, or -1. Own addition.
 190 "nmAttach" nm_attach System returns (irq: i32) [Inval, Busy, Priv];
 /// Waits until there is an outbound item (bit 0) or the device interrupt fired (bit 1); returns the bits and clears bit 1. Own addition.

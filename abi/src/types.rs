@@ -408,13 +408,13 @@ plain! {
     }
     /// A device of the machine (`devGet`).
     KnDevDesc {
-        /// Physical address of its registers.
+        /// Physical address of its registers, or its first I/O port.
         base: u64,
         /// Bytes of its registers.
         size: u64,
         /// Interrupt number of the machine.
         irq: u32,
-        /// virtio device id (1 = network).
+        /// virtio device id (1 = network); from `K_DEV_PORTS` up a device with I/O ports.
         device_id: u32,
     }
     /// What an exception is: the annex of a report to an exception port, and what a handler's `info` points at (spec 6.2).

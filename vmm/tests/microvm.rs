@@ -21,6 +21,7 @@ fn boot_with(conf: &str, vcpus: u32, words: &str) -> (Option<u8>, String) {
         mem_mib: 64,
         words,
         timeout: Duration::from_secs(60),
+        line: None,
     };
     let ended = site.run(|_| {}).unwrap();
     (ended.code, ended.console)

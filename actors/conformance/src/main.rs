@@ -3,7 +3,8 @@
 //! It needs nothing but the Nucleus: no network, no site manager. `conformance halt`, as a system or supervisor actor, ends the site with the verdict;
 //! `conformance referee NAME`, as a system actor, ends it with that of another.
 //! `conformance pressure` writes twice the memory of a site that has a default mapper.
-//! `conformance leader SITE SITE` checks what takes more sites, with `conformance partner` as a system actor on each of the two.
+//! `conformance leader SITE…` checks what takes more sites, with `conformance partner` as a system actor on each of the four, links with faults, and a host that
+//! does what it reads (`host: kill SITE`).
 #![no_std]
 #![no_main]
 
@@ -14,6 +15,7 @@ mod content;
 mod control;
 mod events;
 mod exceptions;
+mod faults;
 mod groups;
 mod handlers;
 mod life;
@@ -58,7 +60,7 @@ fn main() -> i32 {
         return told(&verdict);
     }
     if args().nth(1) == Some("leader") {
-        let sites = [2, 3].map(|word| args().nth(word).and_then(|site| site.parse().ok()));
+        let sites = [2, 3, 4, 5].map(|word| args().nth(word).and_then(|site| site.parse().ok()));
         sites::check(&mut verdict, sites.map(|site| site.unwrap_or(1)));
         return told(&verdict);
     }

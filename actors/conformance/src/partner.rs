@@ -11,6 +11,7 @@ use chorus_runtime::message::{Buffer, Message, reply, reply_awaited};
 use chorus_runtime::port::{Port, Queued, well_known_group};
 use chorus_runtime::{at, at_mut, println, site, thread};
 use core::sync::atomic::{AtomicU32, Ordering};
+use core::time::Duration;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Stamp of the port that the leader asks at.
@@ -42,6 +43,8 @@ pub const SELF: u32 = 11;
 pub const STAMPED: u32 = 12;
 /// No more is asked.
 pub const END: u32 = 13;
+/// A port whose requests are kept a minute before they are answered.
+pub const HELD: u32 = 14;
 
 /// A question, and its answer.
 #[derive(
@@ -89,6 +92,11 @@ impl Served {
 
     /// Serves a port. Errors: `K_ENOMEM`.
     fn over(port: Port) -> Result<Served, KError> {
+        Served::after(port, Duration::ZERO)
+    }
+
+    /// Serves a port, answering after a time.
+    fn after(port: Port, time: Duration) -> Result<Served, KError> {
         let (ui, li) = (port.ui(), port.li());
         let count = Arc::new(AtomicU32::new(0));
         let counted = count.clone();
@@ -96,6 +104,9 @@ impl Served {
             let mut buffer = Buffer::with_room(0);
             while port.receive(&mut buffer, None).is_ok() {
                 counted.fetch_add(1, Ordering::AcqRel);
+                if !time.is_zero() {
+                    let _ = thread::sleep(time);
+                }
                 if reply_awaited() {
                     let annex = [site::number() as u8; 64];
                     let _ = reply(Message {
@@ -129,6 +140,12 @@ impl Made {
         match order.what {
             SERVED => {
                 let served = Served::start()?;
+                order.ui = served.ui;
+                self.served.push(served);
+                Ok(0)
+            }
+            HELD => {
+                let served = Served::after(Port::create()?, Duration::from_secs(60))?;
                 order.ui = served.ui;
                 self.served.push(served);
                 Ok(0)

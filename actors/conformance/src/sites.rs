@@ -1,5 +1,7 @@
-//! Assertions that take two or three sites: `conformance leader SITE SITE`, with a partner on each of the two ([`crate::partner`]).
+//! Assertions that take two or three sites: `conformance leader NEAR FAR LOSSY DOUBLING`, with a partner on each of them ([`crate::partner`]); on the last two what links and the
+//! host do to them ([`crate::faults`]).
 
+use crate::faults;
 use crate::partner::*;
 use crate::requests::Client;
 use crate::verdict::{DEFAULT, Verdict, call, message};
@@ -15,7 +17,7 @@ use core::time::Duration;
 const LIMIT: i32 = 15_000;
 
 /// A request from the default port: its result, and the annex of the reply.
-fn request(target: KnUniqueId, co_target: KnUniqueId, mut annex: [u8; 64]) -> (i32, [u8; 64]) {
+pub fn request(target: KnUniqueId, co_target: KnUniqueId, mut annex: [u8; 64]) -> (i32, [u8; 64]) {
     let question = message(&[], Some(&annex));
     let mut room = KnMsgDesc {
         annex_addr: at_mut(&mut annex),
@@ -35,7 +37,7 @@ fn request(target: KnUniqueId, co_target: KnUniqueId, mut annex: [u8; 64]) -> (i
 }
 
 /// Which site answers a request; an error.
-fn who(target: KnUniqueId, co_target: KnUniqueId) -> Result<u16, i32> {
+pub fn who(target: KnUniqueId, co_target: KnUniqueId) -> Result<u16, i32> {
     match request(target, co_target, [0; 64]) {
         (K_OK, annex) => Ok(u16::from(annex[0])),
         (error, _) => Err(error),
@@ -44,14 +46,14 @@ fn who(target: KnUniqueId, co_target: KnUniqueId) -> Result<u16, i32> {
 
 /// A partner.
 #[derive(Clone, Copy)]
-struct Partner(u16);
+pub struct Partner(pub u16);
 
 impl Partner {
-    fn port(self) -> KnUniqueId {
+    pub fn port(self) -> KnUniqueId {
         KnUniqueId::well_known_port(self.0, STAMP)
     }
 
-    fn order(self, what: u32, ui: KnUniqueId, cap: KnCap) -> Order {
+    pub fn order(self, what: u32, ui: KnUniqueId, cap: KnCap) -> Order {
         let order = Order {
             what,
             result: 0,
@@ -68,16 +70,16 @@ impl Partner {
         }
     }
 
-    fn ask(self, what: u32, ui: KnUniqueId) -> i32 {
+    pub fn ask(self, what: u32, ui: KnUniqueId) -> i32 {
         self.order(what, ui, KnCap::default()).result
     }
 
-    fn served(self) -> KnUniqueId {
+    pub fn served(self) -> KnUniqueId {
         self.order(SERVED, KnUniqueId::NULL, KnCap::default()).ui
     }
 
     /// Whether a served port has got so many messages, soon.
-    fn counts(self, port: KnUniqueId, wanted: i32) -> bool {
+    pub fn counts(self, port: KnUniqueId, wanted: i32) -> bool {
         let seen = || self.ask(COUNT, port) == wanted;
         (0..50).any(|_| {
             seen() || {
@@ -136,7 +138,7 @@ fn links(verdict: &mut Verdict, [near, far]: [Partner; 2]) {
 }
 
 /// Checks them, with partners on these sites.
-pub fn check(verdict: &mut Verdict, sites: [u16; 2]) {
+pub fn check(verdict: &mut Verdict, sites: [u16; 4]) {
     let partners = sites.map(Partner);
     // They come up when they do.
     let up = partners.map(|partner| {
@@ -145,16 +147,19 @@ pub fn check(verdict: &mut Verdict, sites: [u16; 2]) {
             partner.ask(GROUP, KnUniqueId::NULL) == 0
         })
     });
-    verdict.check("NC-109", up == [true; 2]);
-    if up != [true; 2] {
+    verdict.check("NC-109", up == [true; 4]);
+    if up != [true; 4] {
         return;
     }
-    names(verdict, partners);
-    ports(verdict, partners[0]);
-    selective(verdict, partners);
-    members(verdict, partners);
-    links(verdict, partners);
-    for partner in partners {
+    let [near, far, lossy, doubling] = partners;
+    let both = [near, far];
+    names(verdict, both);
+    ports(verdict, near);
+    selective(verdict, both);
+    members(verdict, both);
+    links(verdict, both);
+    faults::check(verdict, near, lossy, doubling);
+    for partner in [near, far, lossy] {
         partner.ask(END, KnUniqueId::NULL);
     }
 }

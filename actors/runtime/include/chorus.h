@@ -140,6 +140,8 @@ struct chorus_import { char name[32]; unsigned long slot; };
 #define K_CONNECTED_LAP (0)
 #define K_INTR_UNCLAIMED (0)
 #define K_INTR_CLAIMED (1)
+#define K_DEV_PORTS (65536)
+#define K_DEV_SERIAL (65537)
 #define CONSOLE_WRITE (1)
 #define CONSOLE_READ (2)
 #define STREAM_OUT (1)
@@ -776,13 +778,15 @@ typedef struct StartRequest {
     int priority;
     unsigned int size;
     KnCap image;
+    KnUniqueId replaces;
 } StartRequest;
 _Static_assert(__builtin_offsetof(StartRequest, service) == 0, "StartRequest.service");
 _Static_assert(__builtin_offsetof(StartRequest, kind) == 4, "StartRequest.kind");
 _Static_assert(__builtin_offsetof(StartRequest, priority) == 8, "StartRequest.priority");
 _Static_assert(__builtin_offsetof(StartRequest, size) == 12, "StartRequest.size");
 _Static_assert(__builtin_offsetof(StartRequest, image) == 16, "StartRequest.image");
-_Static_assert(sizeof(StartRequest) == 32, "StartRequest");
+_Static_assert(__builtin_offsetof(StartRequest, replaces) == 32, "StartRequest.replaces");
+_Static_assert(sizeof(StartRequest) == 40, "StartRequest");
 
 typedef struct Answer {
     int result;
@@ -1085,6 +1089,14 @@ static inline int svActorAbortHandlerConnect(const KnCap *actor_cap, int index, 
 static inline int svActorAbortHandlerDisconnect(const KnCap *actor_cap, int index, const KnLapDesc *lap) { CHORUS_CALL("svActorAbortHandlerDisconnect", (unsigned long)actor_cap, (unsigned long)index, (unsigned long)lap); }
 /* Writes the LAP at a place of the vector. */
 static inline int svActorAbortHandlerGetConnected(const KnCap *actor_cap, int index, KnLapDesc *lap) { CHORUS_CALL("svActorAbortHandlerGetConnected", (unsigned long)actor_cap, (unsigned long)index, (unsigned long)lap); }
+/* Makes the caller's actor the driver of a device interrupt, which `devWait` waits for. Own addition. */
+static inline int devAttach(unsigned int irq) { CHORUS_CALL("devAttach", (unsigned long)irq); }
+/* Waits for an interrupt of the device; returns how many came since the last return. Own addition. */
+static inline int devWait(unsigned int irq, const KnTimeVal *wait_limit) { CHORUS_CALL("devWait", (unsigned long)irq, (unsigned long)wait_limit); }
+/* Reads 1, 2 or 4 bytes from an I/O port of a device. Own addition. */
+static inline int devIn(unsigned int port, unsigned int size, unsigned int *value) { CHORUS_CALL("devIn", (unsigned long)port, (unsigned long)size, (unsigned long)value); }
+/* Writes 1, 2 or 4 bytes to an I/O port of a device. Own addition. */
+static inline int devOut(unsigned int port, unsigned int size, unsigned int value) { CHORUS_CALL("devOut", (unsigned long)port, (unsigned long)size, (unsigned long)value); }
 /* Makes the caller's actor the Network Manager of the site; `irq` is the device interrupt that `nmWait` reports too, or -1. Own addition. */
 static inline int nmAttach(int irq) { CHORUS_CALL("nmAttach", (unsigned long)irq); }
 /* Waits until there is an outbound item (bit 0) or the device interrupt fired (bit 1); returns the bits and clears bit 1. Own addition. */
@@ -1274,7 +1286,17 @@ int chorus_write(unsigned int stream, const void *bytes, unsigned int size)
     in.annex_addr = (unsigned long)answer.annex;
     to.target = uiPort(GATEWAY_SITE, STAMP_CONSOLE);
     int result = ipcCall(&out, K_DEFAULTPORT, &to, &in, K_NODELAY_LIMIT);
-    return result < 0 ? sysLog(bytes, size) : K_OK;
+    if (result >= 0)
+        return K_OK;
+    /* The log takes a line at a time, of at most 256 bytes. */
+    for (const char *line = bytes, *end = line + size; line < end;) {
+        const char *stop = line;
+        while (stop < end && *stop != '\n' && stop - line < 256)
+            stop++;
+        result = sysLog(line, (unsigned int)(stop - line));
+        line = stop < end && *stop == '\n' ? stop + 1 : stop;
+    }
+    return result;
 }
 
 __asm__(".pushsection .note.chorus,\"a\",@note\n"

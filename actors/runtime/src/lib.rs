@@ -2,15 +2,15 @@
 //!
 //! The stubs ([`raw`]) are made from the table of calls, so that an actor and the Nucleus cannot disagree about a call's name or arguments.
 //! Above them stand typed wrappers without `unsafe` for what most actors do: messages ([`message`]), ports and groups ([`port`]), serving
-//! ([`server`]), threads ([`thread`]), locks and semaphores ([`sync`], [`real_time`]), event flags ([`events`]),
-//! time ([`time`]) and timers ([`timer`]). What they leave out is reached through [`raw`].
-//! ([`server`]), serving segments ([`mapper`]), threads ([`thread`]), locks and semaphores ([`sync`]), time ([`time`]). What they leave out is reached through [`raw`].
+//! ([`server`]), also in succession ([`succession`]), serving segments ([`mapper`]), driving devices ([`device`]), threads ([`thread`]), locks and semaphores ([`sync`], [`real_time`]), event flags
+//! ([`events`]), time ([`time`]) and timers ([`timer`]). What they leave out is reached through [`raw`].
 #![no_std]
 
 extern crate alloc;
 
 mod check;
 pub mod console;
+pub mod device;
 pub mod events;
 pub mod exception;
 pub mod handler;
@@ -25,6 +25,7 @@ pub mod real_time;
 pub mod server;
 pub mod site;
 mod start;
+pub mod succession;
 pub mod sync;
 pub mod thread;
 pub mod time;

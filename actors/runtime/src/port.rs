@@ -52,6 +52,11 @@ impl Port {
         Ok(Port { li: li as i32, ui })
     }
 
+    /// A port that another gave to this actor.
+    pub(crate) fn arrived(li: i32, ui: KnUniqueId) -> Port {
+        Port { li, ui }
+    }
+
     /// The actor's default port.
     pub fn own() -> Port {
         Port {

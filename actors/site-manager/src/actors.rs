@@ -1,6 +1,6 @@
 //! Actors that are started and deleted for others.
 
-use crate::{control, image, list, refusal};
+use crate::{control, image, list, refusal, succession};
 use chorus_abi::image::ARGS_MAX;
 use chorus_abi::services::{Answer, StartRequest};
 use chorus_abi::{
@@ -45,6 +45,12 @@ pub fn start(order: &StartRequest, args: &[u8]) -> Answer {
         Ok(cap) => cap,
         Err(error) => return refusal(error),
     };
+    if order.replaces.is_valid()
+        && let Err(error) = succession::begin(order.replaces, cap.ui)
+    {
+        forget(&cap);
+        return refusal(error);
+    }
     let mut load = KnLoadDesc {
         image: at(bytes.as_slice()),
         image_size: bytes.len() as u64,
@@ -65,6 +71,7 @@ pub fn start(order: &StartRequest, args: &[u8]) -> Answer {
             }
         }
         Err(error) => {
+            succession::ended(cap.ui);
             forget(&cap);
             Answer {
                 diag: load.diag,

@@ -11,10 +11,11 @@ mod actors;
 mod control;
 mod image;
 mod list;
+mod succession;
 
 use chorus_abi::services::{
-    ACTOR_ENDED, Answer, EndNotice, SITE_KILL, SITE_LIST, SITE_PING, SITE_START, SiteRequest,
-    StartRequest,
+    ACTOR_ENDED, Answer, EndNotice, SITE_HAND, SITE_KILL, SITE_LIST, SITE_PING, SITE_START,
+    SITE_SUCCEED, SiteRequest, StartRequest,
 };
 use chorus_abi::{K_CMSGSIZEMAX, KError, KnUniqueId, STAMP_SITE_MANAGER};
 use chorus_runtime::message::{Buffer, Message, current, reply};
@@ -54,7 +55,7 @@ fn main() -> Result<(), KError> {
             ended(&request, head.src_port);
             continue;
         }
-        let (answer, body) = serve(&request);
+        let (answer, body) = serve(&request, head.src_port);
         let message = Message {
             annex: Some(&answer.to_annex()),
             body: &body,
@@ -69,11 +70,12 @@ fn main() -> Result<(), KError> {
 fn ended(notice: &Buffer, from: KnUniqueId) {
     let notice = EndNotice::from_annex(&notice.annex);
     if notice.service == ACTOR_ENDED && !from.is_valid() {
+        succession::ended(notice.actor);
         control::ended(&notice);
     }
 }
 
-fn serve(request: &Buffer) -> (Answer, alloc::vec::Vec<u8>) {
+fn serve(request: &Buffer, from: KnUniqueId) -> (Answer, alloc::vec::Vec<u8>) {
     let asked = SiteRequest::from_annex(&request.annex);
     let none = alloc::vec::Vec::new();
     match asked.service {
@@ -89,6 +91,8 @@ fn serve(request: &Buffer) -> (Answer, alloc::vec::Vec<u8>) {
             actors::start(&StartRequest::from_annex(&request.annex), request.body()),
             none,
         ),
+        SITE_SUCCEED => (succession::predecessor(from), none),
+        SITE_HAND => (succession::hand(from, asked.what, asked.ui), none),
         SITE_KILL => (actors::delete(asked.ui), none),
         _ => (refusal(KError::Inval), none),
     }

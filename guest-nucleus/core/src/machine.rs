@@ -285,6 +285,10 @@ pub trait Machine {
     fn map_device(&mut self, space: Space, address: u64, physical: u64) -> Result<(), NoMemory>;
     /// `count` physically contiguous zeroed frames; the first is returned. Given back one by one with [`Machine::frame_free`].
     fn frames_contiguous(&mut self, count: usize) -> Option<Frame>;
+    /// Reads 1, 2 or 4 bytes from a port of a device that [`Machine::device`] describes.
+    fn port_in(&mut self, port: u16, size: u32) -> u32;
+    /// Writes 1, 2 or 4 bytes to one.
+    fn port_out(&mut self, port: u16, size: u32, value: u32);
     /// Lets a device interrupt through: `Nucleus::interrupt(cpu, irq)` follows each one.
     fn enable_interrupt(&mut self, irq: u32);
     /// Has the processor in the Nucleus take the interrupt of a vector, as if its device had sent it, once it is out.

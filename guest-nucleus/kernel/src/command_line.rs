@@ -2,6 +2,8 @@
 //!
 //! A word that is not understood is ignored: other VMMs put words of their own there.
 
+use chorus_abi::machine::PORT_CONSOLE;
+
 /// Most devices that are looked at.
 pub const DEVICES_MAX: usize = 32;
 
@@ -52,6 +54,8 @@ pub struct CommandLine {
     pub outside: usize,
     /// How much is logged.
     pub log: Log,
+    /// A second serial line, which is for actors.
+    pub serial: Option<Announced>,
     /// Devices.
     pub devices: [Announced; DEVICES_MAX],
     /// How many of them.
@@ -85,6 +89,19 @@ fn device(text: &str) -> Option<Announced> {
     (device.size > 0 && device.irq < 64).then_some(device)
 }
 
+/// A 16550: its first port and its interrupt. The console's ports are the Nucleus' own.
+fn serial(text: &str) -> Option<Announced> {
+    let (port, irq) = text.split_once(':')?;
+    let line = Announced {
+        base: number(port)?,
+        size: 8,
+        irq: u32::try_from(number(irq)?).ok()?,
+    };
+    let console = u64::from(PORT_CONSOLE);
+    let apart = line.base + 8 <= console || line.base >= console + 8;
+    ((0x100..0xfff8).contains(&line.base) && apart && line.irq < 48).then_some(line)
+}
+
 /// Reads the line. Numbers out of range count as absent.
 pub fn parse(line: &str) -> CommandLine {
     let mut result = CommandLine {
@@ -99,6 +116,7 @@ pub fn parse(line: &str) -> CommandLine {
         msi: false,
         outside: 0,
         log: Log::Normal,
+        serial: None,
         devices: [Announced::default(); DEVICES_MAX],
         device_count: 0,
     };
@@ -135,6 +153,7 @@ pub fn parse(line: &str) -> CommandLine {
             "chorus.msi" => result.msi = true,
             "chorus.log" if value == "quiet" => result.log = Log::Quiet,
             "chorus.log" if value == "debug" => result.log = Log::Debug,
+            "chorus.serial" => result.serial = serial(value).or(result.serial),
             "virtio_mmio.device" => {
                 if let (Some(found), Some(slot)) =
                     (device(value), result.devices.get_mut(result.device_count))
@@ -171,6 +190,25 @@ mod tests {
                 irq: 5
             }]
         );
+    }
+
+    #[test]
+    fn a_serial_line_is_not_the_console() {
+        let line = Announced {
+            base: 0x2f8,
+            size: 8,
+            irq: 3,
+        };
+        assert_eq!(parse("chorus.serial=0x2f8:3").serial, Some(line));
+        for bad in [
+            "0x3f8:4", "0x3f1:3", "0x2f8", "0x2f8:48", "0xf4:3", "0xffff:3", ":",
+        ] {
+            assert_eq!(
+                parse(&std::format!("chorus.serial={bad}")).serial,
+                None,
+                "{bad}"
+            );
+        }
     }
 
     #[test]

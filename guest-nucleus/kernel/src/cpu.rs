@@ -33,6 +33,32 @@ pub fn out32(port: u16, value: u32) {
     }
 }
 
+/// Writes two bytes to a port.
+pub fn out16(port: u16, value: u16) {
+    // SAFETY: as `out8`.
+    unsafe { asm!("out dx, ax", in("dx") port, in("ax") value, options(nostack, preserves_flags)) }
+}
+
+/// Reads two bytes from a port.
+pub fn in16(port: u16) -> u16 {
+    let value;
+    // SAFETY: as `out8`.
+    unsafe {
+        asm!("in ax, dx", in("dx") port, out("ax") value, options(nomem, nostack, preserves_flags))
+    }
+    value
+}
+
+/// Reads four bytes from a port.
+pub fn in32(port: u16) -> u32 {
+    let value;
+    // SAFETY: as `out8`.
+    unsafe {
+        asm!("in eax, dx", in("dx") port, out("eax") value, options(nomem, nostack, preserves_flags))
+    }
+    value
+}
+
 /// Reads a byte from a port.
 pub fn in8(port: u16) -> u8 {
     let value;

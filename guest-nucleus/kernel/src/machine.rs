@@ -578,6 +578,22 @@ impl Machine for X86 {
         Some(Frame(first))
     }
 
+    fn port_in(&mut self, port: u16, size: u32) -> u32 {
+        match size {
+            1 => crate::cpu::in8(port).into(),
+            2 => crate::cpu::in16(port).into(),
+            _ => crate::cpu::in32(port),
+        }
+    }
+
+    fn port_out(&mut self, port: u16, size: u32, value: u32) {
+        match size {
+            1 => crate::cpu::out8(port, value as u8),
+            2 => crate::cpu::out16(port, value as u16),
+            _ => crate::cpu::out32(port, value),
+        }
+    }
+
     fn enable_interrupt(&mut self, irq: u32) {
         if !self.msi && irq < 48 {
             apic::route(irq, processor::get(0).map_or(0, |boot| boot.apic.get()));

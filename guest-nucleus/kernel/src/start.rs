@@ -17,8 +17,8 @@ use crate::{
 };
 use alloc::vec;
 use alloc::vec::Vec;
-use chorus_abi::KnDevDesc;
 use chorus_abi::machine::Mark;
+use chorus_abi::{K_DEV_SERIAL, KnDevDesc};
 use chorus_nucleus_core::{Configuration, Limits, Nucleus};
 use core::cell::UnsafeCell;
 
@@ -147,8 +147,12 @@ fn describe(machine: &X86) {
         early::used() >> 10
     );
     for device in &machine.devices {
+        let sort = match device.device_id {
+            K_DEV_SERIAL => "serial line",
+            _ => "virtio",
+        };
         say!(
-            "device: virtio {} at {:#x}, interrupt {}",
+            "device: {sort} {} at {:#x}, interrupt {}",
             device.device_id,
             device.base,
             device.irq
@@ -193,7 +197,7 @@ fn map_registers(kernel: Tables, line: &CommandLine) {
 
 /// The devices that are really there.
 fn devices(line: &CommandLine) -> Vec<KnDevDesc> {
-    let mut found = Vec::with_capacity(line.device_count);
+    let mut found = Vec::with_capacity(line.device_count + 1);
     for (index, device) in line.devices[..line.device_count].iter().enumerate() {
         let registers = REGISTERS + (3 + index as u64) * 4096 + device.base % 4096;
         // SAFETY: `map_registers` mapped the page; reading identification registers has no effect.
@@ -208,6 +212,13 @@ fn devices(line: &CommandLine) -> Vec<KnDevDesc> {
             });
         }
     }
+    // A line of the machine's owner is believed: a port that nobody answers at reads as ones.
+    found.extend(line.serial.map(|serial| KnDevDesc {
+        base: serial.base,
+        size: serial.size,
+        irq: serial.irq,
+        device_id: K_DEV_SERIAL,
+    }));
     found
 }
 

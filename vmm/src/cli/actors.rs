@@ -74,6 +74,7 @@ pub fn exec(context: &Context, args: &ExecArgs) -> Outcome<u8> {
         kind,
         priority: args.priority,
         args: args.args.clone(),
+        replaces: args.replace.clone(),
         wait: !args.no_wait,
     };
     client.send(&Request::Exec(exec), &bytes)?;

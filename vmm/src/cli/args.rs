@@ -255,6 +255,9 @@ pub struct ExecArgs {
     /// Do not wait for the actor's end
     #[arg(long)]
     pub no_wait: bool,
+    /// Take the place of this running actor: its name, or its port
+    #[arg(long, value_name = "RUNNING")]
+    pub replace: Option<String>,
     /// Built-in actor or ELF file
     #[arg(value_name = "ACTOR-FILE")]
     pub actor: String,

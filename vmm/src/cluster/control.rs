@@ -96,6 +96,9 @@ pub struct Exec {
     pub priority: u8,
     /// Arguments, without the name.
     pub args: Vec<String>,
+    /// Name, or UI, of the running actor that it replaces.
+    #[serde(default)]
+    pub replaces: Option<String>,
     /// Answer when all have ended, not when all are started. Leaving earlier ends them.
     pub wait: bool,
 }
@@ -402,6 +405,7 @@ mod tests {
             kind: Kind::User,
             priority: 1,
             args: vec!["ü".into()],
+            replaces: Some("b".into()),
             wait: true,
         };
         round_trip(Request::Exec(exec));

@@ -10,6 +10,7 @@ use super::gateway::requests::{self, Start};
 use super::images;
 use super::plan::Plan;
 use super::process::Cluster;
+use super::replace;
 use super::topology::{ActorSpec, Image, Kind};
 use chorus_abi::{KnCap, KnUniqueId};
 use std::sync::Arc;
@@ -29,6 +30,8 @@ pub struct Work {
     pub priority: u8,
     /// Arguments.
     pub args: Vec<String>,
+    /// Name, or UI of the default port, of the running actor that it replaces on its site.
+    pub replaces: Option<String>,
 }
 
 /// An actor that was started.
@@ -61,6 +64,7 @@ pub fn work_of(plan: &Plan, actor: &ActorSpec) -> Outcome<Work> {
         kind: actor.kind,
         priority: actor.priority,
         args: actor.args.clone(),
+        replaces: None,
     })
 }
 
@@ -84,7 +88,18 @@ pub fn start(cluster: &Cluster, work: &Work) -> Outcome<Vec<Started>> {
     let size = u32::try_from(work.image.len())
         .map_err(|_| Failure::bad_file(format!("{}: too large", work.name)))?;
     let mut started: Vec<Started> = Vec::new();
+    let mut replaced = Vec::new();
     for &site in &work.sites {
+        let replaces = match &work.replaces {
+            Some(name) => match replace::find(calls, site, name) {
+                Ok(ui) => Some(ui),
+                Err(failure) => {
+                    delete(cluster, &started);
+                    return Err(failure);
+                }
+            },
+            None => None,
+        };
         let order = Start {
             name: &work.name,
             image: image.1,
@@ -92,21 +107,32 @@ pub fn start(cluster: &Cluster, work: &Work) -> Outcome<Vec<Started>> {
             kind: work.kind,
             priority: work.priority,
             args: &work.args,
+            replaces,
         };
         let answer = cluster
             .machine(site)
             .and_then(|_| requests::start(calls, site, &order));
         match answer {
-            Ok(actor) => started.push(Started {
-                site,
-                actor,
-                name: work.name.clone(),
-            }),
+            Ok(actor) => {
+                started.push(Started {
+                    site,
+                    actor,
+                    name: work.name.clone(),
+                });
+                replaced.extend(replaces.map(|old| replace::Pair {
+                    site,
+                    old,
+                    new: actor,
+                }));
+            }
             Err(failure) => {
                 delete(cluster, &started);
                 return Err(failure);
             }
         }
+    }
+    for pair in replaced {
+        replace::done(calls, &pair, &work.name)?;
     }
     Ok(started)
 }

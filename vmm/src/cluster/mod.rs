@@ -17,6 +17,7 @@ pub mod log;
 pub mod machines;
 pub mod plan;
 pub mod process;
+pub mod replace;
 pub mod runtime;
 pub mod server;
 pub mod site;

@@ -256,6 +256,7 @@ fn run_image(
         kind: exec.kind,
         priority: exec.priority,
         args: exec.args.clone(),
+        replaces: exec.replaces.clone(),
     };
     let from = Cell::new(cluster.log.tail(None, 0).1);
     let started = execute::start(cluster, &work)?;

@@ -46,6 +46,9 @@ const OTHERWISE: &[(u16, &str)] = &[
     (4, "takes a reboot of the site"),
     (128, "ports do not leave their site"),
     (188, "takes twenty seconds"),
+    (255, "orders to caches do not leave their site"),
+    (256, "orders to caches do not leave their site"),
+    (257, "orders to caches do not leave their site"),
 ];
 
 fn there(call: &str) -> bool {

@@ -1,11 +1,11 @@
 //! Runs the conformance actor as each kind of actor.
 
 use crate::cli::args::ConformanceHost;
-use crate::cluster::failure::{Failure, Outcome};
+use crate::cluster::failure::{Failure, Outcome, Status};
 use crate::cluster::{archive, images};
 use crate::measure::microvm::{self, Microvm};
 use serde::Serialize;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -14,16 +14,16 @@ use std::time::Duration;
 const ACTOR: &str = "conformance";
 /// The kinds, and the names of the actors.
 const KINDS: [&str; 3] = ["user", "system", "supervisor"];
-/// What is said of the run over three sites, and the name of its actor.
+/// What is said of the run over several sites, and the name of its actor.
 pub const SITES: &str = "sites";
 /// What is said of the run on a site with too little memory, and the name of its actor.
 pub const PRESSURE: &str = "pressure";
 /// All runs, in the order in which they are told.
 pub const RUNS: [&str; 5] = [KINDS[0], KINDS[1], KINDS[2], SITES, PRESSURE];
-/// The site of the actor that leads the run over three sites. The two behind it have its partners.
-const LEADER: usize = KINDS.len() + 1;
-/// Its site.
-const PRESSED: usize = LEADER + 3;
+/// The site of the actor that leads the run over several sites. Those behind it have its partners.
+const LEADER: usize = 1;
+/// The last of the partners: the host ends its site when the leader asks for it.
+const DOOMED: usize = LEADER + 4;
 /// Processors of each site.
 const VCPUS: u32 = 2;
 /// Longest that all of it may take on one host.
@@ -41,7 +41,7 @@ pub struct Check {
 /// One run of the actor.
 #[derive(Clone, Debug, Serialize)]
 pub struct Run {
-    /// Kind of actor; `sites` for a user actor that checks what takes three sites, with partners on the others.
+    /// Kind of actor; `sites` for a user actor that checks what takes several sites, with partners on the others.
     pub kind: &'static str,
     /// Where it ran.
     pub machine: String,
@@ -59,44 +59,99 @@ pub struct Run {
 pub fn all(host: ConformanceHost, nucleus: Option<&Path>) -> Outcome<Vec<Run>> {
     match host {
         ConformanceHost::Microvm => on_microvms(nucleus),
-        ConformanceHost::Auto => on_cluster("auto", nucleus),
-        ConformanceHost::Kvm => on_cluster("kvm", nucleus),
-        ConformanceHost::Emulated => on_cluster("emulated", nucleus),
+        ConformanceHost::Auto => on_clusters("auto", nucleus),
+        ConformanceHost::Kvm => on_clusters("kvm", nucleus),
+        ConformanceHost::Emulated => on_clusters("emulated", nucleus),
     }
 }
 
-/// A cluster with a site for each kind, so that none disturbs another, and three for what takes more than one.
-fn topology() -> String {
-    let mut text = format!("version = 1\n[defaults]\nvcpus = {VCPUS}\n");
-    for (index, kind) in KINDS.iter().enumerate() {
-        text += &format!(
-            "[[site]]\n[[actor]]\nbuiltin = \"{ACTOR}\"\nname = \"{kind}\"\nsite = {}\nkind = \"{kind}\"\n",
-            index + 1
+fn actor(site: usize, vcpus: u32, name: &str, more: &str) -> String {
+    format!(
+        "[[site]]\nvcpus = {vcpus}\n[[actor]]\nbuiltin = \"{ACTOR}\"\nname = \"{name}\"\nsite = {site}\n{more}\n"
+    )
+}
+
+/// A cluster with a site for each kind, so that none disturbs another.
+fn kinds() -> String {
+    let site = |(index, kind): (usize, &&str)| {
+        actor(index + 1, VCPUS, kind, &format!("kind = \"{kind}\""))
+    };
+    let sites: String = KINDS.iter().enumerate().map(site).collect();
+    format!("version = 1\n{sites}")
+}
+
+/// A cluster for what takes more than one site: a leader and its partners, two of them behind links with faults.
+fn sites() -> String {
+    let partners: Vec<usize> = (LEADER + 1..=DOOMED).collect();
+    let words: Vec<String> = partners.iter().map(|site| format!("\"{site}\"")).collect();
+    let order = format!("args = [\"leader\", {}]", words.join(", "));
+    let mut text = format!("version = 1\n{}", actor(LEADER, 1, SITES, &order));
+    for site in partners {
+        text += &actor(
+            site,
+            1,
+            "partner",
+            "kind = \"system\"\nargs = [\"partner\"]",
         );
     }
-    let (near, far) = (LEADER + 1, LEADER + 2);
-    text += &format!(
-        "[[site]]\nvcpus = 1\n[[actor]]\nbuiltin = \"{ACTOR}\"\nname = \"{SITES}\"\nsite = {LEADER}\nargs = [\"leader\", \"{near}\", \"{far}\"]\n"
-    );
     text += &format!(
         "[[actor]]\nbuiltin = \"{ACTOR}\"\nname = \"breaker\"\nsite = {LEADER}\nkind = \"supervisor\"\nargs = [\"breaker\"]\n"
     );
-    for site in [near, far] {
-        text += &format!(
-            "[[site]]\nvcpus = 1\n[[actor]]\nbuiltin = \"{ACTOR}\"\nname = \"partner\"\nsite = {site}\nkind = \"system\"\nargs = [\"partner\"]\n"
-        );
+    for (site, fault) in [(DOOMED - 1, "loss = 20"), (DOOMED, "duplicate = 20")] {
+        text += &format!("[[link]]\na = {LEADER}\nb = {site}\n{fault}\n");
     }
-    // The least memory that a site can have: what is written is twice that.
-    text += &format!(
-        "[[site]]\nvcpus = 1\nmem = \"16M\"\nswap = \"64M\"\n[[actor]]\nbuiltin = \"{ACTOR}\"\nname = \"{PRESSURE}\"\nsite = {PRESSED}\nargs = [\"pressure\"]\n"
-    );
     text
 }
 
-fn on_cluster(host: &str, nucleus: Option<&Path>) -> Outcome<Vec<Run>> {
+/// A site with the least memory that one can have, and a default mapper: what is written is twice that.
+fn pressure() -> String {
+    format!(
+        "version = 1\n[[site]]\nvcpus = 1\nmem = \"16M\"\nswap = \"64M\"\n[[actor]]\nbuiltin = \"{ACTOR}\"\nname = \"{PRESSURE}\"\nsite = 1\nargs = [\"pressure\"]\n"
+    )
+}
+
+/// All, one after the other: what is measured in time is not disturbed by what the other does to the machine.
+fn on_clusters(host: &str, nucleus: Option<&Path>) -> Outcome<Vec<Run>> {
+    let mut runs = on_cluster(host, nucleus, &kinds(), &KINDS)?;
+    runs.extend(on_cluster(host, nucleus, &sites(), &[SITES])?);
+    runs.extend(on_cluster(host, nucleus, &pressure(), &[PRESSURE])?);
+    Ok(runs)
+}
+
+/// Does what the leader asks of the host. Whether a site was ended.
+fn obey(me: &Path, name: &str, line: &str) -> bool {
+    let asked = line.strip_prefix(&format!("s{LEADER}/{SITES} | host: kill "));
+    // No other site is ended, whatever a guest writes.
+    if asked.map(str::trim_end) != Some(DOOMED.to_string().as_str()) {
+        return false;
+    }
+    Command::new(me)
+        .args(["--quiet", "--name", name, "kill", &DOOMED.to_string()])
+        .stdin(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// Passes on what the cluster complains of, but not that the site whose end was asked for has ended.
+fn pass_on(errors: impl Read) {
+    let known = format!("error: actor partner on site {DOOMED}: its site ended");
+    for line in BufReader::new(errors).lines().map_while(Result::ok) {
+        if line != known {
+            let _ = writeln!(std::io::stderr(), "{line}");
+        }
+    }
+}
+
+/// Runs a cluster; what its first sites print, each an actor of a name, is a run each.
+fn on_cluster(
+    host: &str,
+    nucleus: Option<&Path>,
+    topology: &str,
+    names: &[&'static str],
+) -> Outcome<Vec<Run>> {
     let failed = |why: String| Failure::failed(format!("the conformance cluster: {why}"));
     let me = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
-    let mut command = Command::new(me);
+    let mut command = Command::new(&me);
     let name = format!("conformance-{}", std::process::id());
     let limit = LIMIT.as_secs().to_string();
     command.args(["--quiet", "--name", &name, "run", "-f", "-"]);
@@ -107,41 +162,58 @@ fn on_cluster(host: &str, nucleus: Option<&Path>) -> Outcome<Vec<Run>> {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
+        .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| failed(error.to_string()))?;
     if let Some(mut stdin) = child.stdin.take() {
         stdin
-            .write_all(topology().as_bytes())
+            .write_all(topology.as_bytes())
             .map_err(|error| failed(error.to_string()))?;
     }
-    let output = child
-        .wait_with_output()
-        .map_err(|error| failed(error.to_string()))?;
-    let console = String::from_utf8_lossy(&output.stdout);
-    let status = output.status.code();
-    if console.is_empty() && !output.status.success() {
+    let errors = child
+        .stderr
+        .take()
+        .map(|errors| std::thread::spawn(move || pass_on(errors)));
+    let mut console = String::new();
+    let mut killed = false;
+    let mut reader = BufReader::new(
+        child
+            .stdout
+            .take()
+            .ok_or_else(|| failed("no output".into()))?,
+    );
+    let mut line = Vec::new();
+    while reader
+        .read_until(b'\n', &mut line)
+        .is_ok_and(|count| count > 0)
+    {
+        let text = String::from_utf8_lossy(&line);
+        killed |= obey(&me, &name, &text);
+        console.push_str(&text);
+        line.clear();
+    }
+    let exit = child.wait().map_err(|error| failed(error.to_string()))?;
+    let _ = errors.map(std::thread::JoinHandle::join);
+    let status = exit.code();
+    // The partner on the site that was ended did not end by itself.
+    let well = exit.success() || (killed && status == Some(i32::from(Status::Guest.code())));
+    if console.is_empty() && !exit.success() {
         // It has told why on stderr.
-        let status = crate::cluster::failure::Status::ALL
+        let status = Status::ALL
             .into_iter()
             .find(|known| Some(i32::from(known.code())) == status);
-        let status = status.unwrap_or(crate::cluster::failure::Status::Failed);
+        let status = status.unwrap_or(Status::Failed);
         return Err(Failure::new(
             status,
-            format!("the conformance cluster ended with {}", output.status),
+            format!("the conformance cluster ended with {exit}"),
         ));
     }
     let machine = format!("{host} host, sites of {VCPUS} vCPUs");
-    let mut runs: Vec<Run> = RUNS
+    let mut runs: Vec<Run> = names
         .iter()
         .enumerate()
         .map(|(index, kind)| {
-            let site = if *kind == PRESSURE {
-                PRESSED
-            } else {
-                index + 1
-            };
-            let prefix = format!("s{site}/{kind} | ");
+            let prefix = format!("s{}/{kind} | ", index + 1);
             let lines = console
                 .lines()
                 .filter_map(|line| line.strip_prefix(&prefix));
@@ -153,11 +225,8 @@ fn on_cluster(host: &str, nucleus: Option<&Path>) -> Outcome<Vec<Run>> {
         .iter()
         .flat_map(|run| &run.checks)
         .any(|check| !check.holds);
-    if let (Some(run), true) = (
-        runs.first_mut(),
-        whole && !failed && !output.status.success(),
-    ) {
-        run.complaint = Some(format!("the cluster ended with {}", output.status));
+    if let (Some(run), true) = (runs.first_mut(), whole && !failed && !well) {
+        run.complaint = Some(format!("the cluster ended with {exit}"));
     }
     Ok(runs)
 }
@@ -192,6 +261,7 @@ fn on_microvms(nucleus: Option<&Path>) -> Outcome<Vec<Run>> {
             mem_mib: 64,
             words,
             timeout: LIMIT,
+            line: None,
         };
         let ended = site.run(|_| {})?;
         let machine = format!("bare microvm of {VCPUS} vCPUs, {version}");
@@ -212,7 +282,7 @@ fn on_microvms(nucleus: Option<&Path>) -> Outcome<Vec<Run>> {
 /// A run, for people.
 pub fn named(kind: &str) -> String {
     match kind {
-        SITES => "the user actor over three sites".to_owned(),
+        SITES => "the user actor over five sites".to_owned(),
         PRESSURE => "the user actor that writes twice its site's memory".to_owned(),
         kind => format!("the {kind} actor"),
     }

@@ -154,6 +154,7 @@ fn bare_run(nucleus: &[u8], conf: &str, vcpus: u32, mem_mib: u32) -> Outcome<Vec
         mem_mib,
         words: "",
         timeout: Duration::from_secs(300),
+        line: None,
     };
     let mut records = Vec::new();
     let ended = site.run(|line| records.extend(Record::in_line(line)))?;

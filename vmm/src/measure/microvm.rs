@@ -6,6 +6,7 @@
 use crate::cluster::failure::{Failure, Outcome};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -27,6 +28,8 @@ pub struct Microvm<'a> {
     pub words: &'a str,
     /// Limit in real time.
     pub timeout: Duration,
+    /// A second serial line, for actors: a Unix socket that the emulator makes, and waits for somebody to connect to before it starts.
+    pub line: Option<&'a Path>,
 }
 
 /// How a run ended.
@@ -81,6 +84,9 @@ pub const OPTIONS: &[&str] = &[
     "virtio-mmio.force-legacy=false",
 ];
 
+/// The second serial line.
+const SECOND_LINE: &str = "isa-serial,chardev=line,iobase=0x2f8,irq=3";
+
 /// A temporary file that goes with the value.
 struct Scratch(std::path::PathBuf);
 
@@ -119,8 +125,13 @@ impl Microvm<'_> {
         };
         let nucleus = scratch("nucleus", self.nucleus)?;
         let archive = scratch("archive", self.archive)?;
+        let serial = if self.line.is_some() {
+            " chorus.serial=0x2f8:3"
+        } else {
+            ""
+        };
         let append = format!(
-            "chorus.site=1 chorus.sites=1 chorus.vcpus={} chorus.seed=1 chorus.tsc_khz=1000000 {}",
+            "chorus.site=1 chorus.sites=1 chorus.vcpus={} chorus.seed=1 chorus.tsc_khz=1000000{serial} {}",
             self.vcpus, self.words
         );
         let mut command = Command::new(QEMU);
@@ -137,6 +148,10 @@ impl Microvm<'_> {
             .arg("-initrd")
             .arg(&archive.0)
             .args(["-append", &append])
+            .args(self.line.iter().flat_map(|path| {
+                let socket = format!("socket,id=line,path={},server=on,wait=on", path.display());
+                ["-chardev", &socket, "-device", SECOND_LINE].map(str::to_owned)
+            }))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -12,3 +12,4 @@ mod lab;
 mod life;
 mod measures;
 mod shapes;
+mod succession;

@@ -43,7 +43,8 @@ impl<M: Machine> Nucleus<M> {
             | Wait::Events(_)
             | Wait::TimerPool(_)
             | Wait::Name(_)
-            | Wait::NetworkManager => true,
+            | Wait::NetworkManager
+            | Wait::Device(_) => true,
             Wait::Receive => thread.receive.abortable(),
             Wait::Call => thread.call.abortable(),
             _ => false,

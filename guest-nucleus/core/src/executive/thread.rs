@@ -42,6 +42,8 @@ pub enum Wait {
     Serve(Id<Port>),
     /// Work for the Network Manager.
     NetworkManager,
+    /// A device interrupt.
+    Device(u32),
     /// That a thread is on no processor, or gone.
     Off(Id<Thread>),
     /// That no thread of an actor is on a processor.

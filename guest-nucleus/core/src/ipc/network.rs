@@ -146,6 +146,11 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
+    /// Whether an interrupt is the manager's.
+    pub(crate) fn network_has_interrupt(&self, irq: u32) -> bool {
+        self.ipc.network.irq == Some(irq)
+    }
+
     /// A device interrupt, if it is the manager's.
     pub(crate) fn network_interrupt(&mut self, irq: u32) {
         if self.ipc.network.irq == Some(irq) {

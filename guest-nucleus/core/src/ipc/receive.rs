@@ -130,6 +130,7 @@ impl<M: Machine> Nucleus<M> {
             }
         }
         self.network_actor_dies(id);
+        self.driver_dies(id);
     }
 
     /// The current message of a thread is replaced or lost: an unanswered request is abandoned.

@@ -5,7 +5,9 @@ use crate::machine::*;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
-use chorus_abi::{FPU_AREA_SIZE, KnDevDesc, KnIpcDest, KnMsgDesc, KnThreadCtx, PAGE_SIZE};
+use chorus_abi::{
+    FPU_AREA_SIZE, K_DEV_SERIAL, KnDevDesc, KnIpcDest, KnMsgDesc, KnThreadCtx, PAGE_SIZE,
+};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 const PAGE: usize = PAGE_SIZE as usize;
@@ -21,8 +23,18 @@ pub const DEVICE: KnDevDesc = KnDevDesc {
     device_id: 1,
 };
 
+/// A device with ports: they read what was written.
+pub const SERIAL: KnDevDesc = KnDevDesc {
+    base: 0x2f8,
+    size: 8,
+    irq: 3,
+    device_id: K_DEV_SERIAL,
+};
+
 /// The machine.
 pub struct Sim {
+    /// Bytes at the ports of [`SERIAL`].
+    pub ports: [u8; 8],
     /// The clock, in nanoseconds.
     pub clock: u64,
     /// Processors that were kicked since the driver looked.
@@ -66,6 +78,7 @@ impl Sim {
     /// A machine with so many processors and frames.
     pub fn new(cpus: usize, frames: usize, threads: usize) -> Sim {
         Sim {
+            ports: [0; 8],
             clock: 1000,
             kicked: alloc::vec![false; cpus],
             timers: alloc::vec![None; cpus],
@@ -561,7 +574,7 @@ impl Machine for Sim {
         self.log.push(line.into());
     }
     fn device(&self, index: usize) -> Option<KnDevDesc> {
-        (index == 0).then_some(DEVICE)
+        [DEVICE, SERIAL].get(index).copied()
     }
     fn map_device(&mut self, space: Space, address: u64, physical: u64) -> Result<(), NoMemory> {
         let frame = Frame((physical / PAGE_SIZE) as u32);
@@ -579,6 +592,17 @@ impl Machine for Sim {
         self.memory[start..start + count].fill(Some([0; PAGE]));
         self.free -= count;
         Some(Frame(start as u32))
+    }
+    fn port_in(&mut self, port: u16, size: u32) -> u32 {
+        let first = usize::from(port) - SERIAL.base as usize;
+        let mut bytes = [0; 4];
+        bytes[..size as usize].copy_from_slice(&self.ports[first..first + size as usize]);
+        u32::from_le_bytes(bytes)
+    }
+    fn port_out(&mut self, port: u16, size: u32, value: u32) {
+        let first = usize::from(port) - SERIAL.base as usize;
+        self.ports[first..first + size as usize]
+            .copy_from_slice(&value.to_le_bytes()[..size as usize]);
     }
     fn enable_interrupt(&mut self, irq: u32) {
         self.enabled.push(irq);

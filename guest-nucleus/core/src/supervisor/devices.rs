@@ -36,6 +36,7 @@ impl<M: Machine> Nucleus<M> {
             .ok_or(KError::Inval)?;
         let known = (0..)
             .map_while(|index| self.machine.device(index))
+            .filter(|device| device.device_id < K_DEV_PORTS)
             .any(|device| device.base <= base && end <= device.base + device.size);
         if !known {
             return Err(KError::Inval);
@@ -93,5 +94,6 @@ impl<M: Machine> Nucleus<M> {
     pub fn interrupt(&mut self, cpu: Cpu, irq: u32) {
         self.entered = Some(cpu);
         self.network_interrupt(irq);
+        self.driver_interrupt(irq);
     }
 }

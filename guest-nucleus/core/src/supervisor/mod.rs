@@ -3,6 +3,7 @@
 mod aborts;
 mod connections;
 mod devices;
+mod drivers;
 mod exceptions;
 mod interrupts;
 mod laps;
@@ -31,6 +32,7 @@ pub(crate) struct Supervisor {
     pub names: laps::Names,
     pub interrupts: interrupts::Interrupts,
     pub timeouts: system_timeouts::SystemTimeouts,
+    pub drivers: drivers::Drivers,
     /// The LAP or message handler that the caller goes into.
     pub entered: Option<Upcall>,
 }
@@ -43,6 +45,7 @@ impl Supervisor {
             names: laps::Names::new(),
             interrupts: interrupts::Interrupts::new(cpus),
             timeouts: system_timeouts::SystemTimeouts::new(),
+            drivers: drivers::Drivers::new(),
             entered: None,
         }
     }

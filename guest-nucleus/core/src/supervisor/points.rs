@@ -340,7 +340,7 @@ impl<M: Machine> Nucleus<M> {
         let points = &room.points;
         let (names, attached) = (
             room.names.count(),
-            room.interrupts.count() + room.timeouts.count(),
+            room.interrupts.count() + room.timeouts.count() + room.drivers.count(),
         );
         [
             points.points.len(),

@@ -35,6 +35,8 @@ pub struct Start<'a> {
     pub priority: u8,
     /// Arguments behind the name.
     pub args: &'a [String],
+    /// Default port of the actor that it replaces.
+    pub replaces: Option<KnUniqueId>,
 }
 
 fn manager(site: u16) -> KnUniqueId {
@@ -115,6 +117,7 @@ pub fn start(calls: &dyn Calls, site: u16, start: &Start<'_>) -> Outcome<KnUniqu
         priority: i32::from(start.priority),
         size: start.size,
         image: start.image,
+        replaces: start.replaces.unwrap_or(KnUniqueId::NULL),
     };
     let doing = format!("starting {}", start.name);
     let (answer, _) = ask(calls, site, &doing, &request.to_annex(), &body)?;
@@ -157,8 +160,13 @@ pub fn kill(calls: &dyn Calls, site: u16, actor: KnUniqueId) -> Outcome<()> {
     }
 }
 
-/// The actors of a site.
+/// The actors of a site, for people.
 pub fn list(calls: &dyn Calls, site: u16) -> Outcome<Vec<ActorInfo>> {
+    Ok(told(site, &actors(calls, site)?))
+}
+
+/// The actors of a site.
+pub fn actors(calls: &dyn Calls, site: u16) -> Outcome<Vec<KnActorStat>> {
     let request = SiteRequest {
         service: SITE_LIST,
         ..SiteRequest::default()
@@ -170,13 +178,19 @@ pub fn list(calls: &dyn Calls, site: u16) -> Outcome<Vec<ActorInfo>> {
             format!("site {site}: listing actors: {}", error.meaning()),
         ));
     }
-    Ok(actors_in(site, &body))
+    Ok(actors_in(&body))
 }
 
-fn actors_in(site: u16, body: &[u8]) -> Vec<ActorInfo> {
+fn actors_in(body: &[u8]) -> Vec<KnActorStat> {
     let entries = body.chunks_exact(size_of::<KnActorStat>());
-    let stats = entries.filter_map(|bytes| KnActorStat::read_from_bytes(bytes).ok());
-    stats
+    entries
+        .filter_map(|bytes| KnActorStat::read_from_bytes(bytes).ok())
+        .collect()
+}
+
+fn told(site: u16, actors: &[KnActorStat]) -> Vec<ActorInfo> {
+    actors
+        .iter()
         .map(|stat| ActorInfo {
             site,
             actor: stat.cap.ui.to_string(),
@@ -229,6 +243,7 @@ mod tests {
             kind: Kind::User,
             priority: 1,
             args: &[],
+            replaces: None,
         };
         start(&Fixed(answer, vec![]), 3, &order)
     }
@@ -281,7 +296,7 @@ mod tests {
         };
         let mut body = stat.as_bytes().to_vec();
         body.extend_from_slice(&[1, 2, 3]);
-        let actors = actors_in(4, &body);
+        let actors = told(4, &actors_in(&body));
         assert_eq!(actors.len(), 1);
         assert_eq!(
             (

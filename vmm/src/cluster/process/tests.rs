@@ -345,6 +345,7 @@ fn exec_takes_an_image_and_gives_output_and_status() {
         kind: Kind::User,
         priority: 1,
         args: vec!["7".into()],
+        replaces: None,
         wait: true,
     };
     client.send(&Request::Exec(exec.clone()), &image).unwrap();
