@@ -6,13 +6,15 @@ section! {
 "threadCreate": "Makes a thread in an actor."
 contract "The thread belongs to the actor for life. A user thread begins at `entry` with its stack pointer, and its first argument register, holding `stack_pointer`; it \
 needs a stack of the actor's, and must not return from its first function. A supervisor thread runs on a stack of the Nucleus', and `stack_pointer` is only its argument. \
+A user or system actor gets one from outside: it begins at code of a supervisor actor, counts, stops and dies with its home, and goes when the owner of that code goes; its calls are made in the name \
+and with the memory of the owner of the code, as those of a handler are (whose name they are made in is our decision; the texts say only that there are such threads). \
 With `K_ACTIVE` it may run before the call returns, if it is more urgent; with `K_INACTIVE` not before `threadActivate`. In a stopped actor it is STOPPED. Its absolute \
 priority is the actor's plus `priority`. Addresses are not checked here: a thread whose entry or stack is no memory of the actor takes an exception when it runs."
 privilege "System privilege for supervisor threads and for threads of other system or supervisor actors. A caller with user privilege may not make a thread that is more urgent than \
 both itself and 100."
 arguments {
     actor_cap "Capability of the actor; null: the caller's own.";
-    privilege "`K_USERTHREAD` for user and system actors, `K_SUPTHREAD` for supervisor actors.";
+    privilege "`K_USERTHREAD` for user and system actors only, `K_SUPTHREAD` for all.";
     status "`K_ACTIVE` or `K_INACTIVE`.";
     priority "Priority relative to the actor's, -255…255; negative is more urgent.";
     entry "Address of its first instruction.";
@@ -20,14 +22,13 @@ arguments {
 }
 result "LI of the thread in its actor: positive, and not used again for long after its end."
 errors {
-    Inval "The capability is ill-formed, its key is wrong or its actor is gone; `privilege` or `status` is none of those above; `privilege` does not fit the kind of the actor; or \
-`priority` is out of range.";
+    Inval "The capability is ill-formed, its key is wrong or its actor is gone; `privilege` or `status` is none of those above; a user thread is wanted in a supervisor actor; the entry of a supervisor thread \
+of another kind of actor is no code of a supervisor actor; or `priority` is out of range.";
     Unknown OTHER_SITE;
     Fault BAD_POINTER;
     Priv "The caller has user privilege, and asks for a supervisor thread, a thread in another system or supervisor actor, or one that is too urgent.";
     NoMem "The site's table of threads is full, or there is no memory for its stack in the Nucleus.";
 }
-missing "Supervisor threads in user and system actors are refused with `K_EINVAL`."
 assertions [53..=59]
 example r"static unsigned char stack[8192] __attribute__((aligned(16)));
 

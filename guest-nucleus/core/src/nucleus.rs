@@ -228,7 +228,7 @@ impl<M: Machine> Nucleus<M> {
         Some(Caller {
             cpu,
             thread: id,
-            actor: thread.actor,
+            actor: thread.works_for.unwrap_or(thread.actor),
             space: thread.space,
             privilege,
         })

@@ -45,6 +45,7 @@ mod images;
 mod lately;
 #[cfg(target_os = "none")]
 mod machine;
+#[cfg(target_os = "none")]
 mod noted;
 #[cfg(target_os = "none")]
 mod paging;

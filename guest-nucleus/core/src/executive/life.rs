@@ -79,6 +79,9 @@ impl<M: Machine> Nucleus<M> {
             return;
         };
         self.machine.context_destroy(id.index());
+        if let Some(owner) = thread.works_for {
+            self.guest_left(owner);
+        }
         let last = self.actors.get_mut(thread.actor).is_some_and(|actor| {
             actor.threads = actor.threads.saturating_sub(1);
             actor.dying && actor.threads == 0 && actor.guests == 0
@@ -108,7 +111,7 @@ impl<M: Machine> Nucleus<M> {
                 && self
                     .threads
                     .get(thread)
-                    .is_some_and(|thread| thread.actor == id)
+                    .is_some_and(|it| it.actor == id || it.works_for == Some(id))
             {
                 self.kill_thread(thread);
             }

@@ -87,6 +87,8 @@ pub struct Thread {
     pub space: Space,
     /// Runs in supervisor mode.
     pub supervisor: bool,
+    /// The supervisor actor whose code it runs, if that is not its home.
+    pub works_for: Option<Id<Actor>>,
     /// `threadActivate` was applied, or it was created active.
     pub active: bool,
     /// Its actor was stopped, or it was.
@@ -266,6 +268,7 @@ impl<M: Machine> Nucleus<M> {
             actor,
             space: start.space,
             supervisor,
+            works_for: None,
             active: false,
             stopped: self.actors.get(actor).is_some_and(|actor| actor.stopped),
             suspended: 0,
@@ -345,12 +348,17 @@ impl<M: Machine> Nucleus<M> {
             K_INACTIVE => false,
             _ => return Err(KError::Inval),
         };
-        if !(-255..=255).contains(&priority) || (actor.kind == K_SUPACTOR) != supervisor {
-            return Err(if supervisor && caller.privilege < Privilege::System {
-                KError::Priv
-            } else {
-                KError::Inval
-            });
+        if supervisor && caller.privilege < Privilege::System {
+            return Err(KError::Priv);
+        }
+        let works_for = match (actor.kind, supervisor) {
+            (K_SUPACTOR, true) => None,
+            (K_SUPACTOR, false) => return Err(KError::Inval),
+            (_, false) => None,
+            (_, true) => Some(self.owner_of_code(entry).ok_or(KError::Inval)?),
+        };
+        if !(-255..=255).contains(&priority) {
+            return Err(KError::Inval);
         }
         let foreign = actor.kind != K_USERACTOR && actor_id != caller.actor;
         if foreign && caller.privilege < Privilege::System {
@@ -363,14 +371,23 @@ impl<M: Machine> Nucleus<M> {
             return Err(KError::Priv);
         }
         let start = Start {
-            space: actor.space,
+            space: match works_for {
+                Some(_) => Space::SUPERVISOR,
+                None => actor.space,
+            },
             supervisor,
             entry,
             stack,
             // A supervisor thread has a stack of the Nucleus: what it would be given as its stack's address tells it what to do.
             argument: stack,
         };
-        let id = self.thread_make(actor_id, supervisor, active, priority, start)?;
+        let id = self.thread_make(actor_id, supervisor, false, priority, start)?;
+        if let Some(owner) = works_for {
+            self.lend(id, owner);
+        }
+        if active {
+            self.activate(id);
+        }
         Ok(Outcome::Done(local_identifier(id)))
     }
 

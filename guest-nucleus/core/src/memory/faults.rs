@@ -66,8 +66,15 @@ impl<M: Machine> Nucleus<M> {
         if actor.space != Space::SUPERVISOR {
             return None;
         }
+        self.region_in(Space::SUPERVISOR, address)
+    }
+
+    /// The region of a space at an address, whoever's it is.
+    pub(crate) fn region_in(&self, space: Space, address: u64) -> Option<(Id<Region>, &Region)> {
         let mut all = self.memory.regions.iter();
-        all.find(|(_, region)| region.space == Space::SUPERVISOR && has(region))
+        all.find(|(_, region)| {
+            region.space == space && (region.start..region.end()).contains(&address)
+        })
     }
 
     /// Makes the page of an address accessible, if its region allows the access (spec 4.3).

@@ -52,6 +52,14 @@ fn actors(nucleus: &Nucleus<Sim>) {
             "queued messages of {id:?}"
         );
     }
+    for (id, actor) in nucleus.actors.iter() {
+        let lent = nucleus.threads.iter();
+        let lent = lent
+            .filter(|(_, thread)| thread.works_for == Some(id))
+            .count();
+        let inside = nucleus.guests_inside(id) as usize;
+        assert_eq!(lent + inside, actor.guests as usize, "guests of {id:?}");
+    }
     for (id, thread) in nucleus.threads.iter() {
         assert!(
             nucleus.actors.get(thread.actor).is_some(),

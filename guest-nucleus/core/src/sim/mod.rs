@@ -24,6 +24,7 @@ mod inheritance;
 mod interrupts;
 mod invariants;
 mod laps;
+mod lent;
 mod machine;
 mod mapper_lab;
 mod memory;

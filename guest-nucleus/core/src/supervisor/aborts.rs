@@ -14,7 +14,7 @@ impl<M: Machine> Nucleus<M> {
         let home = self
             .threads
             .get(thread)
-            .and_then(|thread| self.actors.get(thread.actor));
+            .and_then(|thread| self.actors.get(thread.works_for.unwrap_or(thread.actor)));
         home.is_some_and(|home| {
             home.handlers
                 .vector(Vector::Aborts)

@@ -7,6 +7,7 @@ mod drivers;
 mod exceptions;
 mod interrupts;
 mod laps;
+mod lent;
 mod points;
 mod ports;
 mod site;

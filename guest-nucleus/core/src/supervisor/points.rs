@@ -228,6 +228,11 @@ impl<M: Machine> Nucleus<M> {
             self.supervisor.points.points.remove(id);
         }
         self.somebody_left(id);
+        self.guest_left(owner);
+    }
+
+    /// Somebody who worked for an actor does so no more: one that was to be deleted may go then.
+    pub(crate) fn guest_left(&mut self, owner: Id<Actor>) {
         let last = self.actors.get_mut(owner).is_some_and(|actor| {
             actor.guests = actor.guests.saturating_sub(1);
             actor.dying && actor.guests == 0 && actor.threads == 0
@@ -329,8 +334,18 @@ impl<M: Machine> Nucleus<M> {
                 .invocations
                 .get(inside)
                 .map(|invocation| invocation.actor),
-            None => Some(found.actor),
+            None => Some(found.works_for.unwrap_or(found.actor)),
         }
+    }
+
+    /// Threads and processors inside an actor's points.
+    #[cfg(test)]
+    pub(crate) fn guests_inside(&self, actor: Id<Actor>) -> u32 {
+        let points = self.supervisor.points.points.iter();
+        points
+            .filter(|(_, point)| point.owner == actor)
+            .map(|(_, point)| point.inside)
+            .sum()
     }
 
     /// Points, threads inside, names and attached handlers: what is left when all actors are gone.
