@@ -93,25 +93,24 @@ impl Partner {
 /// Stamp of the port of the supervisor actor on the leader's site.
 const BREAKER: u32 = 0x7f_1001;
 
-/// `conformance breaker`: tells the site that the link to another broke, when asked.
+/// `conformance breaker`: tells the site that the link to another broke, when asked; once.
 pub fn break_links() -> i32 {
     let ui = KnUniqueId::well_known_port(site::number(), BREAKER);
     let Ok(port) = Port::declare(ui) else {
         return 1;
     };
     let mut buffer = Buffer::with_room(0);
-    loop {
-        if port.receive(&mut buffer, None).is_err() {
-            return 1;
-        }
-        let mut order = Order::of(&buffer.annex);
-        order.result = call!(sv_link_failure, order.what, 7);
-        let annex = order.annex();
-        let _ = reply(Message {
-            annex: Some(&annex),
-            body: &[],
-        });
+    if port.receive(&mut buffer, None).is_err() {
+        return 1;
     }
+    let mut order = Order::of(&buffer.annex);
+    order.result = call!(sv_link_failure, order.what, 7);
+    let annex = order.annex();
+    let answered = reply(Message {
+        annex: Some(&annex),
+        body: &[],
+    });
+    i32::from(answered.is_err())
 }
 
 /// NC-280: calls to one site end when its link is said to have broken, those to another do not, and later ones are made.

@@ -275,7 +275,7 @@ impl<M: Machine> Nucleus<M> {
                 found.stopped = true;
                 found.watched |= away;
             }
-            self.unready(thread);
+            self.requeue(thread);
         }
         match elsewhere {
             _ if id == caller.actor => Ok(self.await_off(caller, caller.thread, None)),
@@ -316,8 +316,7 @@ impl<M: Machine> Nucleus<M> {
                     .get(thread)
                     .is_some_and(|thread| thread.actor == id)
             {
-                self.unready(thread);
-                self.ready(thread);
+                self.requeue(thread);
                 self.slice_anew(thread);
                 self.pass_on_priority(thread);
             }

@@ -222,6 +222,12 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
+    /// What a thread may do has changed: it is queued anew if it can run, as one can that is held but inside a point, and not if it cannot.
+    pub(crate) fn requeue(&mut self, id: Id<Thread>) {
+        self.unready(id);
+        self.ready(id);
+    }
+
     /// A deadline changed: the processor in the Nucleus sets its timer anew.
     pub(crate) fn deadlines_changed(&mut self) {
         self.scheduler.changed = true;

@@ -18,7 +18,7 @@ impl<M: Machine> Nucleus<M> {
         let thread = self.threads.get_mut(id).ok_or(KError::Inval)?;
         thread.stopped = true;
         let cpu = thread.cpu;
-        self.unready(id);
+        self.requeue(id);
         Ok(self.await_off(caller, id, cpu))
     }
 

@@ -451,7 +451,7 @@ impl<M: Machine> Nucleus<M> {
         let thread = self.threads.get_mut(id).ok_or(KError::Inval)?;
         thread.suspended = thread.suspended.saturating_add(1);
         let cpu = thread.cpu;
-        self.unready(id);
+        self.requeue(id);
         Ok(self.await_off(caller, id, cpu))
     }
 

@@ -1,6 +1,7 @@
 //! Local access points: calls, deleting, names (NC-276…278, spec 3.12).
 
 use super::exceptions::{ROUTINE, Scene};
+use super::site::Site;
 use crate::executive::thread::local_identifier;
 use crate::supervisor::{Call, Then};
 use alloc::vec::Vec;
@@ -42,6 +43,43 @@ fn a_lap_is_called_in_the_caller_s_thread() {
         assert_eq!(then, Then::Resume { changed: true });
     }
     scene.site.end();
+}
+
+#[test]
+fn a_thread_that_is_held_inside_runs_until_it_comes_out() {
+    for hold in ["threadSuspend", "threadStop", "actorStop"] {
+        let mut site = Site::new(1);
+        let (owner, client) = (site.party(K_SUPACTOR), site.party(K_SYSTEMACTOR));
+        let other = site.fellow(client);
+        site.pass(1);
+        let lap = site.arg(owner.actor, &KnLapDesc::default());
+        let create = [0, ROUTINE, 3, K_LAP_SAFE.into(), lap];
+        site.grants(owner, "svLapCreate", &create);
+        let desc: KnLapDesc = site.peek(owner.actor, lap);
+        let sem = site.arg(owner.actor, &KnSem::default());
+        site.waits(owner, "semP", &[sem, 0]);
+        let lap = site.arg(client.actor, &desc);
+        assert_eq!(site.call(client.thread, "lapInvoke", &[lap, 0]), None);
+        // Inside, it gives way to its fellow, and is queued.
+        let zero = site.arg(owner.actor, &KnTimeVal::default());
+        site.call(client.thread, "threadDelay", &[zero]);
+        assert!(site.runs(other), "{hold}");
+        let li = site.li(client.thread);
+        site.call(
+            other.thread,
+            hold,
+            &[0, if hold == "actorStop" { 0 } else { li }],
+        );
+        super::invariants::check(&site.nucleus);
+        if site.runs(other) {
+            let long = site.arg(client.actor, &KnTimeVal::from_ns(1_000_000_000));
+            site.call(other.thread, "threadDelay", &[long]);
+        }
+        assert!(site.runs(client), "{hold}: lost inside");
+        site.back(client.thread, 0);
+        assert!(!site.runs(client), "{hold}: held outside");
+        site.end();
+    }
 }
 
 #[test]

@@ -422,8 +422,7 @@ impl<M: Machine> Nucleus<M> {
             self.kill_thread(thread);
         } else {
             // Outside, it may be suspended or stopped.
-            self.unready(thread);
-            self.ready(thread);
+            self.requeue(thread);
         }
         Some(invocation)
     }
@@ -470,17 +469,12 @@ impl<M: Machine> Nucleus<M> {
         let wait = found.wait;
         if wait == Wait::None {
             // If it runs on another processor, that one looks again.
-            return self.unready_and_back(thread);
+            return self.requeue(thread);
         }
         self.unwatch(wait);
         if matches!(wait, Wait::Mutex(_)) {
             self.mutex_undo(thread);
         }
         self.end_wait(thread, KError::Abort);
-    }
-
-    fn unready_and_back(&mut self, thread: Id<Thread>) {
-        self.unready(thread);
-        self.ready(thread);
     }
 }
