@@ -7,20 +7,20 @@
 use super::caches::Cache;
 use super::faults::{MAPPER, WAITS};
 use super::pageout::Store;
-use super::pages::{DIRTY, GRANTED, PUSHING};
+use super::pages::{DIRTY, PUSHING};
+use super::restarts::Restart;
 use super::segments::{SEGMENT_MAX, Segment};
 use crate::arena::Id;
-use crate::executive::thread::{Thread, Wait};
 use crate::ipc::Body;
-use crate::machine::{Cpu, Frame, Machine};
-use crate::nucleus::{Caller, Nucleus, Outcome};
+use crate::machine::Machine;
+use crate::nucleus::Nucleus;
 use chorus_abi::*;
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::IntoBytes;
 
 /// Most pages that are asked for at once.
 pub(super) const CLUSTER_MAX: u32 = 16;
 /// Negative answers after which a mapper is asked no more to take a page.
-const TRIES: u8 = 3;
+pub(super) const TRIES: u8 = 3;
 
 /// What a mapper is asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,7 +48,7 @@ pub(super) enum Kind {
 /// A request that was sent, or has failed and some who waited do not know it yet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Request {
-    segment: Option<Id<Segment>>,
+    pub(super) segment: Option<Id<Segment>>,
     /// The temporary segment that it is about.
     pub(super) store: Option<Id<Store>>,
     /// The cache that a temporary segment is asked for.
@@ -58,10 +58,10 @@ pub struct Request {
     pub(super) page: u32,
     pub(super) count: u32,
     /// So many threads were woken and will find that it failed; 0: it is out.
-    failed: u32,
-    tries: u8,
+    pub(super) failed: u32,
+    pub(super) tries: u8,
     /// The mapper's queue was full: it is to be sent when there is room.
-    unsent: bool,
+    pub(super) unsent: bool,
 }
 
 impl Request {
@@ -106,31 +106,18 @@ impl Request {
     }
 }
 
-/// A call that waits for a mapper, to be made again.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Restart {
-    thread: Id<Thread>,
-    request: Id<Request>,
-    segment: Option<Id<Segment>>,
-    number: usize,
-    registers: [u64; 6],
-    progress: u64,
-    /// How often it has begun anew.
-    turns: u32,
-}
-
 /// The requests of the site.
 pub(super) struct Mappers {
-    requests: crate::arena::Arena<Request>,
-    restarts: crate::arena::Arena<Restart>,
+    pub(super) requests: crate::arena::Arena<Request>,
+    pub(super) restarts: crate::arena::Arena<Restart>,
     /// The request that the call under way must wait for: which, and the number of that call.
-    awaited: Option<(Id<Request>, u64)>,
+    pub(super) awaited: Option<(Id<Request>, u64)>,
     /// How far the call under way came when it waited last.
     pub(super) progress: u64,
     /// There may be requests that were not sent yet.
-    unsent: bool,
+    pub(super) unsent: bool,
     /// Where the next look at them begins, so that each has its turn.
-    turn: usize,
+    pub(super) turn: usize,
     /// How often the call under way has begun anew.
     pub(super) turns: u32,
 }
@@ -202,7 +189,7 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// A request waits for room in its mapper's queue.
-    fn request_later(&mut self, id: Id<Request>) {
+    pub(super) fn request_later(&mut self, id: Id<Request>) {
         if let Some(request) = self.memory.mappers.requests.get_mut(id) {
             request.unsent = true;
             self.memory.mappers.unsent = true;
@@ -219,7 +206,7 @@ impl<M: Machine> Nucleus<M> {
 
     #[cold]
     #[inline(never)]
-    fn requests_sent_now(&mut self) {
+    pub(super) fn requests_sent_now(&mut self) {
         let (count, turn) = (
             self.memory.mappers.requests.extent(),
             self.memory.mappers.turn,
@@ -255,7 +242,7 @@ impl<M: Machine> Nucleus<M> {
         self.memory.mappers.turn = first.unwrap_or(0);
     }
 
-    fn request_out(&mut self, id: Id<Request>, request: &Request) -> Result<(), KError> {
+    pub(super) fn request_out(&mut self, id: Id<Request>, request: &Request) -> Result<(), KError> {
         let segment = request.segment.and_then(|id| self.memory.segments.get(id));
         let segment = *segment.ok_or(KError::Inval)?;
         let (service, access) = match request.kind {
@@ -433,93 +420,6 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
-    /// What the last `await_mapper` said that must be waited for.
-    pub(crate) fn awaited(&mut self) -> Option<Id<Request>> {
-        let (id, _) = self.memory.mappers.awaited.take()?;
-        Some(id)
-    }
-
-    /// A call failed: with its error, or because a page of a segment is not here yet. Then it waits, and is made again.
-    #[cold]
-    pub(crate) fn failed(
-        &mut self,
-        caller: Caller,
-        number: usize,
-        registers: &[u64; 6],
-        error: KError,
-    ) -> Outcome {
-        let call = self.counters.calls;
-        let awaited = self.memory.mappers.awaited.take();
-        let Some((request, _)) = awaited.filter(|&(_, at)| error == KError::Fault && at == call)
-        else {
-            return Outcome::Done(error.code());
-        };
-        let mappers = &mut self.memory.mappers;
-        let restart = Restart {
-            thread: caller.thread,
-            request,
-            segment: mappers.requests.get(request).and_then(|out| out.segment),
-            number,
-            registers: *registers,
-            progress: core::mem::take(&mut mappers.progress),
-            turns: mappers.turns + 1,
-        };
-        if mappers.restarts.room() == 0 {
-            self.restarts_purge();
-        }
-        if self.memory.mappers.restarts.insert(restart).is_none() {
-            return Outcome::Done(KError::NoMem.code());
-        }
-        self.block(caller.thread, Wait::Mapper(request), None);
-        self.relieve();
-        self.room_tell();
-        Outcome::Blocked
-    }
-
-    /// Forgets calls of threads that are gone.
-    fn restarts_purge(&mut self) {
-        for slot in 0..self.memory.mappers.restarts.extent() {
-            if let Some(id) = self.memory.mappers.restarts.at(slot)
-                && let Some(restart) = self.memory.mappers.restarts.get(id)
-                && self.threads.get(restart.thread).is_none()
-            {
-                self.memory.mappers.restarts.remove(id);
-            }
-        }
-    }
-
-    /// The call of the thread on a processor goes on after its wait: with its result, or, if it waited for a mapper, from the beginning. `schedule`
-    /// follows as after [`Nucleus::call`].
-    pub fn resume(&mut self, cpu: Cpu) -> Outcome {
-        if self.memory.mappers.restarts.is_empty() {
-            return Outcome::Done(self.result(cpu));
-        }
-        let thread = self.running(cpu);
-        let all = &self.memory.mappers.restarts;
-        let mine = all
-            .iter()
-            .find(|(_, restart)| Some(restart.thread) == thread);
-        let Some((id, restart)) = mine.map(|(id, restart)| (id, *restart)) else {
-            return Outcome::Done(self.result(cpu));
-        };
-        self.memory.mappers.restarts.remove(id);
-        self.memory.mappers.progress = restart.progress;
-        self.memory.mappers.turns = restart.turns;
-        let outcome = self.call(cpu, restart.number, &restart.registers);
-        (self.memory.mappers.progress, self.memory.mappers.turns) = (0, 0);
-        if let Some(segment) = restart.segment.and_then(|id| self.memory.segments.get(id)) {
-            self.cache_release(segment.cache);
-        }
-        outcome
-    }
-
-    /// Whether a thread has a call to make again.
-    #[cfg(test)]
-    pub(crate) fn resumes(&self, thread: Id<Thread>) -> bool {
-        let mut all = self.memory.mappers.restarts.iter();
-        all.any(|(_, restart)| restart.thread == thread)
-    }
-
     /// An actor has gone: caches that only its threads waited for go too.
     pub(super) fn segments_settle(&mut self) {
         for slot in 0..self.memory.segments.extent() {
@@ -528,210 +428,6 @@ impl<M: Machine> Nucleus<M> {
             {
                 self.cache_release(segment.cache);
             }
-        }
-    }
-
-    /// A request ended without an answer: the mapper is gone.
-    pub(crate) fn mapper_failed(&mut self, id: Id<Request>, _: KError) {
-        let Some(request) = self.memory.mappers.requests.get(id).copied() else {
-            return;
-        };
-        if Self::is_of_pageout(&request) {
-            self.pageout_answered(id, &request, None, &mut Body::EMPTY.clone());
-            return self.room_tell();
-        }
-        if request.kind == Kind::Push {
-            self.push_failed(&request);
-        }
-        self.request_end(id, &request, false);
-        self.room_tell();
-    }
-
-    /// A mapper answered.
-    pub(crate) fn mapper_replied(
-        &mut self,
-        id: Id<Request>,
-        annex: Option<[u8; 64]>,
-        mut body: Body,
-    ) {
-        let request = self.memory.mappers.requests.get(id).copied();
-        if let Some(request) = request.filter(Self::is_of_pageout) {
-            self.pageout_answered(id, &request, annex, &mut body);
-            self.body_free(&mut body);
-            self.relieve();
-            return self.room_tell();
-        }
-        let cache = request
-            .and_then(|request| self.memory.segments.get(request.segment?))
-            .map(|segment| segment.cache);
-        let reply = annex.and_then(|annex| KnMpReply::read_from_bytes(&annex).ok());
-        if let (Some(request), Some(cache)) = (request, cache) {
-            let good = match (request.kind, reply.filter(|reply| reply.diag == 0)) {
-                (Kind::Push, reply) => {
-                    let taken = reply.is_some();
-                    if !taken && self.push_again(id, &request) {
-                        self.body_free(&mut body);
-                        return;
-                    }
-                    if taken && let Some(frame) = self.memory.pages.find(cache, request.page) {
-                        self.memory.pages.set_flags(frame, 0, PUSHING);
-                    }
-                    taken
-                }
-                (_, None) => false,
-                (Kind::Access, Some(reply)) => {
-                    let granted = reply.access & K_WRITABLE != 0;
-                    let frame = self.memory.pages.find(cache, request.page);
-                    if let Some(frame) = frame.filter(|_| granted) {
-                        self.memory.pages.set_flags(frame, GRANTED, 0);
-                    }
-                    granted
-                }
-                (_, Some(reply)) => self.pulled_in(cache, &request, &reply, &mut body),
-            };
-            if let (true, Some(reply)) = (good, reply)
-                && let Some(segment) = request
-                    .segment
-                    .and_then(|id| self.memory.segments.get_mut(id))
-            {
-                segment.release |= reply.release != 0;
-                if reply.in_cluster > 0 {
-                    segment.cluster = reply.in_cluster.min(CLUSTER_MAX);
-                }
-            }
-            self.request_end(id, &request, good);
-        } else {
-            self.memory.mappers.requests.remove(id);
-        }
-        self.body_free(&mut body);
-        self.relieve();
-        self.room_tell();
-    }
-
-    /// Takes pages from an answer. `false`: it is not one to the request, or there is no memory.
-    fn pulled_in(
-        &mut self,
-        cache: Id<Cache>,
-        request: &Request,
-        reply: &KnMpReply,
-        body: &mut Body,
-    ) -> bool {
-        let flags = if reply.access & K_WRITABLE != 0 {
-            GRANTED
-        } else {
-            0
-        };
-        let asked = u64::from(request.page) * PAGE_SIZE;
-        let most = u64::from(request.count) * PAGE_SIZE;
-        let (offset, size) = match (reply.size, body.size) {
-            (0, 0) => (asked, PAGE_SIZE),
-            _ => (reply.offset, reply.size),
-        };
-        let fits = offset == asked
-            && size.is_multiple_of(PAGE_SIZE)
-            && (PAGE_SIZE..=most).contains(&size)
-            && u64::from(body.size) <= size;
-        if !fits {
-            self.machine
-                .log("a mapper answered with other pages than it was asked for");
-            return false;
-        }
-        for index in 0..super::caches::pages(size) {
-            let page = request.page + index;
-            if self.memory.pages.find(cache, page).is_some() {
-                continue;
-            }
-            let begin = index * PAGE_SIZE as u32;
-            let Some(frame) = self.page_of_body(body, index as usize, begin) else {
-                return index > 0;
-            };
-            if self.page_put(cache, page, frame).is_some() {
-                self.memory.pages.set_flags(frame, flags, 0);
-            }
-        }
-        true
-    }
-
-    /// A page of an answer; behind its end, zeros.
-    pub(super) fn page_of_body(
-        &mut self,
-        body: &mut Body,
-        index: usize,
-        begin: u32,
-    ) -> Option<Frame> {
-        let Some(frame) = body.take(index) else {
-            return self.frame_like(None);
-        };
-        let mut used = body.size.saturating_sub(begin).min(PAGE_SIZE as u32) as usize;
-        while used < PAGE_SIZE as usize {
-            let zeros = [0; 64];
-            let count = zeros.len().min(PAGE_SIZE as usize - used);
-            let part = zeros.get(..count).unwrap_or(&[]);
-            self.machine.frame_write(frame, used, part);
-            used += count;
-        }
-        Some(frame)
-    }
-
-    /// Asks once more to take a page; `false` when that was often enough.
-    fn push_again(&mut self, id: Id<Request>, request: &Request) -> bool {
-        let again = Request {
-            tries: request.tries + 1,
-            ..*request
-        };
-        if again.tries < TRIES {
-            let sent = self.request_out(id, &again);
-            if matches!(sent, Ok(()) | Err(KError::Full)) {
-                if let Some(entry) = self.memory.mappers.requests.get_mut(id) {
-                    *entry = again;
-                }
-                if sent.is_err() {
-                    self.request_later(id);
-                }
-                return true;
-            }
-        }
-        self.push_failed(request);
-        false
-    }
-
-    /// A page was not taken: it is kept, and the segment takes no more stores.
-    fn push_failed(&mut self, request: &Request) {
-        let Some(segment) = request
-            .segment
-            .and_then(|id| self.memory.segments.get_mut(id))
-        else {
-            return;
-        };
-        segment.bad = true;
-        let cache = segment.cache;
-        if let Some(frame) = self.memory.pages.find(cache, request.page) {
-            self.memory.pages.set_flags(frame, DIRTY, PUSHING);
-        }
-    }
-
-    /// A request is over: those who wait for it go on.
-    pub(super) fn request_end(&mut self, id: Id<Request>, request: &Request, good: bool) {
-        let mut woken = 0;
-        for slot in 0..self.threads.extent() {
-            if let Some(thread) = self.threads.at(slot)
-                && self
-                    .threads
-                    .get(thread)
-                    .is_some_and(|thread| thread.wait == Wait::Mapper(id))
-            {
-                self.wake(thread, K_OK);
-                woken += 1;
-            }
-        }
-        if good || woken == 0 || request.kind == Kind::Push {
-            self.memory.mappers.requests.remove(id);
-        } else if let Some(request) = self.memory.mappers.requests.get_mut(id) {
-            request.failed = woken;
-        }
-        let segment = request.segment.and_then(|id| self.memory.segments.get(id));
-        if let Some(cache) = segment.map(|segment| segment.cache) {
-            self.cache_release(cache);
         }
     }
 }

@@ -25,6 +25,8 @@ mod pageout;
 mod pages;
 mod pushes;
 mod regions;
+mod replies;
+mod restarts;
 mod segments;
 mod transfers;
 
