@@ -527,6 +527,13 @@ plain! {
         uptime_ns: u64,
         /// Bytes that the Nucleus copied: bodies of messages but those that the fast path delivers, `vmCopy`, pages of copies.
         copied: u64,
+        /// The longest time that a processor heard no interrupts, since it was in the Nucleus or waited for another there. Calls that are short by construction (the null call,
+        /// a request or reply that goes on with a conversation) and the boot are not looked at.
+        longest_ns: u64,
+        /// What that was in: the number of a call, or an interrupt's or exception's vector with bit 16 set.
+        longest_in: u32,
+        /// Padding, zero.
+        pad: u32,
     }
 }
 

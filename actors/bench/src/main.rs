@@ -44,6 +44,7 @@ fn measure(count: usize, halt: bool) -> Result<(), KError> {
         partners::stop(partners::server(kind)?)?;
     }
     partners::stop(partners::supervisor()?)?;
+    operations::longest_stretch()?;
     if halt {
         // SAFETY: no pointers.
         check(unsafe { raw::site_halt(0) })?;

@@ -682,6 +682,9 @@ typedef struct KnSiteStat {
     unsigned long ipis;
     unsigned long uptime_ns;
     unsigned long copied;
+    unsigned long longest_ns;
+    unsigned int longest_in;
+    unsigned int pad;
 } KnSiteStat;
 _Static_assert(__builtin_offsetof(KnSiteStat, site) == 0, "KnSiteStat.site");
 _Static_assert(__builtin_offsetof(KnSiteStat, epoch) == 4, "KnSiteStat.epoch");
@@ -700,7 +703,10 @@ _Static_assert(__builtin_offsetof(KnSiteStat, timer_interrupts) == 80, "KnSiteSt
 _Static_assert(__builtin_offsetof(KnSiteStat, ipis) == 88, "KnSiteStat.ipis");
 _Static_assert(__builtin_offsetof(KnSiteStat, uptime_ns) == 96, "KnSiteStat.uptime_ns");
 _Static_assert(__builtin_offsetof(KnSiteStat, copied) == 104, "KnSiteStat.copied");
-_Static_assert(sizeof(KnSiteStat) == 112, "KnSiteStat");
+_Static_assert(__builtin_offsetof(KnSiteStat, longest_ns) == 112, "KnSiteStat.longest_ns");
+_Static_assert(__builtin_offsetof(KnSiteStat, longest_in) == 120, "KnSiteStat.longest_in");
+_Static_assert(__builtin_offsetof(KnSiteStat, pad) == 124, "KnSiteStat.pad");
+_Static_assert(sizeof(KnSiteStat) == 128, "KnSiteStat");
 
 typedef struct ConsoleRequest {
     unsigned int service;

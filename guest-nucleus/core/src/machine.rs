@@ -99,6 +99,11 @@ pub trait Machine {
     fn clock_resolution(&self) -> u64;
     /// Asks that `Nucleus::timer(cpu)` be called at `at` nanoseconds or soon after; `None`: not at all. Replaces what was asked before.
     fn set_timer(&mut self, cpu: Cpu, at: Option<u64>);
+    /// The longest time in nanoseconds that a processor heard no interrupts since it was in the Nucleus or waited for another there, and in what: a call's number, or an
+    /// interrupt's or exception's vector with bit 16.
+    fn longest_stretch(&self) -> (u64, u32) {
+        (0, 0)
+    }
     /// What the machine mended of a faulty emulation: interrupts between `sti` and `hlt`, interrupts delivered twice.
     fn fixups(&self) -> (u64, u64) {
         (0, 0)

@@ -5,7 +5,7 @@
 
 use crate::machine::X86;
 use crate::processor::{self, Processor};
-use crate::{context, site, upcalls};
+use crate::{context, site, stretches, upcalls};
 use chorus_abi::table::{self, number};
 use chorus_nucleus_core::{Nucleus, Outcome, Passed};
 use core::arch::global_asm;
@@ -229,25 +229,31 @@ const IPC_CALL: u32 = table::number::ipc_call as u32;
 const IPC_REPLY_RECEIVE: u32 = table::number::ipc_reply_receive as u32;
 
 extern "C" fn null_call(_: u32, _: &[u64; 6]) -> i32 {
-    site::enter().null_call();
-    site::leave();
+    site::enter_briefly().null_call();
+    site::leave_briefly();
     0
 }
 
 extern "C" fn ipc_call(_: u32, arguments: &[u64; 6]) -> i32 {
-    let (nucleus, own) = (site::enter(), processor::this());
+    let (nucleus, own) = (site::enter_briefly(), processor::this());
     match nucleus.call_again(own.index, arguments) {
         Some(passed) => pass(nucleus, passed),
-        None => full_call(IPC_CALL, arguments),
+        None => longer_call(IPC_CALL, arguments),
     }
 }
 
 extern "C" fn ipc_reply_receive(_: u32, arguments: &[u64; 6]) -> i32 {
-    let (nucleus, own) = (site::enter(), processor::this());
+    let (nucleus, own) = (site::enter_briefly(), processor::this());
     match nucleus.reply_receive_again(own.index, arguments) {
         Some(passed) => pass(nucleus, passed),
-        None => full_call(IPC_REPLY_RECEIVE, arguments),
+        None => longer_call(IPC_REPLY_RECEIVE, arguments),
     }
+}
+
+/// What was not short after all.
+extern "C" fn longer_call(number: u32, arguments: &[u64; 6]) -> i32 {
+    stretches::begin(stretches::now());
+    full_call(number, arguments)
 }
 
 extern "C" fn any_call(number: u32, arguments: &[u64; 6]) -> i32 {
@@ -259,6 +265,7 @@ extern "C" fn any_call(number: u32, arguments: &[u64; 6]) -> i32 {
 extern "C" fn full_call(number: u32, arguments: &[u64; 6]) -> i32 {
     // SAFETY: the callers took the lock, and use the Nucleus no more.
     let nucleus = unsafe { site::entered() };
+    stretches::is_in(number);
     let own = processor::this();
     match nucleus.call(own.index, number as usize, arguments) {
         Outcome::Done(result) => {

@@ -75,6 +75,10 @@ impl Machine for X86 {
         }
     }
 
+    fn longest_stretch(&self) -> (u64, u32) {
+        crate::stretches::longest()
+    }
+
     fn fixups(&self) -> (u64, u64) {
         let count = |counter: &core::sync::atomic::AtomicU64| counter.load(Relaxed);
         (

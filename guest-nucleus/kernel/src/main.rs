@@ -73,6 +73,8 @@ mod stacks;
 #[cfg(target_os = "none")]
 mod start;
 #[cfg(target_os = "none")]
+mod stretches;
+#[cfg(target_os = "none")]
 mod traps;
 #[cfg(target_os = "none")]
 mod upcalls;

@@ -3,7 +3,7 @@
 use crate::lock::TicketLock;
 use crate::machine::X86;
 use crate::processor::{self, IDLE, Processor};
-use crate::{context, serial, shootdown};
+use crate::{context, serial, shootdown, stretches};
 use chorus_abi::machine::Mark;
 use chorus_nucleus_core::Next;
 use chorus_nucleus_core::Nucleus;
@@ -28,6 +28,15 @@ pub fn install(nucleus: Nucleus<X86>) {
 /// Takes the lock and gives the Nucleus.
 #[inline]
 pub fn enter() -> &'static mut Nucleus<X86> {
+    let began = stretches::now();
+    let nucleus = enter_briefly();
+    stretches::begin(began);
+    nucleus
+}
+
+/// The same for what is short by construction, and not worth reading the clock for.
+#[inline]
+pub fn enter_briefly() -> &'static mut Nucleus<X86> {
     LOCK.acquire(shootdown::serve);
     // SAFETY: `install` came first, and the lock makes this the only reference in use.
     unsafe { (*SITE.0.get()).assume_init_mut() }
@@ -55,6 +64,13 @@ pub unsafe fn identity(slot: usize) -> Option<(u64, u32)> {
 /// Lets the next processor in.
 #[inline]
 pub fn leave() {
+    stretches::end();
+    LOCK.release();
+}
+
+/// The same after [`enter_briefly`], when nothing else was done.
+#[inline]
+pub fn leave_briefly() {
     LOCK.release();
 }
 

@@ -162,7 +162,7 @@ fn describe(machine: &X86) {
 
 /// Leaves the boot stack for the first thread, or for idling.
 fn begin() -> ! {
-    let nucleus = site::enter();
+    let nucleus = site::enter_briefly();
     // The boot itself counts as a thread that is gone: nobody comes back to this stack.
     processor::this().current.set(usize::MAX - 1);
     let next = match nucleus.schedule(0) {
@@ -333,7 +333,7 @@ fn load_actors(range: Range) {
             );
             continue;
         };
-        let nucleus = site::enter();
+        let nucleus = site::enter_briefly();
         let result = nucleus.load_boot_actor(boot.name, boot.kind, boot.priority, boot.rest, image);
         site::leave();
         if let Err(error) = result {

@@ -8,7 +8,7 @@
 use crate::machine::X86;
 use crate::panic::Place;
 use crate::processor::{self, KERNEL_CODE, Pointer};
-use crate::{apic, calls, clock, cpu, panic, shootdown, site, upcalls};
+use crate::{apic, calls, clock, cpu, panic, shootdown, site, stretches, upcalls};
 use chorus_abi::{K_EXC_FETCH, K_EXC_WRITE};
 use chorus_nucleus_core::supervisor::Trouble;
 use chorus_nucleus_core::{Fault, Nucleus};
@@ -236,7 +236,7 @@ extern "C" fn trap(frame: &mut Frame) {
         FIRST_TRAP..=LAST_TRAP => upcalls::trap(frame),
         vector if let Some(irq) = apic::irq_of(vector as u32) => {
             apic::end();
-            let nucleus = site::enter();
+            let nucleus = enter(vector as u32);
             nucleus.interrupt(processor::this().index, irq);
             let nucleus = upcalls::interrupts(nucleus, Some(vector as u32));
             settle(nucleus, frame);
@@ -250,7 +250,7 @@ extern "C" fn trap(frame: &mut Frame) {
             apic::RESCHEDULE => {
                 apic::end();
                 refresh_timer();
-                let nucleus = upcalls::interrupts(site::enter(), None);
+                let nucleus = upcalls::interrupts(enter(vector as u32), None);
                 settle(nucleus, frame);
                 upcalls::finish(nucleus, frame);
             }
@@ -280,10 +280,18 @@ pub fn settle(nucleus: &mut Nucleus<X86>, frame: &mut Frame) {
     interrupted(nucleus, 0);
 }
 
+/// Enters the Nucleus for an interrupt or exception.
+#[inline]
+fn enter(vector: u32) -> &'static mut Nucleus<X86> {
+    let nucleus = site::enter();
+    stretches::is_in(stretches::VECTOR | vector);
+    nucleus
+}
+
 fn timer(frame: &mut Frame) {
     let own = processor::this();
     own.armed.set(u64::MAX);
-    let nucleus = site::enter();
+    let nucleus = enter(u32::from(apic::TIMER));
     let due = own.wanted.load(Relaxed) <= clock::now();
     if due {
         own.wanted.store(u64::MAX, Relaxed);
@@ -333,7 +341,7 @@ fn first_touch(error: u64) -> bool {
         return false;
     }
     let address = cpu::cr2();
-    let nucleus = site::enter();
+    let nucleus = enter(14);
     let done = nucleus.first_touch(processor::this().index, address);
     site::leave();
     done
@@ -353,7 +361,7 @@ fn exception(frame: &mut Frame, vector: usize, user: bool) {
             format_args!("exception {vector} in the Nucleus"),
         );
     }
-    let nucleus = site::enter();
+    let nucleus = enter(vector as u32);
     let own = processor::this().index;
     let mut trouble = Trouble {
         pc: frame.rip,
