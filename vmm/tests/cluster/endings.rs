@@ -66,8 +66,8 @@ fn a_stack_that_is_run_over_ends_its_site_with_a_backtrace_and_no_other() {
             assert!(report.contains(word), "no {word} in {report}");
         }
         // In the Nucleus there are names, files and lines.
-        let inside =
-            report.contains("nucleus_call+0x") && report.contains("(guest-nucleus/kernel/src/");
+        let inside = report.contains("call_in_full+0x")
+            && report.contains("(guest-nucleus/core/src/executive/dispatch.rs:");
         assert_eq!(inside, how == "nucleus", "{report}");
     }
     // The Nucleus' code cannot be written, not even in its own ring.
