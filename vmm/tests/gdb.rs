@@ -104,7 +104,7 @@ fn from_the_first_instruction_to_the_first_call() {
             "entry64 + 1 in section .text",
             "hit Temporary breakpoint",
             "#0  ipc_call",
-            " nucleus_call ",
+            " full_call ",
             " exchange ",
             " join () at actors/site-manager/src/control.rs:",
             " chorus_thread_begin ",
@@ -143,7 +143,7 @@ fn a_call_is_caught_on_a_chosen_vcpu_and_traced_into_its_actor() {
             "* 2 ",
             "s1 vCPU 1, ring 0, actor ",
             "#0  ipc_call",
-            "nucleus_call () at guest-nucleus/kernel/src/calls.rs:",
+            "full_call () at guest-nucleus/kernel/src/calls.rs:",
             "exchange () at actors/runtime/src/message.rs:",
             "__chorus_main () at actors/runtime/src/lib.rs:",
             "_start () from ",
@@ -192,7 +192,7 @@ fn interrupts_steps_and_watchpoints() {
             "call_annex",
             "__chorus_main ()",
             "Hardware assisted breakpoint",
-            "#0  nucleus_call ()",
+            " in nucleus_call ()",
         ],
     );
     lab.chorus(&["--name", "x", "exec", "s1", "hello"]).with(0);
