@@ -18,6 +18,7 @@ mod exceptions;
 mod faults;
 mod groups;
 mod handlers;
+mod lent;
 mod life;
 mod memory;
 mod messages;

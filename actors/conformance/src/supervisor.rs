@@ -16,9 +16,6 @@ use core::hint::black_box;
 use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use core::time::Duration;
 
-/// What a thread of another actor counts, and whose name its calls are made in.
-static LENT: AtomicU64 = AtomicU64::new(0);
-static LENT_FOR: AtomicU64 = AtomicU64::new(0);
 /// Trap of the actor whose handler faults.
 const SABOTAGED: u32 = 0x44;
 /// Trap of the actor whose handler runs over its stack.
@@ -141,7 +138,7 @@ pub fn check(verdict: &mut Verdict) {
     }
     interrupts(verdict);
     laps(verdict);
-    lent_threads(verdict);
+    crate::lent::check(verdict);
     // The partners are there, unless nobody named them.
     let mut cap = None;
     for _ in 0..40 {
@@ -253,55 +250,6 @@ fn exceptions(verdict: &mut Verdict, cap: &KnCap) {
     verdict.check(
         "svActorExcHandlerDisconnect",
         gone && first(tell(DIVIDE, 0, 0)) == Some(4) && lap.delete().is_ok(),
-    );
-}
-
-/// A thread of a user actor at home, in this actor's code: it says which actor its calls are made by, and waits to be deleted.
-extern "C" fn lent(argument: u64) -> ! {
-    let mut cap = KnCap::default();
-    call!(actor_self, Out::new(at_mut(&mut cap)));
-    LENT_FOR.store(cap.ui.word(), Ordering::Release);
-    LENT.store(argument, Ordering::Release);
-    loop {
-        let _ = thread::sleep(Duration::from_millis(1));
-        LENT.fetch_add(1, Ordering::AcqRel);
-    }
-}
-
-/// Supervisor threads of user actors (spec 2.2).
-fn lent_threads(verdict: &mut Verdict) {
-    let mut own = KnCap::default();
-    call!(actor_self, Out::new(at_mut(&mut own)));
-    let (made, home) = crate::actors::make(K_USERACTOR, K_ACTIVE);
-    let at_home = In::new(at(&home));
-    let entry = address(lent as *const ());
-    let li = call!(
-        thread_create,
-        at_home,
-        K_SUPTHREAD,
-        K_ACTIVE,
-        0,
-        entry,
-        1000
-    );
-    crate::threads::pause();
-    let ran =
-        LENT.load(Ordering::Acquire) > 1000 && LENT_FOR.load(Ordering::Acquire) == own.ui.word();
-    let its = crate::threads::states(at_home);
-    let listed = its
-        .iter()
-        .any(|thread| thread.li == li && thread.privilege == K_SUPTHREAD);
-    let nowhere = call!(thread_create, at_home, K_SUPTHREAD, K_ACTIVE, 0, 0x1000, 0);
-    verdict.check(
-        "NC-055 in a user actor",
-        made == K_OK && li > 0 && ran && listed && nowhere == K_EINVAL,
-    );
-    let deleted = crate::actors::delete(&home) == K_OK;
-    let after = LENT.load(Ordering::Acquire);
-    crate::threads::pause();
-    verdict.check(
-        "NC-055 gone with its actor",
-        deleted && LENT.load(Ordering::Acquire) == after,
     );
 }
 

@@ -54,6 +54,7 @@ mod nc_site;
 mod nc_sync;
 mod nc_threads;
 mod pageout;
+mod pageout_limits;
 mod placement;
 mod ports;
 mod reference;

@@ -1,4 +1,4 @@
-//! Page-out: pages leave memory when it is short and come back as they were (NC-253, NC-254, SS-099, SS-103), and limits of actors.
+//! Page-out: pages leave memory when it is short and come back as they were (NC-253, NC-254, SS-099, SS-103).
 
 use super::default_mapper::{DefaultMapper, Mood};
 use super::site::Site;
@@ -11,22 +11,22 @@ use alloc::vec::Vec;
 use chorus_abi::error::*;
 use chorus_abi::*;
 
-const BASE: u64 = 0x100_0000;
-const PAGE: u64 = PAGE_SIZE;
+pub(super) const BASE: u64 = 0x100_0000;
+pub(super) const PAGE: u64 = PAGE_SIZE;
 /// The exception of a page that cannot be had.
-const SUPPLY: u32 = 9;
+pub(super) const SUPPLY: u32 = 9;
 
 /// A site with little memory, a default mapper, and two actors of which one eats memory.
-struct Short {
-    site: Site,
-    mapper: DefaultMapper,
-    eater: (Id<Actor>, Id<Thread>),
-    other: (Id<Actor>, Id<Thread>),
-    hoard: Vec<Frame>,
+pub(super) struct Short {
+    pub(super) site: Site,
+    pub(super) mapper: DefaultMapper,
+    pub(super) eater: (Id<Actor>, Id<Thread>),
+    pub(super) other: (Id<Actor>, Id<Thread>),
+    pub(super) hoard: Vec<Frame>,
 }
 
 impl Short {
-    fn new(leave: u64) -> Short {
+    pub(super) fn new(leave: u64) -> Short {
         let mut site = Site::with_outside(4, 1, 400);
         let actor = site.actor(K_SYSTEMACTOR, 140);
         let mut mapper = DefaultMapper::new(&mut site, actor);
@@ -50,7 +50,13 @@ impl Short {
         }
     }
 
-    fn region(&mut self, of: (Id<Actor>, Id<Thread>), start: u64, pages: u64, options: u32) -> i32 {
+    pub(super) fn region(
+        &mut self,
+        of: (Id<Actor>, Id<Thread>),
+        start: u64,
+        pages: u64,
+        options: u32,
+    ) -> i32 {
         let desc = KnRgnDesc {
             start_addr: start,
             size: pages * PAGE,
@@ -69,7 +75,7 @@ impl Short {
         panic!("rgnAllocate waits for ever");
     }
 
-    fn free(&mut self, of: (Id<Actor>, Id<Thread>), start: u64, pages: u64) {
+    pub(super) fn free(&mut self, of: (Id<Actor>, Id<Thread>), start: u64, pages: u64) {
         let desc = KnRgnDesc {
             start_addr: start,
             size: pages * PAGE,
@@ -80,7 +86,12 @@ impl Short {
     }
 
     /// One fault of a thread; it must be on a processor.
-    fn fault(&mut self, of: (Id<Actor>, Id<Thread>), address: u64, write: bool) -> Fault {
+    pub(super) fn fault(
+        &mut self,
+        of: (Id<Actor>, Id<Thread>),
+        address: u64,
+        write: bool,
+    ) -> Fault {
         let cpu = self.site.cpu_of(of.1).expect("it runs");
         let fault = self.site.nucleus.fault(cpu, address, write, false, true);
         self.site.settle();
@@ -88,7 +99,7 @@ impl Short {
     }
 
     /// Reads or writes as a thread does, waiting for the mapper as long as it must. Errors: the exception.
-    fn access(
+    pub(super) fn access(
         &mut self,
         of: (Id<Actor>, Id<Thread>),
         address: u64,
@@ -113,16 +124,16 @@ impl Short {
         panic!("it waits for ever");
     }
 
-    fn put(&mut self, page: u64, value: u64) -> Result<u64, u32> {
+    pub(super) fn put(&mut self, page: u64, value: u64) -> Result<u64, u32> {
         self.access(self.eater, BASE + page * PAGE, Some(value))
     }
 
-    fn get(&mut self, page: u64) -> Result<u64, u32> {
+    pub(super) fn get(&mut self, page: u64) -> Result<u64, u32> {
         self.access(self.eater, BASE + page * PAGE, None)
     }
 
     /// The eater has a region of so many pages, each with its number in it.
-    fn fill(&mut self, pages: u64) {
+    pub(super) fn fill(&mut self, pages: u64) {
         assert_eq!(self.region(self.eater, BASE, pages, K_WRITABLE), K_OK);
         for page in 0..pages {
             assert_eq!(
@@ -134,7 +145,7 @@ impl Short {
         self.site.nucleus.check_memory();
     }
 
-    fn logged(&self, part: &str) -> bool {
+    pub(super) fn logged(&self, part: &str) -> bool {
         self.site
             .nucleus
             .machine
@@ -143,13 +154,13 @@ impl Short {
             .any(|line| line.contains(part))
     }
 
-    fn stat(&mut self) -> KnVmStat {
+    pub(super) fn stat(&mut self) -> KnVmStat {
         let at = self.site.at(self.other.0, 0x600);
         assert_eq!(self.site.call(self.other.1, "vmStat", &[at]), Some(K_OK));
         self.site.get(self.other.0, 0x600)
     }
 
-    fn finish(mut self) {
+    pub(super) fn finish(mut self) {
         self.site.nucleus.check_memory();
         self.site.give_back(self.hoard);
         self.site.end();
@@ -493,7 +504,7 @@ fn what_is_stored_while_a_page_leaves_is_not_lost() {
 
 impl Short {
     /// Stores into a page that is here, or comes without the mapper.
-    fn poke(&mut self, page: u64, value: u64) -> Option<()> {
+    pub(super) fn poke(&mut self, page: u64, value: u64) -> Option<()> {
         let space = self.site.nucleus.actors.get(self.eater.0).unwrap().space;
         let address = BASE + page * PAGE;
         for _ in 0..2 {
@@ -508,183 +519,4 @@ impl Short {
         }
         None
     }
-}
-
-#[test]
-fn locked_pages_and_buffers_of_those_who_wait_stay() {
-    let mut short = Short::new(70);
-    let other = short.other;
-    assert_eq!(short.region(other, BASE, 4, K_WRITABLE), K_OK);
-    for page in 0..4 {
-        let done = short.access(other, BASE + page * PAGE, Some(page));
-        assert_eq!(done.map(|_| ()), Ok(()));
-    }
-    let lock = [0, BASE, PAGE, u64::from(K_WRITABLE)];
-    assert_eq!(short.site.call(other.1, "vmLock", &lock), Some(K_OK));
-    let desc = KnMsgDesc {
-        body_size: PAGE as u32 + 8,
-        body_addr: BASE + PAGE,
-        ..KnMsgDesc::default()
-    };
-    let desc = short.site.put(other.0, 0x200, &desc);
-    let port = short.site.put(other.0, 0x300, &K_DEFAULTPORT);
-    let waits = short
-        .site
-        .call(other.1, "ipcReceive", &[desc, port, u64::MAX]);
-    assert_eq!(waits, None);
-    short.fill(120);
-    let space = short.site.nucleus.actors.get(other.0).unwrap().space;
-    let machine = &mut short.site.nucleus.machine;
-    let here = [0, 1, 2, 3].map(|page| machine.translate(space, BASE + page * PAGE).is_some());
-    assert_eq!(
-        here,
-        [true, true, true, false],
-        "locked, buffer, buffer, neither"
-    );
-    // The message arrives without anybody waiting for the mapper.
-    let dest = KnIpcDest {
-        target: short.site.nucleus.actors.get(other.0).unwrap().cap.ui,
-        co_target: KnUniqueId::NULL,
-    };
-    let dest = short.site.put(short.eater.0, 0x700, &dest);
-    let body = KnMsgDesc {
-        body_size: 100,
-        body_addr: short.site.at(short.eater.0, 0x100),
-        ..KnMsgDesc::default()
-    };
-    let body = short.site.put(short.eater.0, 0x780, &body);
-    let sent = short.site.call(short.eater.1, "ipcSend", &[body, 0, dest]);
-    assert_eq!(sent, Some(K_OK));
-    assert_eq!(short.site.result(other.1), Some(100));
-    short.finish();
-}
-
-#[test]
-fn regions_without_demand_get_their_frames_or_an_error() {
-    let mut short = Short::new(80);
-    short.fill(70);
-    let other = short.other;
-    let options = K_WRITABLE | K_NODEMAND;
-    assert_eq!(short.region(other, BASE, 40, options), K_OK);
-    short.site.nucleus.check_memory();
-    assert_eq!(
-        short.region(other, BASE + 100 * PAGE, 90, options),
-        K_ENOMEM
-    );
-    assert_eq!(
-        short.region(other, BASE + 100 * PAGE, 4000, options),
-        K_ENOMEM
-    );
-    for page in 0..70 {
-        assert_eq!(short.get(page), Ok(page + 1000));
-    }
-    for page in 0..40 {
-        assert_eq!(short.access(other, BASE + page * PAGE, None), Ok(0));
-    }
-    short.finish();
-}
-
-#[test]
-fn a_limit_holds_for_an_actor_and_those_it_makes() {
-    let mut short = Short::new(200);
-    let trusted = short.mapper.thread;
-    let user = short.eater;
-    let cap = short.site.put_cap(short.mapper.actor, user.0);
-    let limit = short.site.put(short.mapper.actor, 0x8c00, &20u32);
-    let old = short.site.at(short.mapper.actor, 0x8c10);
-    assert_eq!(
-        short.site.call(trusted, "actorLimit", &[cap, old, limit]),
-        Some(K_OK)
-    );
-    assert_eq!(short.site.get::<u32>(short.mapper.actor, 0x8c10), 0);
-    assert_eq!(
-        short.site.call(trusted, "actorLimit", &[cap, old, 0]),
-        Some(K_OK)
-    );
-    assert_eq!(short.site.get::<u32>(short.mapper.actor, 0x8c10), 20);
-    // Its own business to read, not to set.
-    let mine = short.site.put(user.0, 0x600, &100u32);
-    assert_eq!(
-        short.site.call(user.1, "actorLimit", &[0, 0, mine]),
-        Some(K_EPRIV)
-    );
-    assert_eq!(
-        short.site.call(user.1, "actorLimit", &[0, mine, 0]),
-        Some(K_OK)
-    );
-    assert_eq!(short.site.get::<u32>(user.0, 0x600), 20);
-    assert_eq!(short.region(user, BASE, 100, K_WRITABLE), K_OK);
-    let has = short.site.nucleus.actors.get(user.0).unwrap().pages;
-    let made = (0..100)
-        .take_while(|&page| short.put(page, page).is_ok())
-        .count() as u32;
-    assert_eq!(made + has, 20);
-    let options = K_WRITABLE | K_NODEMAND;
-    let limited = short.region(user, BASE + 200 * PAGE, 1, options);
-    assert_eq!(limited, K_ENOMEM);
-    // Others are not concerned; its child is.
-    let other = short.other;
-    assert_eq!(short.region(other, BASE, 40, options), K_OK);
-    let cap = short.site.at(user.0, 0x800);
-    let arguments = [0, cap, K_USERACTOR as u64, K_ACTIVE as u64];
-    assert_eq!(
-        short.site.call(user.1, "actorCreate", &arguments),
-        Some(K_OK)
-    );
-    assert_eq!(
-        short.site.call(user.1, "actorLimit", &[cap, mine, 0]),
-        Some(K_OK)
-    );
-    assert_eq!(short.site.get::<u32>(user.0, 0x600), 20);
-    for (arguments, wanted) in [([0, 1, 0], K_EFAULT), ([1, 0, 0], K_EFAULT)] {
-        assert_eq!(
-            short.site.call(user.1, "actorLimit", &arguments),
-            Some(wanted)
-        );
-    }
-    let nobody = short.site.put(user.0, 0x900, &KnCap::default());
-    assert_eq!(
-        short.site.call(user.1, "actorLimit", &[nobody, 0, 0]),
-        Some(K_EINVAL)
-    );
-    short.finish();
-}
-
-/// SS-101: pages of segments leave too: clean ones at once, changed ones to their own mapper, and each change once.
-#[test]
-fn ss_101_pages_of_segments_leave_and_changes_reach_their_mapper() {
-    use super::mapper_lab::{FINE, Lab};
-    let mut lab = Lab::on(Site::with_outside(4, 1, 100));
-    assert_eq!(lab.map(0, BASE, 8, 0), K_OK);
-    for page in 0..8 {
-        assert_eq!(lab.touch(0, BASE + page * PAGE, page == 3), Fault::Waits);
-        lab.give(page + 1000);
-        assert_eq!(lab.touch(0, BASE + page * PAGE, page == 3), Fault::Resolved);
-    }
-    lab.store(0, BASE + 3 * PAGE, 77);
-    let hoard = lab.site.hoard(6);
-    let space = lab.site.nucleus.actors.get(lab.users[0]).unwrap().space;
-    let mut pushed = 0;
-    for _ in 0..60 {
-        lab.site.nucleus.relieve();
-        if let Some((request, word)) = lab.request() {
-            assert_eq!(
-                (request.service, request.offset, word),
-                (KN_MPPUSHOUT, 3 * PAGE, 77)
-            );
-            lab.answer(FINE, &[]);
-            pushed += 1;
-        }
-    }
-    assert_eq!(pushed, 1, "a change is written once");
-    let machine = &mut lab.site.nucleus.machine;
-    let left = (0..8).filter(|page| machine.translate(space, BASE + page * PAGE).is_none());
-    assert!(left.count() >= 7);
-    lab.site.give_back(hoard);
-    assert_eq!(lab.touch(0, BASE + 3 * PAGE, false), Fault::Waits);
-    lab.give(77);
-    assert_eq!(lab.load(0, BASE + 3 * PAGE), 77);
-    lab.site.nucleus.check_memory();
-    assert_eq!(lab.free(0, BASE, 8), K_OK);
-    lab.finish();
 }
