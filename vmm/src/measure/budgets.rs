@@ -84,7 +84,7 @@ pub fn judge(records: &mut [Record]) {
                     (format!("times {name}"), record.median / other(name)?.median)
                 }
             };
-            counted.is_finite().then(|| Verdict {
+            counted.is_finite().then_some(Verdict {
                 most: *most,
                 of,
                 counted,
