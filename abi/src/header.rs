@@ -111,7 +111,7 @@ pub fn write(out: &mut dyn Write) -> Result {
         writeln!(out, "#define {symbol} ({code}) /* {meaning} */")?;
     }
     out.write_str("\n/* Structures. */\n")?;
-    for entry in STRUCTURES {
+    for entry in STRUCTURES.into_iter().flatten() {
         structure(out, entry)?;
     }
     for entry in services::ANNEXES {

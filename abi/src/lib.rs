@@ -16,6 +16,7 @@ pub mod library;
 pub mod machine;
 pub mod manual;
 pub mod net;
+pub mod readings;
 pub mod services;
 pub mod table;
 pub mod types;

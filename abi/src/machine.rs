@@ -76,6 +76,15 @@ pub const fn site_of_mac(mac: [u8; 6]) -> Option<u16> {
     }
 }
 
+/// The page of every user space through which calls go in: [`STUB_SIZE`] bytes for each number of a call.
+pub const STUB_PAGE: u64 = 0x7fff_fff0_0000;
+/// Bytes of a call's stub there.
+pub const STUB_SIZE: u64 = 16;
+/// Symbol of the Nucleus' 256 entries of exceptions and interrupts, each of [`ENTRY_SIZE`] bytes.
+pub const ENTRIES_SYMBOL: &str = "trap_entries";
+/// Bytes of an entry.
+pub const ENTRY_SIZE: u64 = 16;
+
 /// Symbol of the Nucleus' table of [`IMAGES`] [`KnImage`]s, for debuggers.
 pub const IMAGES_SYMBOL: &str = "CHORUS_IMAGES";
 /// Symbol of the function that the Nucleus calls after each change of that table.

@@ -16,6 +16,7 @@ mod control;
 mod events;
 mod exceptions;
 mod faults;
+mod flags;
 mod groups;
 mod handlers;
 mod lent;

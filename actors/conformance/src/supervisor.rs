@@ -44,7 +44,7 @@ fn refused(verdict: &mut Verdict) {
     );
 }
 
-fn tell(what: u64, one: u64, two: u64) -> Result<[u64; 2], KError> {
+pub fn tell(what: u64, one: u64, two: u64) -> Result<[u64; 2], KError> {
     let group = KnUniqueId::static_group(false, STAMP);
     let mut annex = [0; 64];
     for (index, word) in [what, one, two].into_iter().enumerate() {
@@ -65,7 +65,7 @@ fn tell(what: u64, one: u64, two: u64) -> Result<[u64; 2], KError> {
     Ok([word(0), word(1)])
 }
 
-fn first(result: Result<[u64; 2], KError>) -> Option<u64> {
+pub fn first(result: Result<[u64; 2], KError>) -> Option<u64> {
     result.ok().map(|words| words[0])
 }
 
@@ -152,6 +152,7 @@ pub fn check(verdict: &mut Verdict) {
     let Some(cap) = cap else {
         return;
     };
+    crate::flags::check(verdict, &cap);
     exceptions(verdict, &cap);
     traps(verdict);
     let found = Lap::create(count, 0);

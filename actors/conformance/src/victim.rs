@@ -16,7 +16,7 @@ pub const STAMP: u32 = 77;
 pub const TELL: u64 = 1;
 /// Traps with the second word in rax, and two and three in the first argument registers; the first says which.
 pub const TRAP: u64 = 2;
-/// Divides 8 by zero.
+/// Divides 8 by zero, with alignment checks switched on if the first word is not zero.
 pub const DIVIDE: u64 = 3;
 /// Calls the LAP in the two words with 5.
 pub const INVOKE: u64 = 4;
@@ -31,6 +31,9 @@ pub const SLEPT: u64 = 8;
 
 /// Makes a request to the port in the first word, with an annex of the second: its result, and the first byte of the answer's annex.
 pub const ASK: u64 = 9;
+
+/// RFLAGS: in user mode, accesses that are not aligned are exceptions if the system wants that; in the Nucleus' ring, memory of users may be touched.
+pub const ALIGNMENT_CHECK: u64 = 1 << 18;
 
 static SLEPT_WITH: AtomicI32 = AtomicI32::new(1);
 
@@ -71,9 +74,22 @@ fn act(annex: &[u8; 64]) -> [u64; 2] {
         TRAP => [trap(one, two), 0],
         DIVIDE => {
             let mut quotient = 8u64;
-            // SAFETY: whoever treats the exception puts another divisor into rcx.
+            let checks = if one == 0 { 0 } else { ALIGNMENT_CHECK };
+            // SAFETY: whoever treats the exception puts another divisor into rcx. Nothing between the changes of the flag touches memory but the stack, which is aligned.
             unsafe {
-                asm!("div ecx", inout("rcx") 0u64 => _, inout("rax") quotient, inout("rdx") 0u64 => _);
+                asm!(
+                    "pushfq",
+                    "or [rsp], {checks}",
+                    "popfq",
+                    "div ecx",
+                    "pushfq",
+                    "btr qword ptr [rsp], 18",
+                    "popfq",
+                    checks = in(reg) checks,
+                    inout("rcx") 0u64 => _,
+                    inout("rax") quotient,
+                    inout("rdx") 0u64 => _
+                );
             }
             [quotient, 0]
         }

@@ -16,7 +16,7 @@ pub const REGISTERS: u64 = 0xffff_e000_0000_0000;
 /// Area of user actors' regions.
 pub const USER_AREA: (u64, u64) = (0x1_0000, 0x7fff_ffe0_0000);
 /// The page of call stubs in every user space.
-pub const STUB_PAGE: u64 = 0x7fff_fff0_0000;
+pub const STUB_PAGE: u64 = chorus_abi::machine::STUB_PAGE;
 
 /// The entry is valid.
 pub const PRESENT: u64 = 1;

@@ -49,6 +49,16 @@ trap_entries:
     popq %r10; popq %r9; popq %r8; popq %rdi; popq %rsi; popq %rdx; popq %rcx; popq %rax
     .endm
 
+    // The interrupted code may have set AC, which in this ring opens the memory of users to the Nucleus.
+    .macro close_users
+    testl $0x40000, 32(%rsp)
+    jz 9f
+    pushfq
+    andl $0xfffbffff, (%rsp)
+    popfq
+9:
+    .endm
+
 trap_breakpoint:
     leaq 16(%rsp), %rsp
     outb %al, $0xfa
@@ -60,6 +70,7 @@ trap_breakpoint:
 
 trap_common:
     cld
+    close_users
     testb $3, 24(%rsp)
     jz trap_inside
     swapgs
@@ -87,6 +98,7 @@ trap_inside:
 
 trap_without_gs:
     cld
+    close_users
     save_all
     movq %rsp, %rdi
     call trap_fatal

@@ -374,6 +374,12 @@ pub struct BenchArgs {
     /// Exact instruction counts: the image on a bare QEMU microvm under an instruction clock (local operations)
     #[arg(long)]
     pub icount: bool,
+    /// Which functions the instructions of one run of each operation are in
+    #[arg(long, requires = "icount", conflicts_with = "compare")]
+    pub profile: bool,
+    /// Write the profile as folded stacks (operation;ring;function count), which flame graphs are made of, "-" for stdout
+    #[arg(long, value_name = "FILE", requires = "profile", value_hint = ValueHint::FilePath)]
+    pub folded: Option<PathBuf>,
     /// Repetitions of each operation
     #[arg(long, value_name = "COUNT")]
     pub count: Option<u32>,

@@ -6,11 +6,14 @@
 use addr2line::Context;
 use chorus_abi::machine::{IMAGES_CHANGED_SYMBOL, IMAGES_SYMBOL};
 use gimli::{Dwarf, EndianArcSlice, LittleEndian};
-use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
+use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+
+/// What the names of the standard library's files begin with.
+pub const LIBRARY: &str = "library/";
 
 type Lines = Context<EndianArcSlice<LittleEndian>>;
 
@@ -36,6 +39,8 @@ impl Symbols {
             let name = format!("{:#}", rustc_demangle::demangle(symbol.name().ok()?));
             Some((symbol.address(), (symbol.size(), name)))
         });
+        let mut functions: BTreeMap<_, _> = functions.collect();
+        add_labels(&file, &mut functions);
         let sought = file.symbols().filter_map(|symbol| {
             let name = symbol.name().ok()?;
             let sought = [IMAGES_SYMBOL, IMAGES_CHANGED_SYMBOL];
@@ -43,7 +48,7 @@ impl Symbols {
             Some((known, symbol.address()))
         });
         Symbols {
-            functions: functions.collect(),
+            functions,
             sought: sought.collect(),
             lines: lines(&file).map(Mutex::new),
         }
@@ -59,9 +64,29 @@ impl Symbols {
         }
     }
 
-    /// Address of a function or variable by its plain name.
+    /// Address of what debuggers look for, or of a function, by its plain name.
     pub fn address(&self, name: &str) -> Option<u64> {
-        self.sought.get(name).copied()
+        let functions = || self.functions.iter();
+        let function = || functions().find(|(_, (_, known))| known == name);
+        let sought = self.sought.get(name).copied();
+        sought.or_else(|| function().map(|(address, _)| *address))
+    }
+
+    /// The function, or the label of assembly code, that an address belongs to.
+    pub fn function(&self, address: u64) -> Option<&str> {
+        let (start, (size, name)) = self.functions.range(..=address).next_back()?;
+        (address - start < (*size).max(1)).then_some(name.as_str())
+    }
+
+    /// The functions that were inlined at an address, each with its file, outermost first. Files of the standard library begin with [`LIBRARY`].
+    pub fn inlined(&self, address: u64) -> Vec<String> {
+        let mut frames = self.frames(address);
+        frames.pop();
+        let name = |(function, at): (Option<String>, String)| {
+            let file = at.rsplit_once(':').map_or(at.as_str(), |(file, _)| file);
+            format!("{} ({file})", function.as_deref().unwrap_or("?"))
+        };
+        frames.into_iter().rev().map(name).collect()
     }
 
     /// `function+0x1f (file:line)`, or the bare address; functions that were inlined there stand on lines before, innermost first.
@@ -117,6 +142,38 @@ impl Symbols {
     }
 }
 
+/// Adds the labels of assembly code, which have no size: each reaches to the next.
+fn add_labels(file: &object::File, functions: &mut BTreeMap<u64, (u64, String)>) {
+    let executable = file
+        .sections()
+        .filter(|section| section.kind() == SectionKind::Text);
+    for section in executable {
+        let end = section.address() + section.size();
+        let labels: BTreeMap<u64, &str> = file
+            .symbols()
+            .filter(|symbol| {
+                symbol.section_index() == Some(section.index())
+                    && symbol.kind() != SymbolKind::Text
+                    && symbol.kind() != SymbolKind::Section
+            })
+            .filter_map(|symbol| Some((symbol.address(), symbol.name().ok()?)))
+            // What a linker script defines.
+            .filter(|(_, name)| !name.starts_with("__") && !name.is_empty())
+            .collect();
+        for (&address, name) in &labels {
+            let after = address + 1..end;
+            let next = labels.range(after.clone()).next();
+            let next = next.map_or(end, |(next, _)| *next);
+            let function = functions.range(after).next();
+            let reach = function.map_or(next, |(function, _)| next.min(*function));
+            let inside = functions.range(..=address).next_back();
+            if inside.is_none_or(|(start, (size, _))| address - start >= *size) {
+                functions.insert(address, (reach - address, (*name).to_owned()));
+            }
+        }
+    }
+}
+
 /// The line tables of a file; `None` without any.
 fn lines(file: &object::File) -> Option<Lines> {
     let dwarf = Dwarf::load(|section| -> Result<_, gimli::Error> {
@@ -129,11 +186,21 @@ fn lines(file: &object::File) -> Option<Lines> {
     Context::from_dwarf(dwarf.ok()?).ok()
 }
 
-/// A source file's name from the root of the workspace that this was built in.
+/// A source file's name from the root of the workspace that this was built in, of the standard library, or of the folder of crates.
 fn in_workspace(file: &str) -> &str {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
-    let inside = root.and_then(|root| file.strip_prefix(root.to_str()?));
-    inside.map_or(file, |inside| inside.trim_start_matches('/'))
+    if let Some(inside) = root.and_then(|root| file.strip_prefix(root.to_str()?)) {
+        return inside.trim_start_matches('/');
+    }
+    if let Some(at) = file.find(LIBRARY)
+        && file.starts_with('/')
+    {
+        return &file[at..];
+    }
+    // A crate: its name, version and file.
+    let crates = file.split_once("/registry/src/");
+    let inside = crates.and_then(|(_, file)| file.split_once('/'));
+    inside.map_or(file, |(_, file)| file)
 }
 
 #[cfg(test)]

@@ -1,20 +1,21 @@
 //! `chorus bench`: runs the benchmark actor, prints and compares.
 
+use super::budgets::{self, Verdict};
 use super::cluster;
 use super::compare;
+use super::counted;
 use super::density;
-use super::microvm::{self, Microvm};
+use super::profile;
 use super::record::{Facts, Record, host_cpu};
 use super::remote;
 use crate::cli::args::{BenchArgs, Format, HostArg};
 use crate::cli::output;
 use crate::cluster::failure::{Failure, Outcome, Status};
-use crate::cluster::{archive, images};
+use crate::cluster::images;
 use std::process::Command;
-use std::time::Duration;
 
 /// Partners of the measuring actor: kind, name, arguments (`actors/bench`).
-const PARTNERS: [(&str, &str, &[&str]); 4] = [
+pub(super) const PARTNERS: [(&str, &str, &[&str]); 4] = [
     ("user", "server-user", &["server", "user"]),
     ("supervisor", "server-sup", &["server", "supervisor"]),
     ("supervisor", "server-hdl", &["server", "handler"]),
@@ -30,16 +31,7 @@ const SUITES: [&str; 9] = [
 ];
 
 /// Name of the benchmark actor's image.
-const BENCH: &str = "bench";
-
-/// Boot list of the benchmark on a bare site: the measuring actor comes first, and ends the site.
-fn boot_conf(count: u32) -> String {
-    let mut conf = format!("{BENCH} system 140 {BENCH} {count} halt\n");
-    for (kind, name, args) in PARTNERS {
-        conf.push_str(&format!("{BENCH} {kind} 140 {name} {}\n", args.join(" ")));
-    }
-    conf
-}
+pub(super) const BENCH: &str = "bench";
 
 /// The benchmark's cluster: everything on site 1.
 fn local_topology(count: u32) -> String {
@@ -58,8 +50,11 @@ fn local_topology(count: u32) -> String {
 /// Runs `chorus bench`.
 ///
 /// # Errors
-/// The machine is not able (status 5), the guest failed (6), the base cannot be read (4), something got worse (3).
+/// The machine is not able (status 5), the guest failed (6), the base cannot be read (4), something got worse (3), nothing has such a name (2).
 pub fn bench(args: &BenchArgs) -> Outcome<()> {
+    if args.profile {
+        return profile::profile(args, &nucleus(args)?);
+    }
     let base = args
         .compare
         .as_ref()
@@ -70,27 +65,43 @@ pub fn bench(args: &BenchArgs) -> Outcome<()> {
             compare::read_base(&text).map_err(named)
         })
         .transpose()?;
-    let (facts, records) = if args.icount {
-        counted(args)?
+    let (facts, mut records) = if args.icount {
+        counted::measure(args, &nucleus(args)?)?
     } else {
         timed(args)?
     };
-    let records: Vec<Record> = records
-        .into_iter()
-        .filter(|record| record.matches(&args.suites))
-        .collect();
-    if records.is_empty() {
-        return Err(Failure::usage(format!(
-            "nothing was measured for {}",
-            args.suites.join(", ")
-        ))
-        .hint("chorus bench without a suite shows all of them"));
-    }
+    check_names(&args.suites, &records)?;
+    records.retain(|record| record.matches(&args.suites));
     print(args, &facts, &records)?;
     match base {
         Some(base) => judge(&base, &records, args.tolerance),
         None => Ok(()),
     }
+}
+
+/// Refuses a name that no record has, with those that there are.
+pub(super) fn check_names(wanted: &[String], records: &[Record]) -> Outcome<()> {
+    let unknown = |word: &&String| {
+        let word = std::slice::from_ref(*word);
+        !records.iter().any(|record| record.matches(word))
+    };
+    let Some(word) = wanted.iter().find(unknown) else {
+        return Ok(());
+    };
+    let mut names: Vec<&str> = Vec::new();
+    for record in records {
+        for name in [record.suite.as_str(), &record.op] {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    let meant = crate::cluster::topology::nearest(word, names.iter().copied());
+    let meant = meant.map_or(String::new(), |meant| format!("; did you mean {meant}?"));
+    Err(
+        Failure::usage(format!("nothing was measured for {word}{meant}"))
+            .hint(format!("suites and operations: {}", names.join(", "))),
+    )
 }
 
 fn nucleus(args: &BenchArgs) -> Outcome<Vec<u8>> {
@@ -104,91 +115,6 @@ fn nucleus(args: &BenchArgs) -> Outcome<Vec<u8>> {
         }),
         None => images::builtin(images::NUCLEUS).map(<[u8]>::to_vec),
     }
-}
-
-/// Exact counts: the image on a bare microvm, one tick an instruction.
-fn counted(args: &BenchArgs) -> Outcome<(Facts, Vec<Record>)> {
-    let version = microvm::version()?;
-    let nucleus = nucleus(args)?;
-    let conf = boot_conf(args.count.unwrap_or(1000));
-    // Copies of large regions take memory; the boot is counted with as little as it always was.
-    let mut records = bare_run(&nucleus, &boot_conf(1), 1, 64)?;
-    records.retain(|record| record.suite == "boot");
-    let operations = bare_run(&nucleus, &conf, 1, 128)?;
-    records.extend(
-        operations
-            .into_iter()
-            .filter(|record| record.suite != "boot"),
-    );
-    // The boot with two processors: of that run only this counts.
-    let boot = bare_run(&nucleus, &boot_conf(1), 2, 64)?;
-    records.extend(
-        boot.into_iter()
-            .filter(|record| record.suite == "boot")
-            .map(|record| Record {
-                op: format!("{}-2-vcpus", record.op),
-                ..record
-            }),
-    );
-    for record in &mut records {
-        if record.suite == "stretch" {
-            // One tick of the clock is one instruction, and a nanosecond.
-            record.unit = "ticks".to_owned();
-            record.op = named_stretch(&record.op);
-        }
-        if record.unit == "ticks" {
-            record.unit = "instructions".to_owned();
-        }
-    }
-    let facts = Facts {
-        chorus: env!("CARGO_PKG_VERSION").to_owned(),
-        method: "icount".to_owned(),
-        machine: format!(
-            "{version}; {} {}",
-            microvm::QEMU,
-            microvm::OPTIONS.join(" ")
-        ),
-        host_cpu: host_cpu(),
-    };
-    Ok((facts, records))
-}
-
-/// One boot of the benchmark on a bare microvm.
-/// What the longest stretch was in, a call by its name: the actor knows its number only.
-fn named_stretch(op: &str) -> String {
-    let number = op.strip_prefix("longest-in-call-");
-    let number = number.and_then(|number| number.parse::<u16>().ok());
-    let call = number.and_then(|number| {
-        let calls = chorus_abi::table::CALLS;
-        calls.iter().find(|call| call.number == number)
-    });
-    call.map_or(op.to_owned(), |call| format!("longest-in-{}", call.name))
-}
-
-fn bare_run(nucleus: &[u8], conf: &str, vcpus: u32, mem_mib: u32) -> Outcome<Vec<Record>> {
-    let archive = archive::build(conf, "the benchmark's boot list", None)?;
-    let site = Microvm {
-        nucleus,
-        archive: &archive,
-        vcpus,
-        mem_mib,
-        words: "",
-        timeout: Duration::from_secs(300),
-        line: None,
-    };
-    let mut records = Vec::new();
-    let ended = site.run(|line| records.extend(Record::in_line(line)))?;
-    if ended.code != Some(0) {
-        return Err(Failure::new(
-            Status::Guest,
-            format!(
-                "the benchmark ended with {:?}; last line: {}",
-                ended.code,
-                microvm::last_line(&ended.console)
-            ),
-        ));
-    }
-    Ok(records)
 }
 
 /// Ticks of this machine's clock, and exits and frames: clusters run by this very command.
@@ -243,27 +169,8 @@ fn print(args: &BenchArgs, facts: &Facts, records: &[Record]) -> Outcome<()> {
         output::json_line(facts)?;
         return records.iter().try_for_each(output::json_line);
     }
-    let number = |value: f64| {
-        if value.fract() == 0.0 {
-            format!("{value:.0}")
-        } else {
-            format!("{value:.1}")
-        }
-    };
-    let rows: Vec<Vec<String>> = records
-        .iter()
-        .map(|record| {
-            let mut row = vec![
-                record.suite.clone(),
-                record.op.clone(),
-                record.count.to_string(),
-            ];
-            row.extend([record.min, record.median, record.p99, record.max].map(number));
-            row.push(record.unit.clone());
-            row
-        })
-        .collect();
-    let headings = [
+    let budgets = records.iter().any(|record| record.budget.is_some());
+    let mut headings = vec![
         "SUITE",
         "OPERATION",
         ">COUNT",
@@ -273,12 +180,74 @@ fn print(args: &BenchArgs, facts: &Facts, records: &[Record]) -> Outcome<()> {
         ">MAX",
         "UNIT",
     ];
+    if args.icount {
+        headings.push(">KERNEL");
+    }
+    if budgets {
+        headings.extend([">BUDGET", "VERDICT"]);
+    }
+    let row = |record: &Record| {
+        let mut row = vec![
+            record.suite.clone(),
+            record.op.clone(),
+            record.count.to_string(),
+        ];
+        row.extend([record.min, record.median, record.p99, record.max].map(number));
+        row.push(record.unit.clone());
+        row.push(record.kernel.map_or(String::new(), number));
+        if let Some(budget) = &record.budget {
+            row.extend([number(budget.most), verdict(budget)]);
+        }
+        row
+    };
+    let rows: Vec<Vec<String>> = records.iter().map(row).collect();
+    let mut kernel = String::new();
+    if args.icount {
+        kernel.push_str("kernel: instructions of the Nucleus in the median run; budgets count those, or what is said\n");
+        let missed = |record: &&Record| {
+            let budget = record.budget.as_ref();
+            record.kernel.is_some() && budget.is_some_and(|budget| !budget.reached)
+        };
+        let missed: Vec<&str> = records
+            .iter()
+            .filter(missed)
+            .map(|record| record.op.as_str())
+            .collect();
+        if !missed.is_empty() {
+            kernel.push_str(&format!(
+                "where it goes: chorus bench --icount --profile {}\n",
+                missed.join(" ")
+            ));
+        }
+    }
     output::text(&format!(
-        "{}\nmethod: {}; {}\n",
+        "{}\n{kernel}method: {}; {}\n",
         output::table(&headings, &rows),
         facts.method,
         facts.machine
     ))
+}
+
+/// Without decimals if there are none.
+pub(super) fn number(value: f64) -> String {
+    if value.fract() == 0.0 {
+        format!("{value:.0}")
+    } else {
+        format!("{value:.1}")
+    }
+}
+
+/// `reached`, or by how much it was missed; and what was counted, if it is not simply the Nucleus' instructions.
+fn verdict(budget: &Verdict) -> String {
+    let mut text = if budget.reached {
+        "reached".to_owned()
+    } else {
+        format!("missed by {}", number(budget.counted - budget.most))
+    };
+    if budget.of != budgets::KERNEL {
+        text.push_str(&format!(": {} {}", number(budget.counted), budget.of));
+    }
+    text
 }
 
 fn judge(base: &[Record], records: &[Record], tolerance: f64) -> Outcome<()> {

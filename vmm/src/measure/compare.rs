@@ -69,16 +69,7 @@ mod tests {
     use super::*;
 
     fn record(op: &str, min: f64) -> Record {
-        Record {
-            suite: "call".into(),
-            op: op.into(),
-            unit: "instructions".into(),
-            count: 1,
-            min,
-            median: min,
-            p99: min,
-            max: min,
-        }
+        Record::counted("call", op, "instructions", 1, min)
     }
 
     #[test]

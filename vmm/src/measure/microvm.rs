@@ -3,11 +3,13 @@
 //! The very image that runs on KVM, entered by its PVH door, with the boot archive as the module: an independent machine, in which one
 //! nanosecond of the virtual clock is one instruction (`-icount shift=0`). The options are pinned so that every run is the same run.
 
+use super::steps::{self, Step, Steps};
 use crate::cluster::failure::{Failure, Outcome};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::ops::Range;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{ChildStderr, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -117,13 +119,69 @@ impl Microvm<'_> {
     ///
     /// # Errors
     /// The emulator is missing or cannot be started; the time limit passed.
-    pub fn run(&self, mut line: impl FnMut(&str)) -> Outcome<Ended> {
+    pub fn run(&self, line: impl FnMut(&str)) -> Outcome<Ended> {
+        self.start(self.nucleus, &[], line, |mut stderr| {
+            let mut text = String::new();
+            let _ = stderr.read_to_string(&mut text);
+            text
+        })
+    }
+
+    /// The same run with each instruction told to `step`, of the site's first processor and within `ranges` only: the emulator does one at a time and logs it, about
+    /// a million in a second. `entries` is where the Nucleus has its entries of exceptions.
+    ///
+    /// # Errors
+    /// Those of [`Microvm::run`].
+    pub fn traced(
+        &self,
+        entries: u64,
+        ranges: &[Range<u64>],
+        line: impl FnMut(&str),
+        step: impl FnMut(Step) + Send,
+    ) -> Outcome<Ended> {
+        let mut options: Vec<String> = steps::OPTIONS.map(str::to_owned).into();
+        if !ranges.is_empty() {
+            let range = |range: &Range<u64>| format!("{:#x}..{:#x}", range.start, range.end - 1);
+            let ranges: Vec<String> = ranges.iter().map(range).collect();
+            options.extend(["-dfilter".to_owned(), ranges.join(",")]);
+        }
+        // The emulator would look up a name for each line.
+        let mut nucleus = self.nucleus.to_vec();
+        forget_sections(&mut nucleus);
+        self.start(&nucleus, &options, line, |stderr| {
+            // The emulator writes each line by itself; more room is only faster.
+            let _ = rustix::pipe::fcntl_setpipe_size(&stderr, 1 << 20);
+            let mut log = Steps::new(entries, step);
+            let mut complaints = String::new();
+            let mut reader = BufReader::with_capacity(1 << 18, stderr);
+            let mut bytes = Vec::new();
+            while reader
+                .read_until(b'\n', &mut bytes)
+                .is_ok_and(|count| count > 0)
+            {
+                if !log.line(&bytes) {
+                    complaints.push_str(&String::from_utf8_lossy(&bytes));
+                }
+                bytes.clear();
+            }
+            log.end();
+            complaints
+        })
+    }
+
+    fn start(
+        &self,
+        nucleus: &[u8],
+        options: &[String],
+        mut line: impl FnMut(&str),
+        listen: impl FnOnce(ChildStderr) -> String + Send,
+    ) -> Outcome<Ended> {
         let scratch = |name: &str, bytes: &[u8]| {
             Scratch::new(name, bytes).map_err(|error| {
                 Failure::failed(format!("no temporary file for the microvm: {error}"))
             })
         };
-        let nucleus = scratch("nucleus", self.nucleus)?;
+        let nucleus = scratch("nucleus", nucleus)?;
         let archive = scratch("archive", self.archive)?;
         let serial = if self.line.is_some() {
             " chorus.serial=0x2f8:3"
@@ -137,6 +195,7 @@ impl Microvm<'_> {
         let mut command = Command::new(QEMU);
         command
             .args(OPTIONS)
+            .args(options)
             .args([
                 "-smp",
                 &self.vcpus.to_string(),
@@ -160,14 +219,9 @@ impl Microvm<'_> {
             Failure::host(format!("{QEMU} cannot be started: {error}"))
                 .hint("install it: sudo apt-get install --no-install-recommends qemu-system-x86")
         })?;
-        let (Some(stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(Failure::failed("the microvm has no output"));
         };
-        let complaints = std::thread::spawn(move || {
-            let mut text = String::new();
-            let _ = stderr.read_to_string(&mut text);
-            text
-        });
         let (alive, ended) = std::sync::mpsc::channel::<()>();
         let pid = child.id();
         let timeout = self.timeout;
@@ -181,17 +235,21 @@ impl Microvm<'_> {
             late
         });
         let mut console = String::new();
-        let mut bytes = Vec::new();
-        let mut reader = BufReader::new(stdout);
-        while reader
-            .read_until(b'\n', &mut bytes)
-            .is_ok_and(|count| count > 0)
-        {
-            let text = String::from_utf8_lossy(&bytes).into_owned();
-            line(text.trim_end());
-            console.push_str(&text);
-            bytes.clear();
-        }
+        let complaints = std::thread::scope(|scope| {
+            let complaints = scope.spawn(|| listen(stderr));
+            let mut bytes = Vec::new();
+            let mut reader = BufReader::new(stdout);
+            while reader
+                .read_until(b'\n', &mut bytes)
+                .is_ok_and(|count| count > 0)
+            {
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                line(text.trim_end());
+                console.push_str(&text);
+                bytes.clear();
+            }
+            complaints.join().unwrap_or_default()
+        });
         let status = child
             .wait()
             .map_err(|error| Failure::failed(format!("the microvm: {error}")))?;
@@ -211,11 +269,21 @@ impl Microvm<'_> {
             .code()
             .filter(|code| code & 1 == 1)
             .and_then(|code| u8::try_from(code >> 1).ok());
-        let complaints = complaints.join().unwrap_or_default();
         if code.is_none() && console.is_empty() && !complaints.is_empty() {
             return Err(Failure::host(format!("{QEMU}: {}", complaints.trim())));
         }
         Ok(Ended { code, console })
+    }
+}
+
+/// Takes the table of sections, and so the symbols, out of a 64-bit ELF file.
+fn forget_sections(elf: &mut [u8]) {
+    const OFFSET: Range<usize> = 40..48;
+    const COUNT_AND_NAMES: Range<usize> = 60..64;
+    for field in [OFFSET, COUNT_AND_NAMES] {
+        if let Some(field) = elf.get_mut(field) {
+            field.fill(0);
+        }
     }
 }
 

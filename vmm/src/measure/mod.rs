@@ -5,12 +5,18 @@
 //! runs and one tick is one instruction: exact, and the same everywhere. Otherwise it is a cluster, and the figures are ticks of this machine's clock.
 
 mod bench;
+mod budgets;
 mod cluster;
+mod code;
 mod compare;
+mod counted;
 mod density;
 pub mod microvm;
+mod profile;
 mod record;
 mod remote;
+mod steps;
+mod windows;
 
 pub use bench::bench;
 pub use record::Record;

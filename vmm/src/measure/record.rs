@@ -1,5 +1,6 @@
 //! One measured operation, and what is known of the machine it was measured on.
 
+use super::budgets::Verdict;
 use serde::{Deserialize, Serialize};
 
 /// A line of the benchmark: one operation, all its repetitions.
@@ -21,6 +22,12 @@ pub struct Record {
     pub p99: f64,
     /// Most.
     pub max: f64,
+    /// Those instructions of the median that were the Nucleus'; not known of everything, and only where instructions are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<f64>,
+    /// What it may take, and whether it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Verdict>,
 }
 
 impl Record {
@@ -42,6 +49,8 @@ impl Record {
             median: value,
             p99: value,
             max: value,
+            kernel: None,
+            budget: None,
         }
     }
 
