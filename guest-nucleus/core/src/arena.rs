@@ -255,28 +255,31 @@ impl<T: Working> Arena<T> {
         }
     }
 
+    /// Whatever is in a slot.
+    #[inline(always)]
+    pub fn in_slot(&self, index: usize) -> Option<&T> {
+        self.slots.get(index)?.value.as_ref()
+    }
+
     /// The part that changes of whatever is in a slot.
     #[inline(always)]
     pub fn progress_at(&mut self, index: usize) -> Option<&mut T::Progress> {
         self.slots.get_mut(index)?.value.as_mut().map(T::progress)
     }
 
-    /// The same of two objects, by their slots, and the identifier of the second. `None` also if they are one.
+    /// The same of two objects, by their slots, with their identifiers. `None` also if they are one.
     #[inline(always)]
-    pub fn progress_of_two(
-        &mut self,
-        one: usize,
-        other: usize,
-    ) -> Option<(&mut T::Progress, Id<T>, &mut T::Progress)> {
-        let [one, second] = self.slots.get_disjoint_mut([one, other]).ok()?;
-        let id = second.id;
-        Some((
-            one.value.as_mut()?.progress(),
-            id,
-            second.value.as_mut()?.progress(),
-        ))
+    pub fn progress_of_two(&mut self, one: usize, other: usize) -> Option<[Found<'_, T>; 2]> {
+        let [one, other] = self.slots.get_disjoint_mut([one, other]).ok()?;
+        Some([
+            (one.id, one.value.as_mut()?.progress()),
+            (other.id, other.value.as_mut()?.progress()),
+        ])
     }
 }
+
+/// The part of an object that changes as it works, with its identifier.
+pub type Found<'a, T> = (Id<T>, &'a mut <T as Working>::Progress);
 
 #[cfg(test)]
 mod tests {

@@ -6,23 +6,44 @@
 use crate::machine::X86;
 use crate::processor::{self, Processor};
 use crate::{context, site, stretches, upcalls};
-use chorus_abi::table::{self, number};
+use chorus_abi::table::number;
 use chorus_nucleus_core::{Nucleus, Outcome, Passed};
 use core::arch::global_asm;
 
 global_asm!(
     r#"
+    // The way back to the actor of a call. What is in registers that a call may change is the Nucleus'.
+    .macro leave_call
+    popq %rcx
+    popq %r11
+    xorl %edx, %edx
+    xorl %esi, %esi
+    xorl %edi, %edi
+    xorl %r8d, %r8d
+    xorl %r9d, %r9d
+    xorl %r10d, %r10d
+    popq %rsp
+    swapgs
+    sysretq
+    .endm
+
     .text
     .balign 16
     .global call_entry
 call_entry:
     swapgs
-    movq %rsp, %gs:16
-    movq %gs:8, %rsp
-    pushq %gs:16
+    movq %rsp, %gs:{user_stack}
+    movq %gs:{kernel_stack}, %rsp
+    pushq %gs:{user_stack}
     pushq %r11
     pushq %rcx
-    subq $8, %rsp
+call_saved:
+    cmpl ${ipc_call}, %eax
+    je 2f
+    cmpl ${ipc_reply_receive}, %eax
+    je 3f
+    testl %eax, %eax
+    jz 4f
     pushq %r9
     pushq %r8
     pushq %r10
@@ -33,26 +54,24 @@ call_entry:
     movq %rsp, %rsi
 call_entered:
     call nucleus_call
-    addq $56, %rsp
-    popq %rcx
-    popq %r11
-    movq %rcx, %rdx
-    shrq $47, %rdx
-    jnz 1f
-    xorl %esi, %esi
-    xorl %edi, %edi
-    xorl %r8d, %r8d
-    xorl %r9d, %r9d
-    xorl %r10d, %r10d
-    popq %rsp
-    swapgs
-    sysretq
-1:  ud2
+    addq $48, %rsp
+call_left:
+    leave_call
+2:  movq %r10, %rcx
+    call {call}
+call_returns:
+    leave_call
+3:  movq %r10, %rcx
+    call {reply_receive}
+    leave_call
+4:  call {null}
+call_entry_returns:
+    leave_call
 call_entry_end:
 
     // How debuggers find the actor that called (.eh_frame by hand, since the assembler gives no way to mark a frame in .debug_frame as one whose caller is on
     // another stack: augmentation S). The stub between actor and Nucleus is left out: its return address is the top of the actor's stack, which is
-    // saved 72 bytes up when nucleus_call is entered, so the frame's address is that + 8.
+    // saved 16 bytes up, and 64 bytes when nucleus_call is entered, so the frame's address is that + 8.
     .pushsection .eh_frame, "a", @progbits
 2:  .long 4f - 3f
 3:  .long 0
@@ -70,8 +89,12 @@ call_entry_end:
     .long call_entry - .
     .long call_entry_end - call_entry
     .uleb128 0
-    .byte 0x02, call_entered - call_entry
-    .byte 0x0f, 6, 0x77, 0xc8, 0x00, 0x06, 0x23, 0x08
+    .byte 0x02, call_saved - call_entry
+    .byte 0x0f, 5, 0x77, 0x10, 0x06, 0x23, 0x08
+    .byte 0x02, call_entered - call_saved
+    .byte 0x0f, 6, 0x77, 0xc0, 0x00, 0x06, 0x23, 0x08
+    .byte 0x02, call_left - call_entered
+    .byte 0x0f, 5, 0x77, 0x10, 0x06, 0x23, 0x08
     .balign 8, 0
 6:  .popsection
 
@@ -81,10 +104,38 @@ supervisor_entries:
     .set number, 0
     .rept 256
     .balign 16
+    .if number == {ipc_call}
+    jmp supervisor_call
+    .elseif number == {ipc_reply_receive}
+    jmp supervisor_reply_receive
+    .elseif number == 0
+    jmp supervisor_null
+    .else
     movl $number, %eax
     jmp supervisor_common
+    .endif
     .set number, number + 1
     .endr
+
+    // Calls whose arguments go where they are.
+    .macro supervisor_calls what
+    .cfi_startproc
+    pushfq
+    cli
+    .cfi_def_cfa %rsp, 16
+    call \what
+    popfq
+    .cfi_def_cfa %rsp, 8
+    ret
+    .cfi_endproc
+    .endm
+supervisor_null:
+    supervisor_calls {null}
+supervisor_call:
+    supervisor_calls {call}
+supervisor_reply_receive:
+    supervisor_calls {reply_receive}
+
 supervisor_common:
     .cfi_startproc
     // Interrupts are on again afterwards if they were: in their handlers they are not.
@@ -153,13 +204,27 @@ idle_entry:
 "#,
     serve = const number::sv_msg_serve,
     delete = const number::thread_delete,
+    user_stack = const processor::USER_STACK,
+    kernel_stack = const processor::KERNEL_STACK,
+    ipc_call = const IPC_CALL,
+    ipc_reply_receive = const IPC_REPLY_RECEIVE,
+    call = sym ipc_call,
+    reply_receive = sym ipc_reply_receive,
+    null = sym null_call,
     options(att_syntax)
 );
 
 unsafe extern "C" {
     static serve_port: u8;
     static call_entry: u8;
+    static call_returns: u8;
+    static call_entry_returns: u8;
     static supervisor_entries: u8;
+}
+
+/// Whether a word of a stack is where one of the calls that are given their arguments in registers returns to.
+pub fn is_return(word: u64) -> bool {
+    (&raw const call_returns as u64..=&raw const call_entry_returns as u64).contains(&word)
 }
 
 /// Where `syscall` goes.
@@ -202,62 +267,77 @@ pub fn stub_page() -> [u8; 4096] {
 /// In the word that a thread gives to the one that it passes the processor to: the result is in the low half, and nothing is left to be looked up.
 const PASSED: u64 = 1 << 32;
 
+const _: () = assert!(number::sys_null == 0);
+const IPC_CALL: u32 = number::ipc_call as u32;
+const IPC_REPLY_RECEIVE: u32 = number::ipc_reply_receive as u32;
+
 /// A call of the thread that runs on this processor: its number and where its registers are; its result for `eax`. Those that are made most often have functions
-/// of their own, so that none saves registers that only another needs.
-#[unsafe(naked)]
+/// of their own, which take their arguments in registers: then this one is not called.
 #[unsafe(no_mangle)]
 pub extern "C" fn nucleus_call(number: u32, arguments: &[u64; 6]) -> i32 {
-    core::arch::naked_asm!(
-        "cmp edi, {ipc_call}",
-        "je {call}",
-        "cmp edi, {ipc_reply_receive}",
-        "je {reply_receive}",
-        "test edi, edi",
-        "jz {null}",
-        "jmp {any}",
-        ipc_call = const IPC_CALL,
-        ipc_reply_receive = const IPC_REPLY_RECEIVE,
-        call = sym ipc_call,
-        reply_receive = sym ipc_reply_receive,
-        null = sym null_call,
-        any = sym any_call,
-    )
+    site::enter();
+    full_call(number, arguments)
 }
 
-const _: () = assert!(table::number::sys_null == 0);
-const IPC_CALL: u32 = table::number::ipc_call as u32;
-const IPC_REPLY_RECEIVE: u32 = table::number::ipc_reply_receive as u32;
-
-extern "C" fn null_call(_: u32, _: &[u64; 6]) -> i32 {
+extern "C" fn null_call() -> i32 {
     site::enter_briefly().null_call();
     site::leave_briefly();
     0
 }
 
-extern "C" fn ipc_call(_: u32, arguments: &[u64; 6]) -> i32 {
+extern "C" fn ipc_call(request: u64, src_port: u64, dest: u64, reply: u64, delay: u64) -> i32 {
     let (nucleus, own) = (site::enter_briefly(), processor::this());
-    match nucleus.call_again(own.index, arguments) {
-        Some(passed) => pass(nucleus, passed),
-        None => longer_call(IPC_CALL, arguments),
+    let thread = own.current.get();
+    if !nucleus.call_repeats(thread, [request, src_port, dest, reply, delay]) {
+        return longer_ipc_call(request, src_port, dest, reply, delay);
+    }
+    match nucleus.call_again(own.index, thread) {
+        Some(passed) => pass(nucleus, own, passed),
+        None => longer_call(IPC_CALL, &nucleus.repeated_call(thread)),
     }
 }
 
-extern "C" fn ipc_reply_receive(_: u32, arguments: &[u64; 6]) -> i32 {
+extern "C" fn ipc_reply_receive(reply: u64, msg: u64, li: u64, delay: u64) -> i32 {
     let (nucleus, own) = (site::enter_briefly(), processor::this());
-    match nucleus.reply_receive_again(own.index, arguments) {
-        Some(passed) => pass(nucleus, passed),
-        None => longer_call(IPC_REPLY_RECEIVE, arguments),
+    let thread = own.current.get();
+    if !nucleus.receive_repeats(thread, [reply, msg, li, delay]) {
+        return longer_ipc_reply_receive(reply, msg, li, delay);
+    }
+    match nucleus.reply_receive_again(own.index, thread) {
+        Some(passed) => pass(nucleus, own, passed),
+        None => longer_call(IPC_REPLY_RECEIVE, &nucleus.repeated_receive(thread)),
     }
 }
 
-/// What was not short after all.
-extern "C" fn longer_call(number: u32, arguments: &[u64; 6]) -> i32 {
+#[cold]
+#[inline(never)]
+extern "C" fn longer_ipc_call(
+    request: u64,
+    src_port: u64,
+    dest: u64,
+    reply: u64,
+    delay: u64,
+) -> i32 {
+    longer_call(IPC_CALL, &[request, src_port, dest, reply, delay, 0])
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn longer_ipc_reply_receive(reply: u64, msg: u64, li: u64, delay: u64) -> i32 {
+    longer_call(IPC_REPLY_RECEIVE, &[reply, msg, li, delay, 0, 0])
+}
+
+/// What was not short after all. The lock is held.
+#[cold]
+#[inline(never)]
+fn longer_call(number: u32, arguments: &[u64; 6]) -> i32 {
     stretches::begin(stretches::now());
-    full_call(number, arguments)
-}
-
-extern "C" fn any_call(number: u32, arguments: &[u64; 6]) -> i32 {
-    site::enter();
+    // SAFETY: the callers took the lock, and use the Nucleus no more.
+    let nucleus = unsafe { site::entered() };
+    let current = processor::this().current.get();
+    if let Some(Some(context)) = nucleus.machine.contexts.get_mut(current) {
+        context.arguments = *arguments;
+    }
     full_call(number, arguments)
 }
 
@@ -275,29 +355,38 @@ extern "C" fn full_call(number: u32, arguments: &[u64; 6]) -> i32 {
             site::leave();
             result
         }
-        Outcome::HandedOver(thread) => handed_over(nucleus, thread, 0),
+        Outcome::HandedOver(thread) => handed_over(nucleus, thread),
         Outcome::Inside => upcalls::straight(nucleus),
         Outcome::Blocked => wait(nucleus, own),
     }
 }
 
+/// The rest of a call whose caller waits while another thread, of a conversation, has its processor.
 #[inline(always)]
-fn pass(nucleus: &mut Nucleus<X86>, passed: Passed) -> i32 {
+fn pass(nucleus: &mut Nucleus<X86>, own: &Processor, passed: Passed) -> i32 {
     let word = PASSED | u64::from(passed.result.cast_unsigned());
-    handed_over(nucleus, passed.thread, word)
+    match context::pass(&mut nucleus.machine, own, passed.thread as usize, word) {
+        Some(word) if word & PASSED != 0 => was_passed(word),
+        _ => back(nucleus),
+    }
 }
 
 /// The rest of a call whose caller waits while another thread has its processor.
 #[inline(always)]
-fn handed_over(nucleus: &mut Nucleus<X86>, thread: u32, word: u64) -> i32 {
+fn handed_over(nucleus: &mut Nucleus<X86>, thread: u32) -> i32 {
     let own = processor::this();
-    let word = context::switch(&mut nucleus.machine, own, thread as usize, word);
+    let word = context::switch(&mut nucleus.machine, own, thread as usize, 0);
     if word & PASSED != 0 {
-        // By a thread that passed this very processor on: there is nobody to take leave of.
-        site::leave();
-        return word as i32;
+        return was_passed(word);
     }
     back(nucleus)
+}
+
+/// A thread has a processor again by one that passed this very processor on: there is nobody to take leave of, and no stretch is measured.
+#[inline(always)]
+fn was_passed(word: u64) -> i32 {
+    site::leave_briefly();
+    word as i32
 }
 
 /// A thread has a processor again that `schedule` gave it, or a call that looked it up.
@@ -335,7 +424,7 @@ fn wait(nucleus: &mut Nucleus<X86>, own: &Processor) -> i32 {
                 result
             }
             Outcome::HandedOver(thread) => {
-                return handed_over(nucleus, thread, 0);
+                return handed_over(nucleus, thread);
             }
         };
         site::leave();

@@ -46,7 +46,6 @@ mod lately;
 #[cfg(target_os = "none")]
 mod machine;
 #[cfg(target_os = "none")]
-mod noted;
 #[cfg(target_os = "none")]
 mod paging;
 #[cfg(target_os = "none")]
@@ -68,6 +67,7 @@ mod shootdown;
 mod site;
 #[cfg(target_os = "none")]
 mod smp;
+mod spots;
 #[cfg(target_os = "none")]
 mod stacks;
 #[cfg(target_os = "none")]

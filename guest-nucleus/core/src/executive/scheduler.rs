@@ -383,10 +383,26 @@ impl<M: Machine> Nucleus<M> {
         self.counters.switches += 1;
         let pair = self.threads.progress_of_two(from.index(), to.index());
         let processor = self.scheduler.processors.get_mut(cpu);
-        if let (Some((from, to, thread)), Some(processor)) = (pair, processor)
-            && processor.pass(&mut self.machine, cpu, from, (to, thread), level, result)
-        {
-            self.slice_begins(cpu);
+        if let (Some([(_, from), to]), Some(processor)) = (pair, processor) {
+            processor.pass(&mut self.machine, cpu, from, to, result);
+            self.slice_of_level(cpu, level);
+        }
+    }
+
+    /// The thread that a processor was given has this level, perhaps another than who gave it: what is left of a slice is its, but a whole one if there was none.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn slice_of_level(&mut self, cpu: Cpu, level: i32) {
+        let Some(processor) = self.scheduler.processors.get_mut(cpu) else {
+            return;
+        };
+        let sliced = level >= K_SLICED_FIRST;
+        if processor.slice_end.is_some() != sliced {
+            // The timer that is set already passes unheeded.
+            processor.slice_end = None;
+            if sliced {
+                self.slice_begins(cpu);
+            }
         }
     }
 

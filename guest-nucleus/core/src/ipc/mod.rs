@@ -20,7 +20,7 @@ mod straight;
 
 pub use conversation::{Passed, Seat, Standing, Way};
 #[cfg(test)]
-pub(crate) use conversation::{Remembered, same_room};
+pub(crate) use conversation::Remembered;
 pub(crate) use handling::Handling;
 pub use message::Message;
 pub(crate) use message::{Body, PIECES, Place, pieces};
@@ -111,9 +111,14 @@ pub struct Ipc {
     pub(crate) network: Network,
     /// How many messages there may be, not counting dormant ones.
     pub(crate) message_limit: usize,
-    /// How many are dormant.
-    pub(crate) dormant: usize,
+    /// How many became dormant so far, and how many of these not by a conversation.
+    pub(crate) rested: u64,
+    pub(crate) rested_else: u64,
+    /// How many ceased to be, other than by the request of a conversation.
+    pub(crate) roused: u64,
+    /// Requests of this site so far, and those of them that were no conversations.
     pub(crate) transactions: u64,
+    pub(crate) transactions_else: u64,
     pub(crate) rotation: usize,
 }
 
@@ -125,7 +130,9 @@ impl Ipc {
             // Each thread may have a dormant one.
             messages: Arena::new(limits.messages + limits.threads),
             message_limit: limits.messages,
-            dormant: 0,
+            rested: 0,
+            rested_else: 0,
+            roused: 0,
             kept: Arena::new(limits.messages + limits.inside()),
             handlings: Arena::new(limits.inside()),
             straight: Straight::default(),
@@ -135,6 +142,7 @@ impl Ipc {
             any: alloc::vec![List::default(); limits.actors],
             network: Network::new(limits.outbound),
             transactions: 0,
+            transactions_else: 0,
             rotation: 0,
         }
     }

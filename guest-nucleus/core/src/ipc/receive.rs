@@ -139,7 +139,7 @@ impl<M: Machine> Nucleus<M> {
             return;
         };
         let current = core::mem::take(&mut thread.current).0;
-        self.ipc.dormant -= usize::from(core::mem::take(&mut thread.receive.plain));
+        self.ipc.roused += u64::from(core::mem::take(&mut thread.receive.plain));
         if let Some(message) = current {
             self.message_fail(message, KError::NoPort);
         }

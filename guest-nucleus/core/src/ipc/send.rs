@@ -56,14 +56,15 @@ impl<M: Machine> Nucleus<M> {
 
     /// Number of a client's next call.
     pub(crate) fn next_transaction(&mut self, client: Id<Thread>) -> u64 {
+        self.ipc.transactions_else += 1;
         self.ipc.transactions += 1;
-        Self::transaction(self.ipc.transactions, client)
+        Self::transaction_of(self.ipc.transactions, client.index())
     }
 
-    /// The same by how many there were.
+    /// The same of the thread in a slot by how many there were.
     #[inline(always)]
-    pub(crate) fn transaction(count: u64, client: Id<Thread>) -> u64 {
-        count << CLIENT_BITS | client.index() as u64
+    pub(crate) fn transaction_of(count: u64, client: usize) -> u64 {
+        count << CLIENT_BITS | client as u64
     }
 
     /// Reads what a descriptor gives. Errors: `K_EFAULT`, `K_ETOOMUCH`.

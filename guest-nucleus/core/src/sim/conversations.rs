@@ -28,7 +28,7 @@ pub fn check(nucleus: &Nucleus<Sim>) {
         way(nucleus, thread, &remembered);
         seat(nucleus, thread, &remembered);
     }
-    assert_eq!(dormant, nucleus.ipc.dormant, "dormant messages");
+    assert_eq!(dormant, nucleus.ipc.dormant(), "dormant messages");
 }
 
 /// The way of a call leads where its names lead, and its message would say the same.

@@ -337,7 +337,7 @@ fn a_plain_round_trip_takes_the_fast_path_and_then_is_a_conversation() {
     assert_eq!(talk.round(), 0);
     assert_eq!((talk.round(), talk.round()), (2, 2));
     let messages = talk.scene.site.nucleus.ipc.messages.len();
-    assert_eq!((messages, talk.scene.site.nucleus.ipc.dormant), (1, 1));
+    assert_eq!((messages, talk.scene.site.nucleus.ipc.dormant()), (1, 1));
     talk.scene.site.end();
 }
 
@@ -411,8 +411,8 @@ proptest! {
                 prop_assert!(one.memory() == other.memory(), "the memory differs after {:?}", step);
             }
         }
-        let fast = scenes[0].site.nucleus.counters.messages;
-        prop_assert_eq!(fast, scenes[1].site.nucleus.counters.messages);
+        let fast = scenes[0].site.nucleus.statistics().messages;
+        prop_assert_eq!(fast, scenes[1].site.nucleus.statistics().messages);
         scenes.iter_mut().for_each(|scene| scene.site.end());
     }
 }

@@ -1,13 +1,10 @@
 //! A machine of tables: frames, page tables, a clock that the test moves, kicks that the driver carries out.
 
-use crate::ipc::same_room;
 use crate::machine::*;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
-use chorus_abi::{
-    FPU_AREA_SIZE, K_DEV_SERIAL, KnDevDesc, KnIpcDest, KnMsgDesc, KnThreadCtx, PAGE_SIZE,
-};
+use chorus_abi::{FPU_AREA_SIZE, K_DEV_SERIAL, KnDevDesc, KnThreadCtx, PAGE_SIZE};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 const PAGE: usize = PAGE_SIZE as usize;
@@ -63,8 +60,6 @@ pub struct Sim {
     pub registers: Vec<(KnThreadCtx, [u8; FPU_AREA_SIZE])>,
     /// Frames copied.
     pub copies: u64,
-    /// Where each thread wants the sequence number of its next message.
-    sequences: Vec<(Space, u64)>,
     mappings: u64,
     memory: Vec<Option<[u8; PAGE]>>,
     free: usize,
@@ -93,7 +88,6 @@ impl Sim {
             starts: alloc::vec![None; threads],
             registers: alloc::vec![(KnThreadCtx::default(), [0; FPU_AREA_SIZE]); threads],
             copies: 0,
-            sequences: alloc::vec![(Space::SUPERVISOR, 0); threads],
             mappings: 0,
             memory: alloc::vec![None; frames],
             free: frames,
@@ -140,6 +134,12 @@ impl Sim {
 
     fn table(&mut self, space: Space) -> Option<&mut BTreeMap<u64, (Frame, Protection)>> {
         self.spaces.get_mut(space.0 as usize)?.as_mut()
+    }
+
+    /// Frame and offset of a spot.
+    fn in_frame(spot: Spot) -> (usize, usize) {
+        let at = spot.0 as usize - PAGE;
+        (at / PAGE, at % PAGE)
     }
 
     /// Whether this is the request for memory that is to fail. Only one does.
@@ -405,90 +405,29 @@ impl Machine for Sim {
     fn mappings(&self) -> u64 {
         self.mappings
     }
-    fn call_arguments(
-        &mut self,
-        _: usize,
-        space: Space,
-        at: [u64; 3],
-    ) -> Option<(KnMsgDesc, KnIpcDest, KnMsgDesc)> {
-        let [request, dest, reply] = at;
-        Some((
-            self.load(space, request)?,
-            self.load(space, dest)?,
-            self.load(space, reply)?,
-        ))
-    }
-    fn receive_arguments(
-        &mut self,
-        thread: usize,
-        space: Space,
-        at: [u64; 3],
-    ) -> Option<(KnMsgDesc, KnMsgDesc, i32)> {
-        let [reply, msg, li] = at;
-        if !self.writable(space, msg, size_of::<KnMsgDesc>()) {
+    fn spot(&mut self, space: Space, address: u64, size: usize, write: bool) -> Option<Spot> {
+        let pieces = self.pieces(space, address, size, write).ok()?;
+        let &[(frame, offset, _)] = pieces.as_slice() else {
             return None;
-        }
-        let arguments = (
-            self.load(space, reply)?,
-            self.load(space, msg)?,
-            self.load(space, li)?,
-        );
-        self.sequences[thread] = (
-            space,
-            msg + core::mem::offset_of!(KnMsgDesc, seq_num) as u64,
-        );
-        Some(arguments)
+        };
+        // No spot is 0.
+        Some(Spot((frame.0 as usize * PAGE + offset + PAGE) as u64))
     }
-    fn call_repeats(
-        &mut self,
-        thread: usize,
-        space: Space,
-        at: &[u64; 3],
-        dest: &KnIpcDest,
-        reply: &KnMsgDesc,
-    ) -> Option<u64> {
-        let (request, to, answer) = self.call_arguments(thread, space, *at)?;
-        let same = to == *dest
-            && same_room(&answer, reply)
-            && (request.body_addr == 0 || request.body_size == 0);
-        same.then_some(request.annex_addr)
+    fn peek<T: FromBytes>(&self, spot: Spot) -> T {
+        let (frame, offset) = Self::in_frame(spot);
+        let memory = self.memory[frame].as_ref().expect("a free frame");
+        T::read_from_bytes(&memory[offset..offset + size_of::<T>()]).expect("enough bytes")
     }
-    fn receive_repeats(
-        &mut self,
-        thread: usize,
-        space: Space,
-        at: &[u64; 3],
-        msg: &KnMsgDesc,
-        li: i32,
-    ) -> Option<u64> {
-        let (reply, desc, port) = self.receive_arguments(thread, space, *at)?;
-        let same =
-            port == li && same_room(&desc, msg) && (reply.body_addr == 0 || reply.body_size == 0);
-        same.then_some(reply.annex_addr)
+    fn poke<T: IntoBytes + Immutable>(&mut self, spot: Spot, value: &T) {
+        let (frame, offset) = Self::in_frame(spot);
+        self.frame_write(Frame(frame as u32), offset, value.as_bytes());
     }
-    fn store_sequence(&mut self, thread: usize, sequence: u32) -> bool {
-        let (space, at) = self.sequences[thread];
-        self.write(space, at, &sequence.to_le_bytes()).is_ok()
-    }
-    fn copy_annex(
-        &mut self,
-        source: (Space, u64),
-        destination: (Space, u64),
-        sequence: Option<(usize, u32)>,
-    ) -> bool {
-        if !self.readable(source.0, source.1, 64)
-            || !self.writable(destination.0, destination.1, 64)
-        {
-            return false;
-        }
-        if let Some((thread, _)) = sequence {
-            let (space, at) = self.sequences[thread];
-            if !self.writable(space, at, 4) {
-                return false;
-            }
-        }
-        self.copy(source, destination, 64).expect("checked");
-        sequence.is_none_or(|(thread, sequence)| self.store_sequence(thread, sequence))
+    fn copy_spot(&mut self, from: Spot, to: Spot, size: usize) {
+        let mut bytes = alloc::vec![0; size];
+        let (frame, offset) = Self::in_frame(from);
+        self.frame_read(Frame(frame as u32), offset, &mut bytes);
+        let (frame, offset) = Self::in_frame(to);
+        self.frame_write(Frame(frame as u32), offset, &bytes);
     }
     fn store<T: IntoBytes + Immutable>(&mut self, space: Space, address: u64, value: &T) -> bool {
         self.writable(space, address, size_of::<T>())

@@ -190,14 +190,25 @@ impl Site {
 
     /// As the machine does: what is a conversation goes on as one.
     pub fn enter(&mut self, cpu: usize, number: usize, registers: &[u64; 6]) -> Outcome {
+        let nucleus = &mut self.nucleus;
+        let thread = nucleus.running(cpu).map_or(usize::MAX, |id| id.index());
+        let &[a, b, c, d, e, _] = registers;
         let again = match number {
             NULL => {
-                self.nucleus.null_call();
+                nucleus.null_call();
                 return Outcome::Done(K_OK);
             }
-            _ if self.nucleus.without_fast_path => None,
-            CALL => self.nucleus.call_again(cpu, registers),
-            REPLY_RECEIVE => self.nucleus.reply_receive_again(cpu, registers),
+            _ if nucleus.without_fast_path => None,
+            CALL if nucleus.call_repeats(thread, [a, b, c, d, e]) => {
+                let repeated = nucleus.repeated_call(thread);
+                assert_eq!(repeated[..4], registers[..4]);
+                nucleus.call_again(cpu, thread)
+            }
+            REPLY_RECEIVE if nucleus.receive_repeats(thread, [a, b, c, d]) => {
+                let repeated = nucleus.repeated_receive(thread);
+                assert_eq!(repeated[..3], registers[..3]);
+                nucleus.reply_receive_again(cpu, thread)
+            }
             _ => None,
         };
         match again {
