@@ -10,6 +10,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod arena;
+pub mod changes;
 pub mod executive;
 pub mod ipc;
 pub mod lists;

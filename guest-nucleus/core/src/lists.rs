@@ -111,8 +111,14 @@ impl Links {
         if list.head == list.tail {
             *list = List::default();
         } else {
-            self.remove(list, list.head as usize);
+            self.remove_of_many(list, list.head as usize);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn remove_of_many(&mut self, list: &mut List, slot: usize) {
+        self.remove(list, slot);
     }
 
     /// Leaves the list that it is in.

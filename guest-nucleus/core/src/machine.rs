@@ -5,6 +5,7 @@
 //! implementations: x86-64 in `guest-nucleus/kernel`, a deterministic one for tests and simulations (to come), and wrappers
 //! that record. All memory of actors is reached through here, page by page, so that the Nucleus itself needs no unsafe code.
 
+use crate::changes::Changes;
 use chorus_abi::{FPU_AREA_SIZE, KnDevDesc, KnThreadCtx};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -70,8 +71,8 @@ pub struct Start {
     pub argument: u64,
 }
 
-/// Where something of an actor's memory is: [`Machine::spot`] said so, and it holds as long as [`Machine::mappings`] gives the same number. Then no table needs
-/// to be looked at for it again. Nothing else may be made one, but for a part of it.
+/// Where something of an actor's memory is: [`Machine::spot`] said so, and it holds as long as nothing is counted by
+/// [`Machine::count_mappings`]. Then no table needs to be looked at for it again. Nothing else may be made one, but for a part of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Spot(pub u64);
 
@@ -231,8 +232,8 @@ pub trait Machine {
     fn readable(&mut self, space: Space, address: u64, size: usize) -> bool;
     /// Whether a range of at most a page lies in one page that is there and may be written.
     fn writable(&mut self, space: Space, address: u64, size: usize) -> bool;
-    /// A number that grows whenever a page that was mapped is not any more, or is mapped otherwise, in any space.
-    fn mappings(&self) -> u64;
+    /// From now on it is counted there whenever a page that was mapped is not any more, or is mapped otherwise, in any space.
+    fn count_mappings(&mut self, changes: &Changes);
     /// Where a range of at most a page is, if it lies in one page that is there, and may be written if it is to be.
     fn spot(&mut self, space: Space, address: u64, size: usize, write: bool) -> Option<Spot>;
     /// A value in a spot.
@@ -244,8 +245,9 @@ pub trait Machine {
     /// Stores all of a delivery; `false`: not all of it can be, since something does not lie in one page that is there, and nothing was stored.
     fn deliver(&mut self, delivery: &Delivery) -> bool;
 
-    /// Prepares stack and registers of a new thread. It first runs when `schedule` picks it.
-    fn context_create(&mut self, thread: usize, start: Start) -> Result<(), NoMemory>;
+    /// Prepares stack and registers of a new thread. It first runs when `schedule` picks it. A word for it, which the machine is told when a conversation passes
+    /// a processor to the thread.
+    fn context_create(&mut self, thread: usize, start: Start) -> Result<u64, NoMemory>;
     /// Frees them. The thread is on no processor.
     fn context_destroy(&mut self, thread: usize);
     /// Registers of a thread that is on no processor; `fpu_area` is 0.

@@ -292,8 +292,8 @@ extern "C" fn ipc_call(request: u64, src_port: u64, dest: u64, reply: u64, delay
         return longer_ipc_call(request, src_port, dest, reply, delay);
     }
     match nucleus.call_again(own.index, thread) {
-        Some(passed) => pass(nucleus, own, passed),
-        None => longer_call(IPC_CALL, &nucleus.repeated_call(thread)),
+        Some(passed) => pass(nucleus, own, Passed { result: 0, ..passed }),
+        None => call_otherwise(nucleus, own, thread),
     }
 }
 
@@ -304,6 +304,26 @@ extern "C" fn ipc_reply_receive(reply: u64, msg: u64, li: u64, delay: u64) -> i3
         return longer_ipc_reply_receive(reply, msg, li, delay);
     }
     match nucleus.reply_receive_again(own.index, thread) {
+        Some(passed) => pass(nucleus, own, Passed { result: 0, ..passed }),
+        None => reply_otherwise(nucleus, own, thread),
+    }
+}
+
+/// A call that repeats, but has a body, or is no conversation after all.
+#[cold]
+#[inline(never)]
+fn call_otherwise(nucleus: &mut Nucleus<X86>, own: &Processor, thread: usize) -> i32 {
+    match nucleus.call_otherwise(own.index, thread) {
+        Some(passed) => pass(nucleus, own, passed),
+        None => longer_call(IPC_CALL, &nucleus.repeated_call(thread)),
+    }
+}
+
+/// The same of a reply.
+#[cold]
+#[inline(never)]
+fn reply_otherwise(nucleus: &mut Nucleus<X86>, own: &Processor, thread: usize) -> i32 {
+    match nucleus.reply_otherwise(own.index, thread) {
         Some(passed) => pass(nucleus, own, passed),
         None => longer_call(IPC_REPLY_RECEIVE, &nucleus.repeated_receive(thread)),
     }
@@ -365,10 +385,12 @@ extern "C" fn full_call(number: u32, arguments: &[u64; 6]) -> i32 {
 #[inline(always)]
 fn pass(nucleus: &mut Nucleus<X86>, own: &Processor, passed: Passed) -> i32 {
     let word = PASSED | u64::from(passed.result.cast_unsigned());
-    match context::pass(&mut nucleus.machine, own, passed.thread as usize, word) {
-        Some(word) if word & PASSED != 0 => was_passed(word),
-        _ => back(nucleus),
+    // SAFETY: the core has both threads in its table, with their words: one that waits now, and one that waited.
+    let word = unsafe { context::pass(own, passed.thread as usize, passed.context, word) };
+    if word & PASSED != 0 {
+        return was_passed(word);
     }
+    back(nucleus)
 }
 
 /// The rest of a call whose caller waits while another thread has its processor.

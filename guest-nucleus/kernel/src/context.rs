@@ -139,16 +139,20 @@ pub fn switch(machine: &mut X86, own: &Processor, next: usize, word: u64) -> u64
     unsafe { go(save, load, word) }
 }
 
-/// The same from a thread that waits to another: `None` if there is no other.
+/// The same from a thread that waits to another, by the word that [`Context`]s are known by.
+///
+/// # Safety
+/// The word is that of the thread `next`, which is another than the one that runs; both are there.
 #[inline(always)]
-pub fn pass(machine: &mut X86, own: &Processor, next: usize, word: u64) -> Option<u64> {
-    let to = machine.contexts.get_mut(next)?.as_mut()?;
+pub unsafe fn pass(own: &Processor, next: usize, context: u64, word: u64) -> u64 {
     let left: *mut Context = core::ptr::with_exposed_provenance_mut(own.context.get() as usize);
-    // SAFETY: the context of the thread that runs, which waits now, so that it is still there; the table of contexts stays where it is. `to` is another's.
-    let save = unsafe { (*left).leaves() };
-    let load = to.comes(own, next);
-    // SAFETY: both are stack pointers as `go` wants them.
-    Some(unsafe { go(save, load, word) })
+    let to: *mut Context = core::ptr::with_exposed_provenance_mut(context as usize);
+    // SAFETY: the contexts of two threads that are there, in a table that stays where it is. Both are stack pointers as `go` wants them.
+    unsafe {
+        let save = (*left).leaves();
+        let load = (*to).comes(own, next);
+        go(save, load, word)
+    }
 }
 
 impl Context {
@@ -173,13 +177,14 @@ impl Context {
             unsafe { fpu::load(self.area, own) };
         }
         // A supervisor thread runs in any space: the upper half is the same in all.
-        if self.root != own.root.load(Relaxed) && self.root != 0 {
-            own.root.store(self.root, Relaxed);
+        let (root, pointer) = (self.root, self.pointer);
+        debug_assert!((STACKS..REGISTERS).contains(&pointer));
+        if root != own.root.load(Relaxed) && root != 0 {
+            own.root.store(root, Relaxed);
             // SAFETY: the tables of a live space; the Nucleus is mapped in all alike.
-            unsafe { cpu::set_cr3(self.root) };
+            unsafe { cpu::set_cr3(root) };
         }
-        debug_assert!((STACKS..REGISTERS).contains(&self.pointer));
-        self.pointer
+        pointer
     }
 }
 

@@ -17,6 +17,7 @@ use crate::{apic, calls, clock, fpu, images, processor, shootdown};
 use alloc::vec::Vec;
 use chorus_abi::machine::KnImage;
 use chorus_abi::{FPU_AREA_SIZE, KnDevDesc, KnThreadCtx};
+use chorus_nucleus_core::changes::Changes;
 use chorus_nucleus_core::machine::*;
 use core::arch::asm;
 use core::cell::UnsafeCell;
@@ -386,8 +387,8 @@ impl Machine for X86 {
     }
 
     #[inline(always)]
-    fn mappings(&self) -> u64 {
-        self.lately.changes()
+    fn count_mappings(&mut self, changes: &Changes) {
+        self.lately.count(changes);
     }
 
     #[inline(always)]
@@ -442,7 +443,7 @@ impl Machine for X86 {
         self.deliver_within_pages(delivery)
     }
 
-    fn context_create(&mut self, thread: usize, start: Start) -> Result<(), NoMemory> {
+    fn context_create(&mut self, thread: usize, start: Start) -> Result<u64, NoMemory> {
         let pages = if start.supervisor {
             SUPERVISOR_PAGES
         } else {
@@ -457,8 +458,8 @@ impl Machine for X86 {
             .take(self.kernel, pages, || Self::table(frames))
             .ok_or(NoMemory)?;
         let root = self.root(start.space);
-        self.contexts[thread] = Some(context::prepare(stack, start, root));
-        Ok(())
+        let context = self.contexts[thread].insert(context::prepare(stack, start, root));
+        Ok(core::ptr::from_mut(context).expose_provenance() as u64)
     }
 
     fn context_destroy(&mut self, thread: usize) {

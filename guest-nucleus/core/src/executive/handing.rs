@@ -43,7 +43,7 @@ impl<M: Machine> Nucleus<M> {
         let (level, result, rest) = (thread.standing.level, thread.result, thread.quantum);
         self.scheduler.dequeue(slot);
         if let Some(processor) = self.scheduler.processors.get_mut(cpu) {
-            processor.pass(&mut self.machine, cpu, own, (next, thread), result);
+            processor.pass(&mut self.machine, own, (next, thread), result);
             processor.slice_end = None;
         }
         self.counters.switches += 1;
@@ -68,7 +68,7 @@ impl<M: Machine> Nucleus<M> {
             return Some(Outcome::Done(K_OK));
         }
         let slot = self.waiters.first(place)?;
-        let [_, (waiter, thread)] = self.threads.progress_of_two(id.index(), slot)?;
+        let [_, (&waiter, thread)] = self.threads.progress_of_two(id.index(), slot)?;
         let waits = matches!(thread.wait, Wait::Semaphore(at, _) if at == place);
         if !waits
             || thread.standing.affairs != affairs

@@ -31,6 +31,8 @@ pub enum Next {
 /// One processor.
 #[derive(Clone, Default)]
 pub struct Processor {
+    /// Which one it is.
+    pub(crate) cpu: Cpu,
     /// The thread on it.
     pub current: Option<Id<Thread>>,
     /// The thread that `switched` has to finish.
@@ -71,7 +73,12 @@ impl Scheduler {
             top: NOBODY,
             links: Links::new(threads),
             queued: vec![None; threads],
-            processors: vec![Processor::default(); cpus],
+            processors: (0..cpus)
+                .map(|cpu| Processor {
+                    cpu,
+                    ..Processor::default()
+                })
+                .collect(),
             bound: 0,
             changed: false,
         }
@@ -384,7 +391,7 @@ impl<M: Machine> Nucleus<M> {
         let pair = self.threads.progress_of_two(from.index(), to.index());
         let processor = self.scheduler.processors.get_mut(cpu);
         if let (Some([(_, from), to]), Some(processor)) = (pair, processor) {
-            processor.pass(&mut self.machine, cpu, from, to, result);
+            processor.pass(&mut self.machine, from, to, result);
             self.slice_of_level(cpu, level);
         }
     }

@@ -123,6 +123,8 @@ pub struct Thread {
 
 /// What changes as a thread works. All else of a thread changes only when somebody rearranges things, which is what conversations rely on (`ipc/conversation.rs`).
 pub struct Progress {
+    /// The machine's word for its context.
+    pub context: u64,
     /// What it waits for.
     pub wait: Wait,
     /// What it said when it last waited for a message.
@@ -284,6 +286,7 @@ impl<M: Machine> Nucleus<M> {
             name: [0; 16],
             context: 0,
             progress: Progress {
+                context: 0,
                 wait: Wait::None,
                 receive: ReceiveWait::default(),
                 call: CallWait::default(),
@@ -299,9 +302,12 @@ impl<M: Machine> Nucleus<M> {
             },
         };
         let id = self.threads.insert(thread).ok_or(KError::NoMem)?;
-        if self.machine.context_create(id.index(), start).is_err() {
+        let Ok(word) = self.machine.context_create(id.index(), start) else {
             self.threads.remove(id);
             return Err(KError::NoMem);
+        };
+        if let Some(thread) = self.threads.progress(id) {
+            thread.context = word;
         }
         if let Some(actor) = self.actors.get_mut(actor) {
             actor.threads += 1;

@@ -16,7 +16,7 @@
 use super::Ipc;
 use super::message::{Client, Message};
 use super::port::Port;
-use crate::arena::Id;
+use crate::arena::{Found, Id};
 use crate::executive::actor::Actor;
 use crate::executive::scheduler::Processor;
 use crate::executive::thread::{Progress, Thread, Wait};
@@ -91,6 +91,8 @@ pub struct Seat {
 pub struct Passed {
     /// Its slot.
     pub thread: u32,
+    /// The machine's word for it, [`Machine::context_create`].
+    pub context: u64,
     /// The result of the call that it waited in. It was not aborted.
     pub result: i32,
 }
@@ -126,11 +128,7 @@ impl<M: Machine> Nucleus<M> {
     /// Grows whenever something changes that a conversation relies on.
     #[inline(always)]
     pub(crate) fn affairs(&self) -> u64 {
-        self.threads.changes()
-            + self.actors.changes()
-            + self.ipc.ports.changes()
-            + self.ipc.groups.members.changes()
-            + self.machine.mappings()
+        self.changes.count()
     }
 
     /// Whether `ipcCall` of a thread goes the way of its last one, as far as it says where to: `request`, `src_port`, `dest`, `reply` and `delay`. The thread is
@@ -167,13 +165,18 @@ impl<M: Machine> Nucleus<M> {
         self.call_along::<false>(cpu, thread)
     }
 
-    /// The same with a body of at most a page, or an annex that is elsewhere.
+    /// The same if it was not because of a body of at most a page, or an annex that is elsewhere.
     #[cold]
     #[inline(never)]
-    fn call_with_body(&mut self, cpu: Cpu, thread: usize) -> Option<Passed> {
+    pub fn call_otherwise(&mut self, cpu: Cpu, thread: usize) -> Option<Passed> {
         let client = self.threads.in_slot(thread)?;
-        let address = self.machine.peek(client.way.spots[0].at(ANNEX_ADDR));
-        if address != client.way.annex.address {
+        let request = client.way.spots[0];
+        let address = self.machine.peek(request.at(ANNEX_ADDR));
+        if address == client.way.annex.address {
+            if self.machine.peek::<u32>(request.at(BODY_SIZE)) == 0 {
+                return None;
+            }
+        } else {
             let annex = Annex::found(&mut self.machine, client.space, address)?;
             let id = self.threads.at(thread)?;
             // What a message says of its annex is of the way, which is another now.
@@ -196,14 +199,13 @@ impl<M: Machine> Nucleus<M> {
         {
             return None;
         }
-        let annex: u64 = self.machine.peek(way.spots[0].at(ANNEX_ADDR));
-        let other = annex != way.annex.address;
-        if BODY && other {
+        let request = way.spots[0];
+        if self.machine.peek::<u64>(request.at(ANNEX_ADDR)) != way.annex.address
+            || !BODY && self.machine.peek::<u32>(request.at(BODY_SIZE)) != 0
+        {
             return None;
         }
-        if !BODY && (other || self.machine.peek::<u32>(way.spots[0].at(BODY_SIZE)) != 0) {
-            return self.call_with_body(cpu, thread);
-        }
+        let processor = self.scheduler.processors.get_mut(cpu)?;
         let port = self.ipc.ports.progress_at(way.port)?;
         let slot = port.waiters.first_slot();
         let space = client.space;
@@ -218,45 +220,44 @@ impl<M: Machine> Nucleus<M> {
         }
         let current = to.current.0?;
         let message = self.ipc.messages.progress_at(current.index())?;
-        let mut size = 0;
+        let mut body = Carried::default();
         if BODY {
             let room = (to.receive.space, &to.receive.desc);
-            size = carry_body(&mut self.machine, space, client.way.spots[0], room)?;
+            body = Carried::found(&mut self.machine, space, request, room)?;
         }
         // From here on nothing fails.
-        if client.way.annex.spot != Spot::NONE && to.seat.room != Spot::NONE {
-            let annex: [u64; 8] = self.machine.peek(client.way.annex.spot);
-            self.machine.poke(to.seat.room, &annex);
-        }
         let sequence = port.sequence.wrapping_add(1);
         port.sequence = sequence;
-        self.machine.poke(to.seat.spots[1].at(SEQ_NUM), &sequence);
         self.ipc.links.remove_first(&mut port.waiters);
         if BODY || message.way != client.way.number {
             client.way.heads(message);
         }
         if BODY {
             // The next one that goes this way has none, or another.
-            (message.body_size, message.way) = (size, 0);
+            (message.body_size, message.way) = (body.size, 0);
         }
         self.ipc.transactions += 1;
         let transaction = Self::transaction_of(self.ipc.transactions, thread);
-        message.client = Client::Thread(id, transaction);
+        message.client = Client::Thread(*id, transaction);
         client.wait = Wait::Call;
         client.call.transaction = transaction;
         client.call.request = Some(current);
         to.receive.plain = false;
-        let same_level = client.way.level == level;
-        if let Some(processor) = self.scheduler.processors.get_mut(cpu) {
-            processor.pass(&mut self.machine, cpu, client, (server, to), size as i32);
-            if !same_level {
-                self.slice_of_level(cpu, level);
-            }
-        }
-        Some(Passed {
+        processor.pass(&mut self.machine, client, (server, to), body.size as i32);
+        let passed = Passed {
             thread: slot as u32,
-            result: size as i32,
-        })
+            context: to.context,
+            result: body.size as i32,
+        };
+        let other_level = client.way.level != level;
+        let annexes = (client.way.annex.spot, to.seat.room);
+        let sequence = (to.seat.spots[1].at(SEQ_NUM), sequence);
+        body.arrive::<M, BODY>(&mut self.machine, annexes);
+        self.machine.poke(sequence.0, &sequence.1);
+        if other_level {
+            self.slice_of_level(cpu, level);
+        }
+        Some(passed)
     }
 
     /// Whether `ipcReplyReceive` of a thread is at the seat of its last one, as far as it says where: `reply`, `msg`, `li` and `delay`. The thread is the one on the
@@ -290,13 +291,18 @@ impl<M: Machine> Nucleus<M> {
         self.reply_along::<false>(cpu, thread)
     }
 
-    /// The same with a body of at most a page, or an annex that is elsewhere.
+    /// The same if it was not because of a body of at most a page, or an annex that is elsewhere.
     #[cold]
     #[inline(never)]
-    fn reply_with_body(&mut self, cpu: Cpu, thread: usize) -> Option<Passed> {
+    pub fn reply_otherwise(&mut self, cpu: Cpu, thread: usize) -> Option<Passed> {
         let server = self.threads.in_slot(thread)?;
-        let address = self.machine.peek(server.seat.spots[0].at(ANNEX_ADDR));
-        if address != server.seat.annex.address {
+        let reply = server.seat.spots[0];
+        let address = self.machine.peek(reply.at(ANNEX_ADDR));
+        if address == server.seat.annex.address {
+            if self.machine.peek::<u32>(reply.at(BODY_SIZE)) == 0 {
+                return None;
+            }
+        } else {
             let annex = Annex::found(&mut self.machine, server.space, address)?;
             self.threads.progress_at(thread)?.seat.annex = annex;
         }
@@ -313,14 +319,13 @@ impl<M: Machine> Nucleus<M> {
         {
             return None;
         }
-        let annex: u64 = self.machine.peek(seat.spots[0].at(ANNEX_ADDR));
-        let other = annex != seat.annex.address;
-        if BODY && other {
+        let reply = seat.spots[0];
+        if self.machine.peek::<u64>(reply.at(ANNEX_ADDR)) != seat.annex.address
+            || !BODY && self.machine.peek::<u32>(reply.at(BODY_SIZE)) != 0
+        {
             return None;
         }
-        if !BODY && (other || self.machine.peek::<u32>(seat.spots[0].at(BODY_SIZE)) != 0) {
-            return self.reply_with_body(cpu, thread);
-        }
+        let processor = self.scheduler.processors.get_mut(cpu)?;
         let message = self
             .ipc
             .messages
@@ -342,16 +347,12 @@ impl<M: Machine> Nucleus<M> {
         {
             return None;
         }
-        let mut size = 0;
+        let mut body = Carried::default();
         if BODY {
             let room = (to.call.space, &to.call.reply);
-            size = carry_body(&mut self.machine, space, server.seat.spots[0], room)?;
+            body = Carried::found(&mut self.machine, space, reply, room)?;
         }
         // From here on nothing fails.
-        if server.seat.annex.spot != Spot::NONE && to.way.room != Spot::NONE {
-            let annex: [u64; 8] = self.machine.peek(server.seat.annex.spot);
-            self.machine.poke(to.way.room, &annex);
-        }
         message.client = Client::None;
         self.ipc.links.push_back(&mut port.waiters, thread);
         server.wait = Wait::Receive;
@@ -360,17 +361,19 @@ impl<M: Machine> Nucleus<M> {
         server.receive.desc_addr = server.seat.at[1];
         server.receive.port_li_addr = server.seat.at[2];
         self.ipc.rested += 1;
-        let same_level = server.seat.level == level;
-        if let Some(processor) = self.scheduler.processors.get_mut(cpu) {
-            processor.pass(&mut self.machine, cpu, server, (client, to), size as i32);
-            if !same_level {
-                self.slice_of_level(cpu, level);
-            }
-        }
-        Some(Passed {
+        processor.pass(&mut self.machine, server, (client, to), body.size as i32);
+        let passed = Passed {
             thread: waits.index() as u32,
-            result: size as i32,
-        })
+            context: to.context,
+            result: body.size as i32,
+        };
+        let other_level = server.seat.level != level;
+        let annexes = (server.seat.annex.spot, to.way.room);
+        body.arrive::<M, BODY>(&mut self.machine, annexes);
+        if other_level {
+            self.slice_of_level(cpu, level);
+        }
+        Some(passed)
     }
 
     /// Arguments of the call that a thread waits in, if it is one of a conversation: the machine keeps none of those.
@@ -459,33 +462,62 @@ fn same_room<M: Machine>(machine: &M, spot: Spot, known: &KnMsgDesc) -> bool {
         && machine.peek::<u64>(spot.at(ANNEX_ADDR)) == known.annex_addr
 }
 
-/// Copies the body that the descriptor in a spot sends, if it has at most a page and is not moved: how long it is. `None`: nothing was copied.
-#[inline(always)]
-fn carry_body<M: Machine>(
-    machine: &mut M,
-    space: Space,
-    sent: Spot,
-    (to, room): (Space, &KnMsgDesc),
-) -> Option<u32> {
-    let size: u32 = machine.peek(sent.at(BODY_SIZE));
-    let address: u64 = machine.peek(sent.at(BODY_ADDR));
-    let flags: u32 = machine.peek(sent);
-    if size == 0 || address == 0 {
-        return Some(0);
+/// A body on its way.
+#[derive(Default)]
+struct Carried {
+    /// Bytes as sent, and as many as there is room for.
+    size: u32,
+    copied: usize,
+    from: Spot,
+    to: Spot,
+}
+
+impl Carried {
+    /// The body that the descriptor in a spot sends, if it has at most a page and is not moved.
+    #[inline(always)]
+    fn found<M: Machine>(
+        machine: &mut M,
+        space: Space,
+        sent: Spot,
+        (to, room): (Space, &KnMsgDesc),
+    ) -> Option<Carried> {
+        let size: u32 = machine.peek(sent.at(BODY_SIZE));
+        let address: u64 = machine.peek(sent.at(BODY_ADDR));
+        let flags: u32 = machine.peek(sent);
+        if size == 0 || address == 0 {
+            return Some(Carried::default());
+        }
+        if room.body_addr == 0
+            || size > PAGE_SIZE as u32
+            || size == PAGE_SIZE as u32 && flags & K_MOVE != 0
+        {
+            return None;
+        }
+        let copied = size.min(room.body_size) as usize;
+        let from = machine.spot(space, address, size as usize, false)?;
+        let to = match copied {
+            0 => Spot::NONE,
+            _ => machine.spot(to, room.body_addr, copied, true)?,
+        };
+        Some(Carried {
+            size,
+            copied,
+            from,
+            to,
+        })
     }
-    if room.body_addr == 0
-        || size > PAGE_SIZE as u32
-        || size == PAGE_SIZE as u32 && flags & K_MOVE != 0
-    {
-        return None;
+
+    /// The annex arrives, then the body.
+    #[inline(always)]
+    fn arrive<M: Machine, const BODY: bool>(&self, machine: &mut M, (from, to): (Spot, Spot)) {
+        if from != Spot::NONE && to != Spot::NONE {
+            let annex: [u64; K_CMSGANNEXSIZE / 8] = machine.peek(from);
+            machine.poke(to, &annex);
+        }
+        if BODY && self.copied > 0 {
+            machine.copy_spot(self.from, self.to, self.copied);
+        }
     }
-    let from = machine.spot(space, address, size as usize, false)?;
-    let copied = size.min(room.body_size) as usize;
-    if copied > 0 {
-        let to = machine.spot(to, room.body_addr, copied, true)?;
-        machine.copy_spot(from, to, copied);
-    }
-    Some(size)
 }
 
 /// What a thread would rely on if it called now.
@@ -530,19 +562,18 @@ impl Processor {
     pub(crate) fn pass<M: Machine>(
         &mut self,
         machine: &mut M,
-        cpu: Cpu,
         from: &mut Progress,
-        (id, to): (Id<Thread>, &mut Progress),
+        (id, to): Found<'_, Thread>,
         result: i32,
     ) {
-        self.current = Some(id);
+        self.current = Some(*id);
         let now = machine.ticks();
         let ran = now.wrapping_sub(core::mem::replace(&mut self.since, now));
         from.cpu_time = from.cpu_time.wrapping_add(ran);
         from.cpu = None;
         to.wait = Wait::None;
         to.result = result;
-        to.cpu = Some(cpu);
-        to.last_cpu = cpu;
+        to.cpu = Some(self.cpu);
+        to.last_cpu = self.cpu;
     }
 }

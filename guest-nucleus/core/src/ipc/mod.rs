@@ -29,6 +29,7 @@ pub(crate) use straight::INSIDE;
 pub use straight::Straight;
 
 use crate::arena::{Arena, Id};
+use crate::changes::Changes;
 use crate::lists::{Links, List};
 use crate::machine::Space;
 use crate::names::table::NameTable;
@@ -123,10 +124,10 @@ pub struct Ipc {
 }
 
 impl Ipc {
-    /// Empty tables.
-    pub fn new(limits: &Limits) -> Self {
+    /// Empty tables; what conversations rely on counts its changes.
+    pub fn new(limits: &Limits, changes: &Changes) -> Self {
         Ipc {
-            ports: Arena::new(limits.ports),
+            ports: Arena::counting(limits.ports, changes),
             // Each thread may have a dormant one.
             messages: Arena::new(limits.messages + limits.threads),
             message_limit: limits.messages,
@@ -136,7 +137,7 @@ impl Ipc {
             kept: Arena::new(limits.messages + limits.inside()),
             handlings: Arena::new(limits.inside()),
             straight: Straight::default(),
-            groups: Groups::new(limits.memberships),
+            groups: Groups::new(limits.memberships, changes),
             names: NameTable::new(limits.ports),
             links: Links::new(limits.threads),
             any: alloc::vec![List::default(); limits.actors],

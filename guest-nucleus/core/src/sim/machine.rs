@@ -1,5 +1,6 @@
 //! A machine of tables: frames, page tables, a clock that the test moves, kicks that the driver carries out.
 
+use crate::changes::Changes;
 use crate::machine::*;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
@@ -60,7 +61,7 @@ pub struct Sim {
     pub registers: Vec<(KnThreadCtx, [u8; FPU_AREA_SIZE])>,
     /// Frames copied.
     pub copies: u64,
-    mappings: u64,
+    mappings: Changes,
     memory: Vec<Option<[u8; PAGE]>>,
     free: usize,
     spaces: Vec<Option<BTreeMap<u64, (Frame, Protection)>>>,
@@ -88,7 +89,7 @@ impl Sim {
             starts: alloc::vec![None; threads],
             registers: alloc::vec![(KnThreadCtx::default(), [0; FPU_AREA_SIZE]); threads],
             copies: 0,
-            mappings: 0,
+            mappings: Changes::default(),
             memory: alloc::vec![None; frames],
             free: frames,
             spaces: alloc::vec![Some(BTreeMap::new())],
@@ -297,22 +298,24 @@ impl Machine for Sim {
         }
         let table = self.table(space).ok_or(NoMemory)?;
         let before = table.insert(address, (frame, protection));
-        self.mappings += u64::from(before.is_some());
+        if before.is_some() {
+            self.mappings.happen();
+        }
         self.touched.insert((space.0, address));
         Ok(())
     }
     fn unmap(&mut self, space: Space, address: u64) -> Option<Frame> {
-        self.mappings += 1;
+        self.mappings.happen();
         self.table(space)?.remove(&address).map(|(frame, _)| frame)
     }
     fn unmap_range(&mut self, space: Space, start: u64, end: u64) {
-        self.mappings += 1;
+        self.mappings.happen();
         if let Some(table) = self.table(space) {
             table.retain(|&page, _| page < start || page >= end);
         }
     }
     fn forbid_stores(&mut self, space: Space, start: u64, end: u64) {
-        self.mappings += 1;
+        self.mappings.happen();
         let Some(table) = self.table(space) else {
             return;
         };
@@ -402,8 +405,8 @@ impl Machine for Sim {
         self.read(space, address, &mut bytes).ok()?;
         T::read_from_bytes(&bytes).ok()
     }
-    fn mappings(&self) -> u64 {
-        self.mappings
+    fn count_mappings(&mut self, changes: &Changes) {
+        self.mappings = changes.clone();
     }
     fn spot(&mut self, space: Space, address: u64, size: usize, write: bool) -> Option<Spot> {
         let pieces = self.pieces(space, address, size, write).ok()?;
@@ -463,7 +466,7 @@ impl Machine for Sim {
         }
         true
     }
-    fn context_create(&mut self, thread: usize, start: Start) -> Result<(), NoMemory> {
+    fn context_create(&mut self, thread: usize, start: Start) -> Result<u64, NoMemory> {
         assert!(!self.contexts[thread], "thread {thread} has a context");
         if self.short || self.fails() {
             return Err(NoMemory);
@@ -477,7 +480,7 @@ impl Machine for Sim {
             ..KnThreadCtx::default()
         };
         self.registers[thread] = (registers, [0; FPU_AREA_SIZE]);
-        Ok(())
+        Ok(thread as u64)
     }
     fn context_destroy(&mut self, thread: usize) {
         assert!(self.contexts[thread], "thread {thread} has no context");

@@ -202,12 +202,14 @@ impl Site {
             CALL if nucleus.call_repeats(thread, [a, b, c, d, e]) => {
                 let repeated = nucleus.repeated_call(thread);
                 assert_eq!(repeated[..4], registers[..4]);
-                nucleus.call_again(cpu, thread)
+                let again = nucleus.call_again(cpu, thread);
+                again.or_else(|| nucleus.call_otherwise(cpu, thread))
             }
             REPLY_RECEIVE if nucleus.receive_repeats(thread, [a, b, c, d]) => {
                 let repeated = nucleus.repeated_receive(thread);
                 assert_eq!(repeated[..3], registers[..3]);
-                nucleus.reply_receive_again(cpu, thread)
+                let again = nucleus.reply_receive_again(cpu, thread);
+                again.or_else(|| nucleus.reply_otherwise(cpu, thread))
             }
             _ => None,
         };
