@@ -286,7 +286,22 @@ extern "C" fn null_call() -> i32 {
 }
 
 extern "C" fn ipc_call(request: u64, src_port: u64, dest: u64, reply: u64, delay: u64) -> i32 {
-    let (nucleus, own) = (site::enter_briefly(), processor::this());
+    match site::enter_at_once() {
+        Ok(nucleus) => ipc_call_in(nucleus, request, src_port, dest, reply, delay),
+        Err(ticket) => ipc_call_late(request, src_port, dest, reply, delay, ticket),
+    }
+}
+
+#[inline(always)]
+fn ipc_call_in(
+    nucleus: &mut Nucleus<X86>,
+    request: u64,
+    src_port: u64,
+    dest: u64,
+    reply: u64,
+    delay: u64,
+) -> i32 {
+    let own = processor::this();
     let thread = own.current.get();
     if !nucleus.call_repeats(thread, [request, src_port, dest, reply, delay]) {
         return longer_ipc_call(request, src_port, dest, reply, delay);
@@ -297,8 +312,36 @@ extern "C" fn ipc_call(request: u64, src_port: u64, dest: u64, reply: u64, delay
     }
 }
 
+#[cold]
+#[inline(never)]
+extern "C" fn ipc_call_late(
+    request: u64,
+    src_port: u64,
+    dest: u64,
+    reply: u64,
+    delay: u64,
+    ticket: u32,
+) -> i32 {
+    let nucleus = site::enter_late(ticket);
+    ipc_call_in(nucleus, request, src_port, dest, reply, delay)
+}
+
 extern "C" fn ipc_reply_receive(reply: u64, msg: u64, li: u64, delay: u64) -> i32 {
-    let (nucleus, own) = (site::enter_briefly(), processor::this());
+    match site::enter_at_once() {
+        Ok(nucleus) => ipc_reply_receive_in(nucleus, reply, msg, li, delay),
+        Err(ticket) => ipc_reply_receive_late(reply, msg, li, delay, ticket),
+    }
+}
+
+#[inline(always)]
+fn ipc_reply_receive_in(
+    nucleus: &mut Nucleus<X86>,
+    reply: u64,
+    msg: u64,
+    li: u64,
+    delay: u64,
+) -> i32 {
+    let own = processor::this();
     let thread = own.current.get();
     if !nucleus.receive_repeats(thread, [reply, msg, li, delay]) {
         return longer_ipc_reply_receive(reply, msg, li, delay);
@@ -307,6 +350,19 @@ extern "C" fn ipc_reply_receive(reply: u64, msg: u64, li: u64, delay: u64) -> i3
         Some(passed) => pass(nucleus, own, Passed { result: 0, ..passed }),
         None => reply_otherwise(nucleus, own, thread),
     }
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn ipc_reply_receive_late(
+    reply: u64,
+    msg: u64,
+    li: u64,
+    delay: u64,
+    ticket: u32,
+) -> i32 {
+    let nucleus = site::enter_late(ticket);
+    ipc_reply_receive_in(nucleus, reply, msg, li, delay)
 }
 
 /// A call that repeats, but has a body, or is no conversation after all.

@@ -127,9 +127,9 @@ pub struct Progress {
     pub context: u64,
     /// What it waits for.
     pub wait: Wait,
-    /// What it said when it last waited for a message.
+    /// What it said when it last waited for a message ([`Progress::receives`]).
     pub receive: ReceiveWait,
-    /// What it said when it last waited for a reply.
+    /// What it said when it last waited for a reply ([`Progress::calls`]).
     pub call: CallWait,
     /// Result of the call that it waited in.
     pub result: i32,
@@ -149,6 +149,22 @@ pub struct Progress {
     pub way: Way,
     /// Where it last waited for a message on the fast path.
     pub seat: Seat,
+}
+
+impl Progress {
+    /// It waits for a reply, as this says. The way of a call is that of the last one, which this is not.
+    #[inline(always)]
+    pub(crate) fn calls(&mut self, wait: CallWait) {
+        self.call = wait;
+        self.way.affairs = 0;
+    }
+
+    /// It waits for a message, as this says. A seat is where it waited last, which is elsewhere now.
+    #[inline(always)]
+    pub(crate) fn receives(&mut self, wait: ReceiveWait) {
+        self.receive = wait;
+        self.seat.affairs = 0;
+    }
 }
 
 impl Deref for Thread {

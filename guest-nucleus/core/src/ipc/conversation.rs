@@ -15,7 +15,6 @@
 
 use super::Ipc;
 use super::message::{Client, Message};
-use super::port::Port;
 use crate::arena::{Found, Id};
 use crate::executive::actor::Actor;
 use crate::executive::scheduler::Processor;
@@ -82,8 +81,8 @@ pub struct Seat {
     /// Annex of the reply, and where that of the next request goes.
     pub(crate) annex: Annex,
     pub(crate) room: Spot,
-    /// The port.
-    pub(crate) port: Option<Id<Port>>,
+    /// Slot of the port; of none, if it waits for any enabled one.
+    pub(crate) port: usize,
 }
 
 /// The thread that has the processor now, and what its call returned.
@@ -183,7 +182,7 @@ impl<M: Machine> Nucleus<M> {
             let number = self.next_transaction(id);
             let client = self.threads.progress(id)?;
             client.way.annex = annex;
-            (client.way.number, client.call.way) = (number, number);
+            client.way.number = number;
         }
         self.call_along::<true>(cpu, thread)
     }
@@ -194,7 +193,6 @@ impl<M: Machine> Nucleus<M> {
         let way = &client.way;
         if way.dest.target.memory_word() != self.machine.peek(way.spots[1])
             || way.dest.co_target.memory_word() != self.machine.peek(way.spots[1].at(8))
-            || client.call.way != way.number
             || !same_room(&self.machine, way.spots[2], &client.call.reply)
         {
             return None;
@@ -210,24 +208,21 @@ impl<M: Machine> Nucleus<M> {
         let slot = port.waiters.first_slot();
         let space = client.space;
         let [(id, client), (server, to)] = self.threads.progress_of_two(thread, slot)?;
-        let level = to.seat.level;
         if port.queued > 0
             || to.seat.affairs != client.way.affairs
             || !to.receive.plain
-            || self.scheduler.top <= level
+            || self.scheduler.top <= to.seat.level
         {
             return None;
         }
-        let current = to.current.0?;
-        let message = self.ipc.messages.progress_at(current.index())?;
+        // Who waits with a dormant message has one.
+        let message = self.ipc.messages.progress_at(to.current.slot())?;
         let mut body = Carried::default();
         if BODY {
             let room = (to.receive.space, &to.receive.desc);
             body = Carried::found(&mut self.machine, space, request, room)?;
         }
         // From here on nothing fails.
-        let sequence = port.sequence.wrapping_add(1);
-        port.sequence = sequence;
         self.ipc.links.remove_first(&mut port.waiters);
         if BODY || message.way != client.way.number {
             client.way.heads(message);
@@ -241,20 +236,22 @@ impl<M: Machine> Nucleus<M> {
         message.client = Client::Thread(*id, transaction);
         client.wait = Wait::Call;
         client.call.transaction = transaction;
-        client.call.request = Some(current);
+        client.call.request = to.current.0;
         to.receive.plain = false;
         processor.pass(&mut self.machine, client, (server, to), body.size as i32);
+        let annexes = (client.way.annex.spot, to.seat.room);
+        body.arrive::<M, BODY>(&mut self.machine, annexes);
+        port.sequence = port.sequence.wrapping_add(1);
+        self.machine
+            .poke(to.seat.spots[1].at(SEQ_NUM), &port.sequence);
         let passed = Passed {
             thread: slot as u32,
             context: to.context,
             result: body.size as i32,
         };
-        let other_level = client.way.level != level;
-        let annexes = (client.way.annex.spot, to.seat.room);
-        let sequence = (to.seat.spots[1].at(SEQ_NUM), sequence);
-        body.arrive::<M, BODY>(&mut self.machine, annexes);
-        self.machine.poke(sequence.0, &sequence.1);
-        if other_level {
+        let level = to.seat.level;
+        if client.way.level != level {
+            let cpu = processor.cpu;
             self.slice_of_level(cpu, level);
         }
         Some(passed)
@@ -315,7 +312,6 @@ impl<M: Machine> Nucleus<M> {
         let seat = &server.seat;
         if self.machine.peek::<i32>(seat.spots[2]) != seat.li
             || !same_room(&self.machine, seat.spots[1], &server.receive.desc)
-            || server.receive.port != seat.port
         {
             return None;
         }
@@ -333,17 +329,15 @@ impl<M: Machine> Nucleus<M> {
         let Client::Thread(waits, transaction) = message.client else {
             return None;
         };
-        let port = self.ipc.ports.progress_at(seat.port?.index())?;
+        let port = self.ipc.ports.progress_at(seat.port)?;
         let space = server.space;
         let [(_, server), (client, to)] = self.threads.progress_of_two(thread, waits.index())?;
-        let level = to.way.level;
         if port.queued > 0
             || message.kept.is_some()
             || to.way.affairs != server.seat.affairs
             || !matches!(to.wait, Wait::Call)
             || to.call.transaction != transaction
-            || to.call.way != to.way.number
-            || self.scheduler.top <= level
+            || self.scheduler.top <= to.way.level
         {
             return None;
         }
@@ -357,20 +351,18 @@ impl<M: Machine> Nucleus<M> {
         self.ipc.links.push_back(&mut port.waiters, thread);
         server.wait = Wait::Receive;
         server.receive.plain = true;
-        server.receive.space = space;
-        server.receive.desc_addr = server.seat.at[1];
-        server.receive.port_li_addr = server.seat.at[2];
         self.ipc.rested += 1;
         processor.pass(&mut self.machine, server, (client, to), body.size as i32);
+        let annexes = (server.seat.annex.spot, to.way.room);
+        body.arrive::<M, BODY>(&mut self.machine, annexes);
         let passed = Passed {
             thread: waits.index() as u32,
             context: to.context,
             result: body.size as i32,
         };
-        let other_level = server.seat.level != level;
-        let annexes = (server.seat.annex.spot, to.way.room);
-        body.arrive::<M, BODY>(&mut self.machine, annexes);
-        if other_level {
+        let level = to.way.level;
+        if server.seat.level != level {
+            let cpu = processor.cpu;
             self.slice_of_level(cpu, level);
         }
         Some(passed)
@@ -380,12 +372,8 @@ impl<M: Machine> Nucleus<M> {
     pub(crate) fn said(&self, id: Id<Thread>) -> Option<[u64; 6]> {
         let thread = self.threads.get(id)?;
         match thread.wait {
-            Wait::Call if thread.call.way != 0 && thread.call.way == thread.way.number => {
-                Some(self.repeated_call(id.index()))
-            }
-            Wait::Receive if thread.receive.plain && thread.receive.desc_addr == thread.seat.at[1] => {
-                Some(self.repeated_receive(id.index()))
-            }
+            Wait::Call if thread.way.affairs != 0 => Some(self.repeated_call(id.index())),
+            Wait::Receive if thread.seat.affairs != 0 => Some(self.repeated_receive(id.index())),
             _ => None,
         }
     }
@@ -526,8 +514,6 @@ pub(crate) struct Remembered {
     pub(crate) dormant: bool,
     pub(crate) level: Option<i32>,
     pub(crate) way: Option<Way>,
-    /// The buffers for its reply are those of the last call.
-    pub(crate) repeats: bool,
     pub(crate) seat: Option<Seat>,
 }
 
@@ -536,15 +522,11 @@ impl<M: Machine> Nucleus<M> {
     pub(crate) fn remembered(&self, thread: &Thread) -> Remembered {
         let affairs = self.affairs();
         let way = Some(thread.way).filter(|way| way.affairs == affairs);
-        let sits = |seat: &Seat| {
-            seat.affairs == affairs && seat.port.is_some() && seat.port == thread.receive.port
-        };
         Remembered {
             dormant: thread.receive.plain,
             level: (thread.standing.affairs == affairs).then_some(thread.standing.level),
-            repeats: way.is_some_and(|way| way.number == thread.call.way),
             way,
-            seat: Some(thread.seat).filter(sits),
+            seat: Some(thread.seat).filter(|seat| seat.affairs == affairs),
         }
     }
 
@@ -573,7 +555,8 @@ impl Processor {
         from.cpu = None;
         to.wait = Wait::None;
         to.result = result;
-        to.cpu = Some(self.cpu);
-        to.last_cpu = self.cpu;
+        let cpu = self.cpu;
+        to.cpu = Some(cpu);
+        to.last_cpu = cpu;
     }
 }

@@ -150,14 +150,13 @@ impl<M: Machine> Nucleus<M> {
         }
         if let Some(client) = self.threads.progress(id) {
             client.wait = Wait::Call;
-            client.call = CallWait {
+            client.calls(CallWait {
                 space,
                 reply: answer,
                 transaction,
                 src_port,
                 request: message,
-                way: transaction,
-            };
+            });
         }
         let way = Way {
             affairs: 0,
@@ -237,14 +236,14 @@ impl<M: Machine> Nucleus<M> {
         self.ipc.rested_else += 1;
         if let Some(server) = self.threads.progress(id) {
             server.wait = Wait::Receive;
-            server.receive = ReceiveWait {
+            server.receives(ReceiveWait {
                 space,
                 port,
                 desc_addr: msg,
                 desc,
                 port_li_addr: li_addr,
                 plain: true,
-            };
+            });
         }
         let list = match port {
             Some(port) => self.ipc.ports.progress(port).map(|port| &mut port.waiters),
@@ -261,7 +260,7 @@ impl<M: Machine> Nucleus<M> {
             level: 0,
             annex,
             room,
-            port,
+            port: port.map_or(usize::MAX, Id::index),
         };
         self.remember_seat(id, seat);
         let size = body_size(&answer);

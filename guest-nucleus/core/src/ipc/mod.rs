@@ -20,7 +20,7 @@ mod straight;
 
 pub use conversation::{Passed, Seat, Standing, Way};
 #[cfg(test)]
-pub(crate) use conversation::Remembered;
+pub(crate) use conversation::{Annex, Remembered};
 pub(crate) use handling::Handling;
 pub use message::Message;
 pub(crate) use message::{Body, PIECES, Place, pieces};
@@ -42,6 +42,14 @@ use network::Network;
 /// The current message of a thread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Current(pub(crate) Option<Id<Message>>);
+
+impl Current {
+    /// Slot of the message; any if there is none.
+    #[inline(always)]
+    pub(crate) fn slot(self) -> usize {
+        self.0.map_or(0, Id::word) as u16 as usize
+    }
+}
 
 /// What a thread that waits for a message said; it stays until the thread says it anew.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -74,8 +82,6 @@ pub struct CallWait {
     pub(crate) src_port: KnUniqueId,
     /// Where the request is: a message of this site, or with the Network Manager.
     pub(crate) request: Option<Id<Message>>,
-    /// Number of the way that the request went, without a time limit; 0: not on the fast path.
-    pub(crate) way: u64,
 }
 
 impl CallWait {

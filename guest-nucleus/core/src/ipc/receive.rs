@@ -399,7 +399,7 @@ impl<M: Machine> Nucleus<M> {
         }
         let deadline = self.deadline_ms(delay);
         if let Some(thread) = self.threads.progress(caller.thread) {
-            thread.receive = wait;
+            thread.receives(wait);
         }
         self.block(caller.thread, Wait::Receive, deadline);
         Ok(self.waits(caller.cpu))

@@ -322,7 +322,6 @@ impl<M: Machine> Nucleus<M> {
             transaction,
             src_port: letter.src_port,
             request: None,
-            way: 0,
         };
         if let Some(handler) = handler {
             let deadline = self.deadline_ms(delay).filter(|_| delay > 0);
@@ -338,7 +337,7 @@ impl<M: Machine> Nucleus<M> {
         }
         let deadline = self.deadline_ms(delay);
         if let Some(thread) = self.threads.progress(caller.thread) {
-            thread.call = wait;
+            thread.calls(wait);
         }
         self.block(caller.thread, Wait::Call, deadline);
         Ok(self.waits(caller.cpu))

@@ -2,8 +2,8 @@
 
 use super::machine::Sim;
 use crate::executive::thread::{Thread, Wait};
-use crate::ipc::Remembered;
-use crate::machine::Space;
+use crate::ipc::{Annex, Remembered};
+use crate::machine::{Space, Spot};
 use crate::nucleus::Nucleus;
 use chorus_abi::*;
 
@@ -48,17 +48,49 @@ fn way(nucleus: &Nucleus<Sim>, thread: &Thread, remembered: &Remembered) {
     let heading = (source.ui, source.pi, actor.pi, Some(thread.actor));
     let kept = (way.src_port, way.port_pi, way.actor_pi, way.sender);
     assert_eq!(kept, heading, "the sender of a way");
-    if remembered.repeats {
-        fits(nucleus, thread.call.space, &thread.call.reply);
-    }
+    assert_eq!(Some(way.level), nucleus.level_if_steady(thread), "the level of a way");
+    are_there(nucleus, thread.space, &way.at, &way.spots);
+    has_annex(nucleus, thread.space, &way.annex);
+    let (space, reply) = (thread.call.space, &thread.call.reply);
+    fits(nucleus, space, reply);
+    takes_annex(nucleus, space, reply.annex_addr, way.room);
 }
 
 /// A server's LI names the port where it waited, and its buffers are there.
 fn seat(nucleus: &Nucleus<Sim>, thread: &Thread, remembered: &Remembered) {
     let Some(seat) = remembered.seat else { return };
-    let port = nucleus.port_by_li(thread.actor, seat.li).ok();
-    assert_eq!(port, seat.port, "the seat");
-    fits(nucleus, thread.receive.space, &thread.receive.desc);
+    if seat.li != K_ANYENABLED {
+        let port = nucleus.port_by_li(thread.actor, seat.li).ok();
+        assert_eq!(port.map(|port| port.index()), Some(seat.port), "the seat");
+        assert_eq!(port, thread.receive.port, "where it waited");
+    }
+    assert_eq!(Some(seat.level), nucleus.level_if_steady(thread), "the level of a seat");
+    are_there(nucleus, thread.space, &seat.at, &seat.spots);
+    has_annex(nucleus, thread.space, &seat.annex);
+    let (space, msg) = (thread.receive.space, &thread.receive.desc);
+    assert_eq!((space, thread.receive.desc_addr), (thread.space, seat.at[1]));
+    assert_eq!(thread.receive.port_li_addr, seat.at[2]);
+    fits(nucleus, space, msg);
+    takes_annex(nucleus, space, msg.annex_addr, seat.room);
+}
+
+fn are_there(nucleus: &Nucleus<Sim>, space: Space, at: &[u64; 3], spots: &[Spot; 3]) {
+    for (&address, &spot) in at.iter().zip(spots) {
+        let there = nucleus.machine.whereabouts(space, address);
+        assert_eq!(there, Some(spot), "what is said at {address:#x}");
+    }
+}
+
+fn has_annex(nucleus: &Nucleus<Sim>, space: Space, annex: &Annex) {
+    takes_annex(nucleus, space, annex.address, annex.spot);
+}
+
+fn takes_annex(nucleus: &Nucleus<Sim>, space: Space, address: u64, spot: Spot) {
+    let there = match address {
+        0 => Some(Spot::NONE),
+        _ => nucleus.machine.whereabouts(space, address),
+    };
+    assert_eq!(there, Some(spot), "the annex at {address:#x}");
 }
 
 fn fits(nucleus: &Nucleus<Sim>, space: Space, desc: &KnMsgDesc) {
