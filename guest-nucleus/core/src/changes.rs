@@ -6,6 +6,9 @@
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+/// Never reached by counting.
+const SUSPENDED: u64 = 1 << 63;
+
 /// The count; clones are the same one.
 #[derive(Clone, Debug)]
 pub struct Changes(Arc<AtomicU64>);
@@ -24,7 +27,14 @@ impl Changes {
         self.0.store(self.0.load(Relaxed) + 1, Relaxed);
     }
 
-    /// A number that grows.
+    /// Nothing that was remembered holds for the time being, or it does again.
+    pub fn suspend(&self, suspend: bool) {
+        let count = self.0.load(Relaxed) & !SUSPENDED;
+        self.0
+            .store(count | if suspend { SUSPENDED } else { 0 }, Relaxed);
+    }
+
+    /// A number that grows, and is another than any before while it is suspended.
     #[inline(always)]
     pub fn count(&self) -> u64 {
         self.0.load(Relaxed)

@@ -23,6 +23,7 @@ mod sim;
 pub mod supervisor;
 
 pub use arena::{Arena, Id};
+pub use executive::handing::Handed;
 pub use executive::scheduler::Next;
 pub use ipc::Passed;
 pub use memory::Fault;

@@ -7,7 +7,8 @@ use crate::machine::X86;
 use crate::processor::{self, Processor};
 use crate::{context, site, stretches, upcalls};
 use chorus_abi::table::number;
-use chorus_nucleus_core::{Nucleus, Outcome, Passed};
+use chorus_abi::{K_OK, KError};
+use chorus_nucleus_core::{Handed, Nucleus, Outcome, Passed};
 use core::arch::global_asm;
 
 global_asm!(
@@ -44,6 +45,12 @@ call_saved:
     je 3f
     testl %eax, %eax
     jz 4f
+    cmpl ${sem_p}, %eax
+    je 5f
+    cmpl ${sem_v}, %eax
+    je 6f
+    cmpl ${thread_delay}, %eax
+    je 7f
     pushq %r9
     pushq %r8
     pushq %r10
@@ -65,6 +72,12 @@ call_returns:
     call {reply_receive}
     leave_call
 4:  call {null}
+    leave_call
+5:  call {p}
+    leave_call
+6:  call {v}
+    leave_call
+7:  call {delay}
 call_entry_returns:
     leave_call
 call_entry_end:
@@ -108,6 +121,12 @@ supervisor_entries:
     jmp supervisor_call
     .elseif number == {ipc_reply_receive}
     jmp supervisor_reply_receive
+    .elseif number == {sem_p}
+    jmp supervisor_p
+    .elseif number == {sem_v}
+    jmp supervisor_v
+    .elseif number == {thread_delay}
+    jmp supervisor_delay
     .elseif number == 0
     jmp supervisor_null
     .else
@@ -135,6 +154,12 @@ supervisor_call:
     supervisor_calls {call}
 supervisor_reply_receive:
     supervisor_calls {reply_receive}
+supervisor_p:
+    supervisor_calls {p}
+supervisor_v:
+    supervisor_calls {v}
+supervisor_delay:
+    supervisor_calls {delay}
 
 supervisor_common:
     .cfi_startproc
@@ -211,6 +236,12 @@ idle_entry:
     call = sym ipc_call,
     reply_receive = sym ipc_reply_receive,
     null = sym null_call,
+    sem_p = const SEM_P,
+    sem_v = const SEM_V,
+    thread_delay = const THREAD_DELAY,
+    p = sym sem_p,
+    v = sym sem_v,
+    delay = sym thread_delay,
     options(att_syntax)
 );
 
@@ -270,6 +301,9 @@ const PASSED: u64 = 1 << 32;
 const _: () = assert!(number::sys_null == 0);
 const IPC_CALL: u32 = number::ipc_call as u32;
 const IPC_REPLY_RECEIVE: u32 = number::ipc_reply_receive as u32;
+const SEM_P: u32 = number::sem_p as u32;
+const SEM_V: u32 = number::sem_v as u32;
+const THREAD_DELAY: u32 = number::thread_delay as u32;
 
 /// A call of the thread that runs on this processor: its number and where its registers are; its result for `eax`. Those that are made most often have functions
 /// of their own, which take their arguments in registers: then this one is not called.
@@ -307,7 +341,14 @@ fn ipc_call_in(
         return longer_ipc_call(request, src_port, dest, reply, delay);
     }
     match nucleus.call_again(own.index, thread) {
-        Some(passed) => pass(nucleus, own, Passed { result: 0, ..passed }),
+        Some(passed) => pass(
+            nucleus,
+            own,
+            Passed {
+                result: 0,
+                ..passed
+            },
+        ),
         None => call_otherwise(nucleus, own, thread),
     }
 }
@@ -347,7 +388,14 @@ fn ipc_reply_receive_in(
         return longer_ipc_reply_receive(reply, msg, li, delay);
     }
     match nucleus.reply_receive_again(own.index, thread) {
-        Some(passed) => pass(nucleus, own, Passed { result: 0, ..passed }),
+        Some(passed) => pass(
+            nucleus,
+            own,
+            Passed {
+                result: 0,
+                ..passed
+            },
+        ),
         None => reply_otherwise(nucleus, own, thread),
     }
 }
@@ -403,6 +451,64 @@ extern "C" fn longer_ipc_reply_receive(reply: u64, msg: u64, li: u64, delay: u64
     longer_call(IPC_REPLY_RECEIVE, &[reply, msg, li, delay, 0, 0])
 }
 
+extern "C" fn sem_p(address: u64, limit: u64) -> i32 {
+    let (nucleus, own) = (site::enter_briefly(), processor::this());
+    match nucleus.sem_p_plain(own.index, own.current.get(), address, limit) {
+        Some(Handed::Done) => {
+            site::leave_briefly();
+            K_OK
+        }
+        Some(Handed::Passed(passed)) => pass(nucleus, own, passed),
+        _ => longer_call(SEM_P, &[address, limit, 0, 0, 0, 0]),
+    }
+}
+
+extern "C" fn sem_v(address: u64) -> i32 {
+    let (nucleus, own) = (site::enter_briefly(), processor::this());
+    match nucleus.sem_v_plain(own.index, own.current.get(), address) {
+        Some(Handed::Done) => {
+            site::leave_briefly();
+            K_OK
+        }
+        Some(_) => outdone(nucleus, own),
+        None => longer_call(SEM_V, &[address, 0, 0, 0, 0, 0]),
+    }
+}
+
+/// A call is done, but somebody more urgent can run now.
+#[cold]
+#[inline(never)]
+fn outdone(nucleus: &mut Nucleus<X86>, own: &Processor) -> i32 {
+    stretches::begin(stretches::now());
+    stretches::is_in(SEM_V);
+    site::settle(nucleus, own);
+    site::leave();
+    K_OK
+}
+
+extern "C" fn thread_delay(limit: u64) -> i32 {
+    let (nucleus, own) = (site::enter_briefly(), processor::this());
+    match nucleus.give_way_plain(own.index, own.current.get(), limit) {
+        Some(Handed::Passed(passed)) => {
+            if go_to(own, passed) & PASSED != 0 {
+                site::leave_briefly();
+            } else {
+                comes_again(nucleus);
+            }
+            KError::Timeout.code()
+        }
+        _ => longer_call(THREAD_DELAY, &[limit, 0, 0, 0, 0, 0]),
+    }
+}
+
+/// A thread that gave way has a processor again that `schedule` gave it.
+#[cold]
+#[inline(never)]
+fn comes_again(nucleus: &mut Nucleus<X86>) {
+    nucleus.switched(processor::this().index);
+    site::leave();
+}
+
 /// What was not short after all. The lock is held.
 #[cold]
 #[inline(never)]
@@ -440,13 +546,19 @@ extern "C" fn full_call(number: u32, arguments: &[u64; 6]) -> i32 {
 /// The rest of a call whose caller waits while another thread, of a conversation, has its processor.
 #[inline(always)]
 fn pass(nucleus: &mut Nucleus<X86>, own: &Processor, passed: Passed) -> i32 {
-    let word = PASSED | u64::from(passed.result.cast_unsigned());
-    // SAFETY: the core has both threads in its table, with their words: one that waits now, and one that waited.
-    let word = unsafe { context::pass(own, passed.thread as usize, passed.context, word) };
+    let word = go_to(own, passed);
     if word & PASSED != 0 {
         return was_passed(word);
     }
     back(nucleus)
+}
+
+/// Goes to the thread that has the processor now; gives the word of who comes back here.
+#[inline(always)]
+fn go_to(own: &Processor, passed: Passed) -> u64 {
+    let word = PASSED | u64::from(passed.result.cast_unsigned());
+    // SAFETY: the core has both threads in its table, with their words: one that ran, and one that did not.
+    unsafe { context::pass(own, passed.thread as usize, passed.context, word) }
 }
 
 /// The rest of a call whose caller waits while another thread has its processor.

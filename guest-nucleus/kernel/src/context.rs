@@ -147,12 +147,34 @@ pub fn switch(machine: &mut X86, own: &Processor, next: usize, word: u64) -> u64
 pub unsafe fn pass(own: &Processor, next: usize, context: u64, word: u64) -> u64 {
     let left: *mut Context = core::ptr::with_exposed_provenance_mut(own.context.get() as usize);
     let to: *mut Context = core::ptr::with_exposed_provenance_mut(context as usize);
-    // SAFETY: the contexts of two threads that are there, in a table that stays where it is. Both are stack pointers as `go` wants them.
+    let mut passed = word;
+    // SAFETY: the contexts of two threads that are there, in a table that stays where it is. The rest as `go`, with the places of stack pointers in them.
     unsafe {
-        let save = (*left).leaves();
-        let load = (*to).comes(own, next);
-        go(save, load, word)
+        (*left).leaves();
+        (*to).comes(own, next);
+        asm!(
+            "pushq %rbp",
+            "pushq %rbx",
+            "pushq $2f",
+            "movq %rsp, {pointer}({left})",
+            "movq {pointer}({to}), %rsp",
+            "ret",
+            "2:",
+            "popq %rbx",
+            "popq %rbp",
+            left = in(reg) left,
+            to = in(reg) to,
+            pointer = const core::mem::offset_of!(Context, pointer),
+            inout("rax") passed,
+            out("r12") _,
+            out("r13") _,
+            out("r14") _,
+            out("r15") _,
+            clobber_abi("sysv64"),
+            options(att_syntax),
+        );
     }
+    passed
 }
 
 impl Context {
@@ -177,14 +199,14 @@ impl Context {
             unsafe { fpu::load(self.area, own) };
         }
         // A supervisor thread runs in any space: the upper half is the same in all.
-        let (root, pointer) = (self.root, self.pointer);
-        debug_assert!((STACKS..REGISTERS).contains(&pointer));
-        if root != own.root.load(Relaxed) && root != 0 {
+        let root = self.root;
+        if root != own.root_here() && root != 0 {
             own.root.store(root, Relaxed);
             // SAFETY: the tables of a live space; the Nucleus is mapped in all alike.
             unsafe { cpu::set_cr3(root) };
         }
-        pointer
+        debug_assert!((STACKS..REGISTERS).contains(&self.pointer));
+        self.pointer
     }
 }
 

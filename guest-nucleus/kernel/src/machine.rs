@@ -493,7 +493,9 @@ impl Machine for X86 {
     fn vectors(&mut self, thread: usize) -> Option<[u8; FPU_AREA_SIZE]> {
         let context = self.contexts.get(thread).copied().flatten()?;
         // SAFETY: the thread is on no processor, so that its registers were saved in its area.
-        context.is_user().then(|| unsafe { fpu::read(context.area) })
+        context
+            .is_user()
+            .then(|| unsafe { fpu::read(context.area) })
     }
 
     fn set_vectors(&mut self, thread: usize, vectors: &[u8; FPU_AREA_SIZE]) {

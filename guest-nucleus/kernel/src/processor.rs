@@ -171,6 +171,13 @@ impl Processor {
         self.root.store(cpu::cr3(), Ordering::Relaxed);
     }
 
+    /// The table in force, for this processor itself.
+    #[inline(always)]
+    pub fn root_here(&self) -> u64 {
+        // SAFETY: only its own processor changes it: no store can come meanwhile.
+        unsafe { self.root.as_ptr().read() }
+    }
+
     /// Stack that entries from user mode start on.
     #[inline(always)]
     pub fn set_kernel_stack(&self, top: u64) {

@@ -10,7 +10,13 @@ type Annex = [u64; K_CMSGANNEXSIZE / 8];
 impl X86 {
     /// As `Machine::spot`: a spot is an address in the direct map.
     #[inline(always)]
-    pub(crate) fn spot_of(&self, space: Space, address: u64, size: usize, write: bool) -> Option<Spot> {
+    pub(crate) fn spot_of(
+        &self,
+        space: Space,
+        address: u64,
+        size: usize,
+        write: bool,
+    ) -> Option<Spot> {
         self.within(space, address, size, write).map(Spot)
     }
 

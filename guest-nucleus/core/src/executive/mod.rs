@@ -6,7 +6,7 @@ pub mod classes;
 pub mod description;
 pub mod dispatch;
 pub mod events;
-mod handing;
+pub mod handing;
 pub mod inheritance;
 pub mod life;
 pub mod placement;

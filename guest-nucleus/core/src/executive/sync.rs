@@ -39,10 +39,11 @@ impl Waiters {
         }
     }
 
-    /// The first of those that wait for the structure at a place, or for another of its list.
+    /// Slot of the first of those that wait for the structure at a place, or for another of its list; of none if nobody does.
     #[inline(always)]
-    pub(crate) fn first(&self, place: u64) -> Option<usize> {
-        self.lists.get(Waiters::bucket(place))?.first()
+    pub(crate) fn first_slot(&self, place: u64) -> usize {
+        let list = self.lists.get(Waiters::bucket(place));
+        list.map_or(usize::MAX, List::first_slot)
     }
 
     /// It waits no more.

@@ -137,7 +137,7 @@ pub struct Progress {
     pub cpu: Option<Cpu>,
     /// Processor that it ran on last.
     pub last_cpu: Cpu,
-    /// Processor time, in ticks of the machine.
+    /// Processor time, in ticks of the machine; less the time when it was put there while it is on a processor.
     pub cpu_time: u64,
     /// Rest of its time slice in nanoseconds; more than a slice is a whole one.
     pub quantum: u64,

@@ -19,6 +19,7 @@ use crate::arena::{Found, Id};
 use crate::executive::actor::Actor;
 use crate::executive::scheduler::Processor;
 use crate::executive::thread::{Progress, Thread, Wait};
+use crate::executive::timeouts::Timeouts;
 use crate::machine::{Cpu, Machine, Space, Spot};
 use crate::nucleus::Nucleus;
 use chorus_abi::*;
@@ -141,7 +142,6 @@ impl<M: Machine> Nucleus<M> {
         let way = &client.way;
         let at = &way.at;
         (delay as i32) < 0
-            && !self.interrupts_run()
             && way.affairs == self.affairs()
             && at[0] == request
             && at[1] == dest
@@ -210,12 +210,11 @@ impl<M: Machine> Nucleus<M> {
         let [(id, client), (server, to)] = self.threads.progress_of_two(thread, slot)?;
         if port.queued > 0
             || to.seat.affairs != client.way.affairs
-            || !to.receive.plain
             || self.scheduler.top <= to.seat.level
         {
             return None;
         }
-        // Who waits with a dormant message has one.
+        // Who waits at its seat has a dormant message.
         let message = self.ipc.messages.progress_at(to.current.slot())?;
         let mut body = Carried::default();
         if BODY {
@@ -238,7 +237,10 @@ impl<M: Machine> Nucleus<M> {
         client.call.transaction = transaction;
         client.call.request = to.current.0;
         to.receive.plain = false;
-        processor.pass(&mut self.machine, client, (server, to), body.size as i32);
+        processor.pass(&mut self.machine, client, (server, to));
+        if client.way.level != to.seat.level {
+            processor.slice_of(&mut self.machine, &self.timeouts, to.seat.level);
+        }
         let annexes = (client.way.annex.spot, to.seat.room);
         body.arrive::<M, BODY>(&mut self.machine, annexes);
         port.sequence = port.sequence.wrapping_add(1);
@@ -249,11 +251,6 @@ impl<M: Machine> Nucleus<M> {
             context: to.context,
             result: body.size as i32,
         };
-        let level = to.seat.level;
-        if client.way.level != level {
-            let cpu = processor.cpu;
-            self.slice_of_level(cpu, level);
-        }
         Some(passed)
     }
 
@@ -267,7 +264,6 @@ impl<M: Machine> Nucleus<M> {
         };
         let seat = &server.seat;
         (delay as i32) < 0
-            && !self.interrupts_run()
             && seat.affairs == self.affairs()
             && seat.at[0] == reply
             && seat.at[1] == msg
@@ -322,18 +318,15 @@ impl<M: Machine> Nucleus<M> {
             return None;
         }
         let processor = self.scheduler.processors.get_mut(cpu)?;
-        let message = self
-            .ipc
-            .messages
-            .progress_at(server.current.0?.index())?;
+        let message = self.ipc.messages.progress_at(server.current.0?.index())?;
         let Client::Thread(waits, transaction) = message.client else {
             return None;
         };
         let port = self.ipc.ports.progress_at(seat.port)?;
         let space = server.space;
         let [(_, server), (client, to)] = self.threads.progress_of_two(thread, waits.index())?;
+        // Nothing is kept of a message whose client waits at the end of its way.
         if port.queued > 0
-            || message.kept.is_some()
             || to.way.affairs != server.seat.affairs
             || !matches!(to.wait, Wait::Call)
             || to.call.transaction != transaction
@@ -352,7 +345,10 @@ impl<M: Machine> Nucleus<M> {
         server.wait = Wait::Receive;
         server.receive.plain = true;
         self.ipc.rested += 1;
-        processor.pass(&mut self.machine, server, (client, to), body.size as i32);
+        processor.pass(&mut self.machine, server, (client, to));
+        if server.seat.level != to.way.level {
+            processor.slice_of(&mut self.machine, &self.timeouts, to.way.level);
+        }
         let annexes = (server.seat.annex.spot, to.way.room);
         body.arrive::<M, BODY>(&mut self.machine, annexes);
         let passed = Passed {
@@ -360,20 +356,18 @@ impl<M: Machine> Nucleus<M> {
             context: to.context,
             result: body.size as i32,
         };
-        let level = to.way.level;
-        if server.seat.level != level {
-            let cpu = processor.cpu;
-            self.slice_of_level(cpu, level);
-        }
         Some(passed)
     }
 
-    /// Arguments of the call that a thread waits in, if it is one of a conversation: the machine keeps none of those.
+    /// Arguments of the call that a thread waits in, if it is one that the machine keeps none of: of a conversation or a semaphore.
     pub(crate) fn said(&self, id: Id<Thread>) -> Option<[u64; 6]> {
         let thread = self.threads.get(id)?;
         match thread.wait {
             Wait::Call if thread.way.affairs != 0 => Some(self.repeated_call(id.index())),
             Wait::Receive if thread.seat.affairs != 0 => Some(self.repeated_receive(id.index())),
+            Wait::Semaphore(_, address) if !self.timeouts.is_set(id.index()) => {
+                Some([address, 0, 0, 0, 0, 0])
+            }
             _ => None,
         }
     }
@@ -385,8 +379,11 @@ impl<M: Machine> Nucleus<M> {
         self.level_if_plain(thread).filter(|_| plain)
     }
 
-    /// A thread that waits now remembers what was found out about it and its call.
+    /// A thread that waits now remembers what was found out about it and its call. While handlers of interrupts run nobody does: the count is another then.
     pub(crate) fn remember_call(&mut self, id: Id<Thread>, found: Way) {
+        if self.interrupts_run() {
+            return;
+        }
         let affairs = self.affairs();
         let level = self.threads.get(id).and_then(|it| self.level_if_steady(it));
         if let (Some(level), Some(client)) = (level, self.threads.progress(id)) {
@@ -400,6 +397,9 @@ impl<M: Machine> Nucleus<M> {
 
     /// The same of a server.
     pub(crate) fn remember_seat(&mut self, id: Id<Thread>, found: Seat) {
+        if self.interrupts_run() {
+            return;
+        }
         let affairs = self.affairs();
         let level = self.threads.get(id).and_then(|it| self.level_if_steady(it));
         if let (Some(level), Some(server)) = (level, self.threads.progress(id)) {
@@ -538,25 +538,43 @@ impl<M: Machine> Nucleus<M> {
 }
 
 impl Processor {
-    /// Gives the processor of a thread that waits now to one that waited until now, with its result. The time slice goes on: what a server does for its client is
-    /// done in the client's time.
+    /// Gives the processor of a thread that waits now to one that waited until now. The time slice goes on: what a server does for its client is done in the
+    /// client's time.
     #[inline(always)]
     pub(crate) fn pass<M: Machine>(
         &mut self,
         machine: &mut M,
         from: &mut Progress,
         (id, to): Found<'_, Thread>,
-        result: i32,
     ) {
+        let cpu = self.cpu;
         self.current = Some(*id);
         let now = machine.ticks();
-        let ran = now.wrapping_sub(core::mem::replace(&mut self.since, now));
-        from.cpu_time = from.cpu_time.wrapping_add(ran);
+        from.cpu_time = from.cpu_time.wrapping_add(now);
         from.cpu = None;
+        to.cpu_time = to.cpu_time.wrapping_sub(now);
         to.wait = Wait::None;
-        to.result = result;
-        let cpu = self.cpu;
         to.cpu = Some(cpu);
         to.last_cpu = cpu;
+    }
+
+    /// The thread that has the processor now has this level, perhaps another than who passed it on: what is left of a slice is its, but a whole one if there was
+    /// none.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn slice_of<M: Machine>(
+        &mut self,
+        machine: &mut M,
+        timeouts: &Timeouts,
+        level: i32,
+    ) {
+        let sliced = level >= K_SLICED_FIRST;
+        if self.slice_end.is_some() != sliced {
+            // The timer that is set already passes unheeded.
+            self.slice_end = sliced.then(|| machine.now().saturating_add(K_RR_QUANTUM_NS));
+            if sliced {
+                self.set_timer(machine, timeouts);
+            }
+        }
     }
 }

@@ -5,11 +5,11 @@
 //! of a group, somebody more urgent, an abort, a thread that is stopped or watched) returns `None` with nothing changed, and the way that does everything takes over: it is the reference
 //! that this one is tested against (`sim/fast.rs`).
 
+use super::conversation::Annex;
 use super::message::{Client, Message};
 use super::port::Port;
 use super::send::Letter;
 use super::straight::Origin;
-use super::conversation::Annex;
 use super::{CallWait, Current, ReceiveWait, Seat, Way};
 use crate::arena::Id;
 use crate::executive::thread::{Thread, Wait, local_identifier};

@@ -18,9 +18,9 @@ mod requests;
 mod send;
 mod straight;
 
-pub use conversation::{Passed, Seat, Standing, Way};
 #[cfg(test)]
 pub(crate) use conversation::{Annex, Remembered};
+pub use conversation::{Passed, Seat, Standing, Way};
 pub(crate) use handling::Handling;
 pub use message::Message;
 pub(crate) use message::{Body, PIECES, Place, pieces};

@@ -29,6 +29,18 @@ pub fn check(nucleus: &Nucleus<Sim>) {
         seat(nucleus, thread, &remembered);
     }
     assert_eq!(dormant, nucleus.ipc.dormant(), "dormant messages");
+    for processor in &nucleus.scheduler.processors {
+        // Who passes a processor on to an equal leaves its slice as it is.
+        let thread = processor.current.and_then(|id| nucleus.threads.get(id));
+        if let Some(level) = thread.and_then(|thread| nucleus.level_if_steady(thread)) {
+            let sliced = level >= K_SLICED_FIRST;
+            assert_eq!(
+                processor.slice_end.is_some(),
+                sliced,
+                "the slice at level {level}"
+            );
+        }
+    }
 }
 
 /// The way of a call leads where its names lead, and its message would say the same.
@@ -48,7 +60,21 @@ fn way(nucleus: &Nucleus<Sim>, thread: &Thread, remembered: &Remembered) {
     let heading = (source.ui, source.pi, actor.pi, Some(thread.actor));
     let kept = (way.src_port, way.port_pi, way.actor_pi, way.sender);
     assert_eq!(kept, heading, "the sender of a way");
-    assert_eq!(Some(way.level), nucleus.level_if_steady(thread), "the level of a way");
+    assert_eq!(
+        Some(way.level),
+        nucleus.level_if_steady(thread),
+        "the level of a way"
+    );
+    let request = thread
+        .call
+        .request
+        .and_then(|id| nucleus.ipc.messages.get(id));
+    if let (Wait::Call, Some(message)) = (thread.wait, request) {
+        assert!(
+            message.kept.is_none(),
+            "something is kept of a request that went a way"
+        );
+    }
     are_there(nucleus, thread.space, &way.at, &way.spots);
     has_annex(nucleus, thread.space, &way.annex);
     let (space, reply) = (thread.call.space, &thread.call.reply);
@@ -64,11 +90,24 @@ fn seat(nucleus: &Nucleus<Sim>, thread: &Thread, remembered: &Remembered) {
         assert_eq!(port.map(|port| port.index()), Some(seat.port), "the seat");
         assert_eq!(port, thread.receive.port, "where it waited");
     }
-    assert_eq!(Some(seat.level), nucleus.level_if_steady(thread), "the level of a seat");
+    assert_eq!(
+        Some(seat.level),
+        nucleus.level_if_steady(thread),
+        "the level of a seat"
+    );
+    if thread.wait == Wait::Receive {
+        assert!(
+            remembered.dormant,
+            "who waits at a seat has no dormant message"
+        );
+    }
     are_there(nucleus, thread.space, &seat.at, &seat.spots);
     has_annex(nucleus, thread.space, &seat.annex);
     let (space, msg) = (thread.receive.space, &thread.receive.desc);
-    assert_eq!((space, thread.receive.desc_addr), (thread.space, seat.at[1]));
+    assert_eq!(
+        (space, thread.receive.desc_addr),
+        (thread.space, seat.at[1])
+    );
     assert_eq!(thread.receive.port_li_addr, seat.at[2]);
     fits(nucleus, space, msg);
     takes_annex(nucleus, space, msg.annex_addr, seat.room);

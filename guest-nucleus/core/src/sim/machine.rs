@@ -137,7 +137,9 @@ impl Sim {
     pub fn whereabouts(&self, space: Space, address: u64) -> Option<Spot> {
         let table = self.spaces.get(space.0 as usize)?.as_ref()?;
         let (frame, _) = table.get(&(address / PAGE_SIZE * PAGE_SIZE))?;
-        Some(Spot((frame.0 as usize * PAGE + address as usize % PAGE + PAGE) as u64))
+        Some(Spot(
+            (frame.0 as usize * PAGE + address as usize % PAGE + PAGE) as u64,
+        ))
     }
 
     fn table(&mut self, space: Space) -> Option<&mut BTreeMap<u64, (Frame, Protection)>> {
