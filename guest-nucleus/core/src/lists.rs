@@ -115,6 +115,16 @@ impl Links {
         }
     }
 
+    /// Leaves the list that it is in, most likely as the only one.
+    #[inline(always)]
+    pub fn remove_perhaps_first(&mut self, list: &mut List, slot: usize) {
+        if list.first_slot() == slot && list.head == list.tail {
+            *list = List::default();
+        } else {
+            self.remove_of_many(list, slot);
+        }
+    }
+
     #[cold]
     #[inline(never)]
     fn remove_of_many(&mut self, list: &mut List, slot: usize) {

@@ -67,6 +67,7 @@ mod shootdown;
 mod site;
 #[cfg(target_os = "none")]
 mod smp;
+#[cfg(target_os = "none")]
 mod spots;
 #[cfg(target_os = "none")]
 mod stacks;

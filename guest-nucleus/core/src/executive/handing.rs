@@ -88,19 +88,19 @@ impl<M: Machine> Nucleus<M> {
             self.counters.calls += 1;
             return Some(Handed::Done);
         }
-        let slot = self.waiters.first_slot(place);
+        let mut slot = self.waiters.first_slot(place);
+        let waits = |wait: Wait| matches!(wait, Wait::Semaphore(at, _) if at == place);
+        if !waits(self.threads.in_slot(slot)?.wait) {
+            // Somebody else's structure is in the same list.
+            slot = self.oldest(place, waits)?.index();
+        }
         let [(_, own), (&waiter, to)] = self.threads.progress_of_two(thread, slot)?;
-        let waits = matches!(to.wait, Wait::Semaphore(at, _) if at == place);
-        if !waits
-            || to.standing.affairs != affairs
-            || to.cpu.is_some()
-            || self.timeouts.is_set(slot)
-        {
+        if to.standing.affairs != affairs || to.cpu.is_some() || self.timeouts.is_set(slot) {
             return None;
         }
         // From here on nothing fails.
         self.machine.set_counter(place, count);
-        self.waiters.pop(place);
+        self.waiters.leaves(place, slot);
         self.counters.calls += 1;
         to.wait = Wait::None;
         to.result = K_OK;
