@@ -56,7 +56,7 @@ fn round_trip(
     let sent_body = Page([7; PAGE_SIZE as usize]);
     let request = KnMsgDesc {
         body_size: body,
-        body_addr: if body > 0 { at(&sent_body) } else { 0 },
+        body_addr: if body > 0 { at(&sent_body.0) } else { 0 },
         annex_addr: if annex { at(&sent) } else { 0 },
         ..KnMsgDesc::default()
     };

@@ -13,7 +13,7 @@ pub fn run(port: &Port, stop: u8) -> Result<(), KError> {
     let place = at_mut(&mut annex);
     let mut body = Page([0; PAGE_SIZE as usize]);
     let mut room = KnMsgDesc {
-        body_addr: at_mut(&mut body),
+        body_addr: at_mut(&mut body.0),
         body_size: PAGE_SIZE as u32,
         annex_addr: place,
         ..KnMsgDesc::default()

@@ -5,10 +5,9 @@
 
 use crate::machine::X86;
 use crate::processor::{self, Processor};
-use crate::{context, site, stretches, upcalls};
+use crate::{context, short_calls, site, stretches, upcalls};
 use chorus_abi::table::number;
-use chorus_abi::{K_OK, KError};
-use chorus_nucleus_core::{Handed, Nucleus, Outcome, Passed};
+use chorus_nucleus_core::{Nucleus, Outcome, Passed};
 use core::arch::global_asm;
 
 global_asm!(
@@ -233,15 +232,15 @@ idle_entry:
     kernel_stack = const processor::KERNEL_STACK,
     ipc_call = const IPC_CALL,
     ipc_reply_receive = const IPC_REPLY_RECEIVE,
-    call = sym ipc_call,
-    reply_receive = sym ipc_reply_receive,
-    null = sym null_call,
+    call = sym short_calls::ipc_call,
+    reply_receive = sym short_calls::ipc_reply_receive,
+    null = sym short_calls::null_call,
     sem_p = const SEM_P,
     sem_v = const SEM_V,
     thread_delay = const THREAD_DELAY,
-    p = sym sem_p,
-    v = sym sem_v,
-    delay = sym thread_delay,
+    p = sym short_calls::sem_p,
+    v = sym short_calls::sem_v,
+    delay = sym short_calls::thread_delay,
     options(att_syntax)
 );
 
@@ -296,14 +295,14 @@ pub fn stub_page() -> [u8; 4096] {
 }
 
 /// In the word that a thread gives to the one that it passes the processor to: the result is in the low half, and nothing is left to be looked up.
-const PASSED: u64 = 1 << 32;
+pub const PASSED: u64 = 1 << 32;
 
 const _: () = assert!(number::sys_null == 0);
-const IPC_CALL: u32 = number::ipc_call as u32;
-const IPC_REPLY_RECEIVE: u32 = number::ipc_reply_receive as u32;
-const SEM_P: u32 = number::sem_p as u32;
-const SEM_V: u32 = number::sem_v as u32;
-const THREAD_DELAY: u32 = number::thread_delay as u32;
+pub const IPC_CALL: u32 = number::ipc_call as u32;
+pub const IPC_REPLY_RECEIVE: u32 = number::ipc_reply_receive as u32;
+pub const SEM_P: u32 = number::sem_p as u32;
+pub const SEM_V: u32 = number::sem_v as u32;
+pub const THREAD_DELAY: u32 = number::thread_delay as u32;
 
 /// A call of the thread that runs on this processor: its number and where its registers are; its result for `eax`. Those that are made most often have functions
 /// of their own, which take their arguments in registers: then this one is not called.
@@ -313,206 +312,10 @@ pub extern "C" fn nucleus_call(number: u32, arguments: &[u64; 6]) -> i32 {
     full_call(number, arguments)
 }
 
-extern "C" fn null_call() -> i32 {
-    site::enter_briefly().null_call();
-    site::leave_briefly();
-    0
-}
-
-extern "C" fn ipc_call(request: u64, src_port: u64, dest: u64, reply: u64, delay: u64) -> i32 {
-    match site::enter_at_once() {
-        Ok(nucleus) => ipc_call_in(nucleus, request, src_port, dest, reply, delay),
-        Err(ticket) => ipc_call_late(request, src_port, dest, reply, delay, ticket),
-    }
-}
-
-#[inline(always)]
-fn ipc_call_in(
-    nucleus: &mut Nucleus<X86>,
-    request: u64,
-    src_port: u64,
-    dest: u64,
-    reply: u64,
-    delay: u64,
-) -> i32 {
-    let own = processor::this();
-    let thread = own.current.get();
-    if !nucleus.call_repeats(thread, [request, src_port, dest, reply, delay]) {
-        return longer_ipc_call(request, src_port, dest, reply, delay);
-    }
-    match nucleus.call_again(own.index, thread) {
-        Some(passed) => pass(
-            nucleus,
-            own,
-            Passed {
-                result: 0,
-                ..passed
-            },
-        ),
-        None => call_otherwise(nucleus, own, thread),
-    }
-}
-
-#[cold]
-#[inline(never)]
-extern "C" fn ipc_call_late(
-    request: u64,
-    src_port: u64,
-    dest: u64,
-    reply: u64,
-    delay: u64,
-    ticket: u32,
-) -> i32 {
-    let nucleus = site::enter_late(ticket);
-    ipc_call_in(nucleus, request, src_port, dest, reply, delay)
-}
-
-extern "C" fn ipc_reply_receive(reply: u64, msg: u64, li: u64, delay: u64) -> i32 {
-    match site::enter_at_once() {
-        Ok(nucleus) => ipc_reply_receive_in(nucleus, reply, msg, li, delay),
-        Err(ticket) => ipc_reply_receive_late(reply, msg, li, delay, ticket),
-    }
-}
-
-#[inline(always)]
-fn ipc_reply_receive_in(
-    nucleus: &mut Nucleus<X86>,
-    reply: u64,
-    msg: u64,
-    li: u64,
-    delay: u64,
-) -> i32 {
-    let own = processor::this();
-    let thread = own.current.get();
-    if !nucleus.receive_repeats(thread, [reply, msg, li, delay]) {
-        return longer_ipc_reply_receive(reply, msg, li, delay);
-    }
-    match nucleus.reply_receive_again(own.index, thread) {
-        Some(passed) => pass(
-            nucleus,
-            own,
-            Passed {
-                result: 0,
-                ..passed
-            },
-        ),
-        None => reply_otherwise(nucleus, own, thread),
-    }
-}
-
-#[cold]
-#[inline(never)]
-extern "C" fn ipc_reply_receive_late(
-    reply: u64,
-    msg: u64,
-    li: u64,
-    delay: u64,
-    ticket: u32,
-) -> i32 {
-    let nucleus = site::enter_late(ticket);
-    ipc_reply_receive_in(nucleus, reply, msg, li, delay)
-}
-
-/// A call that repeats, but has a body, or is no conversation after all.
-#[cold]
-#[inline(never)]
-fn call_otherwise(nucleus: &mut Nucleus<X86>, own: &Processor, thread: usize) -> i32 {
-    match nucleus.call_otherwise(own.index, thread) {
-        Some(passed) => pass(nucleus, own, passed),
-        None => longer_call(IPC_CALL, &nucleus.repeated_call(thread)),
-    }
-}
-
-/// The same of a reply.
-#[cold]
-#[inline(never)]
-fn reply_otherwise(nucleus: &mut Nucleus<X86>, own: &Processor, thread: usize) -> i32 {
-    match nucleus.reply_otherwise(own.index, thread) {
-        Some(passed) => pass(nucleus, own, passed),
-        None => longer_call(IPC_REPLY_RECEIVE, &nucleus.repeated_receive(thread)),
-    }
-}
-
-#[cold]
-#[inline(never)]
-extern "C" fn longer_ipc_call(
-    request: u64,
-    src_port: u64,
-    dest: u64,
-    reply: u64,
-    delay: u64,
-) -> i32 {
-    longer_call(IPC_CALL, &[request, src_port, dest, reply, delay, 0])
-}
-
-#[cold]
-#[inline(never)]
-extern "C" fn longer_ipc_reply_receive(reply: u64, msg: u64, li: u64, delay: u64) -> i32 {
-    longer_call(IPC_REPLY_RECEIVE, &[reply, msg, li, delay, 0, 0])
-}
-
-extern "C" fn sem_p(address: u64, limit: u64) -> i32 {
-    let (nucleus, own) = (site::enter_briefly(), processor::this());
-    match nucleus.sem_p_plain(own.index, own.current.get(), address, limit) {
-        Some(Handed::Done) => {
-            site::leave_briefly();
-            K_OK
-        }
-        Some(Handed::Passed(passed)) => pass(nucleus, own, passed),
-        _ => longer_call(SEM_P, &[address, limit, 0, 0, 0, 0]),
-    }
-}
-
-extern "C" fn sem_v(address: u64) -> i32 {
-    let (nucleus, own) = (site::enter_briefly(), processor::this());
-    match nucleus.sem_v_plain(own.index, own.current.get(), address) {
-        Some(Handed::Done) => {
-            site::leave_briefly();
-            K_OK
-        }
-        Some(_) => outdone(nucleus, own),
-        None => longer_call(SEM_V, &[address, 0, 0, 0, 0, 0]),
-    }
-}
-
-/// A call is done, but somebody more urgent can run now.
-#[cold]
-#[inline(never)]
-fn outdone(nucleus: &mut Nucleus<X86>, own: &Processor) -> i32 {
-    stretches::begin(stretches::now());
-    stretches::is_in(SEM_V);
-    site::settle(nucleus, own);
-    site::leave();
-    K_OK
-}
-
-extern "C" fn thread_delay(limit: u64) -> i32 {
-    let (nucleus, own) = (site::enter_briefly(), processor::this());
-    match nucleus.give_way_plain(own.index, own.current.get(), limit) {
-        Some(Handed::Passed(passed)) => {
-            if go_to(own, passed) & PASSED != 0 {
-                site::leave_briefly();
-            } else {
-                comes_again(nucleus);
-            }
-            KError::Timeout.code()
-        }
-        _ => longer_call(THREAD_DELAY, &[limit, 0, 0, 0, 0, 0]),
-    }
-}
-
-/// A thread that gave way has a processor again that `schedule` gave it.
-#[cold]
-#[inline(never)]
-fn comes_again(nucleus: &mut Nucleus<X86>) {
-    nucleus.switched(processor::this().index);
-    site::leave();
-}
-
 /// What was not short after all. The lock is held.
 #[cold]
 #[inline(never)]
-fn longer_call(number: u32, arguments: &[u64; 6]) -> i32 {
+pub fn longer_call(number: u32, arguments: &[u64; 6]) -> i32 {
     stretches::begin(stretches::now());
     // SAFETY: the callers took the lock, and use the Nucleus no more.
     let nucleus = unsafe { site::entered() };
@@ -545,7 +348,7 @@ extern "C" fn full_call(number: u32, arguments: &[u64; 6]) -> i32 {
 
 /// The rest of a call whose caller waits while another thread, of a conversation, has its processor.
 #[inline(always)]
-fn pass(nucleus: &mut Nucleus<X86>, own: &Processor, passed: Passed) -> i32 {
+pub fn pass(nucleus: &mut Nucleus<X86>, own: &Processor, passed: Passed) -> i32 {
     let word = go_to(own, passed);
     if word & PASSED != 0 {
         return was_passed(word);
@@ -555,7 +358,7 @@ fn pass(nucleus: &mut Nucleus<X86>, own: &Processor, passed: Passed) -> i32 {
 
 /// Goes to the thread that has the processor now; gives the word of who comes back here.
 #[inline(always)]
-fn go_to(own: &Processor, passed: Passed) -> u64 {
+pub fn go_to(own: &Processor, passed: Passed) -> u64 {
     let word = PASSED | u64::from(passed.result.cast_unsigned());
     // SAFETY: the core has both threads in its table, with their words: one that ran, and one that did not.
     unsafe { context::pass(own, passed.thread as usize, passed.context, word) }

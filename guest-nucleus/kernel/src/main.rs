@@ -64,6 +64,8 @@ mod serial;
 #[cfg(target_os = "none")]
 mod shootdown;
 #[cfg(target_os = "none")]
+mod short_calls;
+#[cfg(target_os = "none")]
 mod site;
 #[cfg(target_os = "none")]
 mod smp;

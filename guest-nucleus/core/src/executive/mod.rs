@@ -10,6 +10,7 @@ pub mod handing;
 pub mod inheritance;
 pub mod life;
 pub mod placement;
+pub mod processor_timers;
 pub mod real_time_mutexes;
 pub mod registers;
 pub mod scheduler;
