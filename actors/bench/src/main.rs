@@ -28,6 +28,7 @@ fn measure(booted: u64, count: usize, halt: bool) -> Result<(), KError> {
     }
     operations::null_call("null-user", count)?;
     operations::threads(count)?;
+    operations::giving_way(count)?;
     operations::zero_page(count.min(1000))?;
     memory::copies(count.min(20))?;
     memory::large_messages(count.min(100))?;

@@ -6,7 +6,7 @@ use alloc::format;
 use alloc::sync::Arc;
 use chorus_abi::{
     In, InOut, K_ANYWHERE, K_DEFAULTPORT, K_FILLZERO, K_MYACTOR, K_NODELAY_LIMIT, K_WRITABLE,
-    KError, KnIpcDest, KnMsgDesc, KnRgnDesc, KnSiteStat, Out, PAGE_SIZE,
+    KError, KnIpcDest, KnMsgDesc, KnRgnDesc, KnSiteStat, KnTimeVal, Out, PAGE_SIZE,
 };
 use chorus_runtime::message::Destination;
 use chorus_runtime::sync::Semaphore;
@@ -32,14 +32,31 @@ pub fn round_trips(op: &str, group: Destination, count: usize) -> Result<(), KEr
         ("-group", group, false),
     ] {
         let name = alloc::format!("{op}{how}");
-        report("ipc", &name, "ticks", &mut round_trip(to, count, annex)?);
+        report("ipc", &name, "ticks", &mut round_trip(to, count, annex, 0)?);
+    }
+    for size in [8, 64, 1024] {
+        let name = alloc::format!("{op}-body-{size}");
+        report(
+            "ipc",
+            &name,
+            "ticks",
+            &mut round_trip(port, count, false, size)?,
+        );
     }
     Ok(())
 }
 
-fn round_trip(to: Destination, count: usize, annex: bool) -> Result<alloc::vec::Vec<u64>, KError> {
+fn round_trip(
+    to: Destination,
+    count: usize,
+    annex: bool,
+    body: u32,
+) -> Result<alloc::vec::Vec<u64>, KError> {
     let (sent, mut got) = ([7u8; 64], [0u8; 64]);
+    let sent_body = Page([7; PAGE_SIZE as usize]);
     let request = KnMsgDesc {
+        body_size: body,
+        body_addr: if body > 0 { at(&sent_body.0) } else { 0 },
         annex_addr: if annex { at(&sent) } else { 0 },
         ..KnMsgDesc::default()
     };
@@ -65,6 +82,10 @@ fn round_trip(to: Destination, count: usize, annex: bool) -> Result<alloc::vec::
     check(outcome)?;
     Ok(samples)
 }
+
+/// A buffer that lies in one page.
+#[repr(align(4096))]
+pub struct Page(pub [u8; PAGE_SIZE as usize]);
 
 /// Two threads of this actor hand each other a semaphore: one sample is there and back, two switches.
 pub fn threads(count: usize) -> Result<(), KError> {
@@ -96,6 +117,27 @@ pub fn threads(count: usize) -> Result<(), KError> {
     table.there.release()?;
     table.back.acquire(None)?;
     report("switch", "threads-there-and-back", "ticks", &mut samples);
+    Ok(())
+}
+
+/// Two equal threads of this actor give way to each other: one sample is there and back, two calls and two switches.
+pub fn giving_way(count: usize) -> Result<(), KError> {
+    let end = Arc::new(AtomicBool::new(false));
+    let other = end.clone();
+    let limit = KnTimeVal::default();
+    let give_way = move || {
+        // SAFETY: the limit lives through the call.
+        unsafe { raw::thread_delay(In::new(at(&limit))) };
+    };
+    thread::spawn(0, move || {
+        while !other.load(Ordering::Acquire) {
+            give_way();
+        }
+    })?;
+    let mut samples = repeat(count, give_way);
+    end.store(true, Ordering::Release);
+    give_way();
+    report("switch", "giving-way-there-and-back", "ticks", &mut samples);
     Ok(())
 }
 
@@ -148,7 +190,7 @@ pub fn remote(count: usize) -> Result<(), KError> {
         "rpc",
         "remote-null",
         "ticks",
-        &mut round_trip(server, count, false)?,
+        &mut round_trip(server, count, false, 0)?,
     );
     Ok(())
 }

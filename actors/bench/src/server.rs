@@ -1,6 +1,7 @@
 //! The server's loop, as short as it can be: one call of the Nucleus a round, an annex back only if one came.
 
-use chorus_abi::{In, InOut, K_NODELAY_LIMIT, KError, KnCap, KnMsgDesc};
+use crate::operations::Page;
+use chorus_abi::{In, InOut, K_NODELAY_LIMIT, KError, KnCap, KnMsgDesc, PAGE_SIZE};
 use chorus_runtime::message::Message;
 use chorus_runtime::port::Port;
 use chorus_runtime::sync::Semaphore;
@@ -10,12 +11,15 @@ use chorus_runtime::{at, at_mut, check, handler, raw};
 pub fn run(port: &Port, stop: u8) -> Result<(), KError> {
     let mut annex = [0u8; 64];
     let place = at_mut(&mut annex);
+    let mut body = Page([0; PAGE_SIZE as usize]);
     let mut room = KnMsgDesc {
+        body_addr: at_mut(&mut body.0),
+        body_size: PAGE_SIZE as u32,
         annex_addr: place,
         ..KnMsgDesc::default()
     };
     let mut li = port.li();
-    // SAFETY: the descriptor, the annex and the LI live through the call.
+    // SAFETY: the descriptor, annex, body and LI live through the call.
     check(unsafe {
         raw::ipc_receive(
             InOut::new(at_mut(&mut room)),

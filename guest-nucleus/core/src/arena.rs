@@ -4,6 +4,7 @@
 //! slots are allocated when the Nucleus starts, so that no call can fail for want of kernel heap later (`K_ENOMEM` means that the
 //! arena is full), and nothing is allocated after boot.
 
+use crate::changes::Changes;
 use alloc::vec::Vec;
 use core::marker::PhantomData;
 use core::num::NonZeroU64;
@@ -103,7 +104,7 @@ pub struct Arena<T> {
     limit: usize,
     first_free: Option<u16>,
     used: usize,
-    changes: u64,
+    changes: Changes,
 }
 
 impl<T> Arena<T> {
@@ -115,7 +116,15 @@ impl<T> Arena<T> {
             limit,
             first_free: None,
             used: 0,
-            changes: 0,
+            changes: Changes::default(),
+        }
+    }
+
+    /// The same; whenever an object comes, goes, or may be changed in more than its [`Working::Progress`], that is counted there.
+    pub fn counting(limit: usize, changes: &Changes) -> Self {
+        Arena {
+            changes: changes.clone(),
+            ..Self::new(limit)
         }
     }
 
@@ -164,7 +173,7 @@ impl<T> Arena<T> {
         self.first_free = slot.next_free.take();
         slot.value = Some(value);
         self.used += 1;
-        self.changes += 1;
+        self.changes.happen();
         Some(slot.id)
     }
 
@@ -177,7 +186,7 @@ impl<T> Arena<T> {
         let value = slot.value.take()?;
         slot.renew();
         self.used -= 1;
-        self.changes += 1;
+        self.changes.happen();
         slot.next_free = self.first_free.replace(id.index() as u16);
         Some(value)
     }
@@ -195,7 +204,7 @@ impl<T> Arena<T> {
         slot.renew();
         slot.next_free = self.first_free.replace(id.index() as u16);
         self.used -= 1;
-        self.changes += 1;
+        self.changes.happen();
     }
 
     /// The object, unless the identifier is stale.
@@ -212,19 +221,13 @@ impl<T> Arena<T> {
     /// The object, to be changed, unless the identifier is stale.
     #[inline(always)]
     pub fn get_mut(&mut self, id: Id<T>) -> Option<&mut T> {
-        self.changes += 1;
+        self.changes.happen();
         let slot = self.slots.get_mut(id.index())?;
         if slot.id == id {
             slot.value.as_mut()
         } else {
             None
         }
-    }
-
-    /// A number that grows whenever an object comes, goes, or may be changed in more than its [`Working::Progress`].
-    #[inline(always)]
-    pub fn changes(&self) -> u64 {
-        self.changes
     }
 
     /// The identifier of the object in a slot, if there is one.
@@ -255,28 +258,31 @@ impl<T: Working> Arena<T> {
         }
     }
 
+    /// Whatever is in a slot.
+    #[inline(always)]
+    pub fn in_slot(&self, index: usize) -> Option<&T> {
+        self.slots.get(index)?.value.as_ref()
+    }
+
     /// The part that changes of whatever is in a slot.
     #[inline(always)]
     pub fn progress_at(&mut self, index: usize) -> Option<&mut T::Progress> {
         self.slots.get_mut(index)?.value.as_mut().map(T::progress)
     }
 
-    /// The same of two objects, by their slots, and the identifier of the second. `None` also if they are one.
+    /// The same of two objects, by their slots, with their identifiers. `None` also if they are one.
     #[inline(always)]
-    pub fn progress_of_two(
-        &mut self,
-        one: usize,
-        other: usize,
-    ) -> Option<(&mut T::Progress, Id<T>, &mut T::Progress)> {
-        let [one, second] = self.slots.get_disjoint_mut([one, other]).ok()?;
-        let id = second.id;
-        Some((
-            one.value.as_mut()?.progress(),
-            id,
-            second.value.as_mut()?.progress(),
-        ))
+    pub fn progress_of_two(&mut self, one: usize, other: usize) -> Option<[Found<'_, T>; 2]> {
+        let [one, other] = self.slots.get_disjoint_mut([one, other]).ok()?;
+        Some([
+            (&one.id, one.value.as_mut()?.progress()),
+            (&other.id, other.value.as_mut()?.progress()),
+        ])
     }
 }
+
+/// The part of an object that changes as it works, with its identifier.
+pub type Found<'a, T> = (&'a Id<T>, &'a mut <T as Working>::Progress);
 
 #[cfg(test)]
 mod tests {

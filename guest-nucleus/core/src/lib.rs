@@ -10,6 +10,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod arena;
+pub mod changes;
 pub mod executive;
 pub mod ipc;
 pub mod lists;
@@ -22,6 +23,7 @@ mod sim;
 pub mod supervisor;
 
 pub use arena::{Arena, Id};
+pub use executive::handing::Handed;
 pub use executive::scheduler::Next;
 pub use ipc::Passed;
 pub use memory::Fault;

@@ -29,13 +29,19 @@ impl List {
         self.head == NONE
     }
 
+    /// Slot of the first; of none if nobody is in it: no table has that many.
+    #[inline(always)]
+    pub fn first_slot(&self) -> usize {
+        self.head as usize
+    }
+
     /// Slot of the first.
     pub fn first(&self) -> Option<usize> {
         (self.head != NONE).then_some(self.head as usize)
     }
 }
 
-/// Links of all threads, by slot.
+/// Links of all threads, by slot. Those of a thread that is in no list, or alone in one, lead nowhere.
 pub struct Links {
     next: Vec<u16>,
     previous: Vec<u16>,
@@ -66,23 +72,29 @@ impl Links {
     #[inline(always)]
     pub fn push_back(&mut self, list: &mut List, slot: usize) {
         let slot = slot as u16;
-        Self::set(&mut self.previous, slot, list.tail);
-        Self::set(&mut self.next, slot, NONE);
-        match list.tail {
-            NONE => list.head = slot,
-            tail => Self::set(&mut self.next, tail, slot),
+        if list.tail == NONE {
+            // Its links lead nowhere already.
+            list.head = slot;
+        } else {
+            self.link(list.tail, slot);
         }
         list.tail = slot;
+    }
+
+    /// Puts a slot behind the last of a list.
+    #[cold]
+    #[inline(never)]
+    fn link(&mut self, last: u16, slot: u16) {
+        Self::set(&mut self.next, last, slot);
+        Self::set(&mut self.previous, slot, last);
     }
 
     /// Joins at the front. The slot is in no list of this table.
     pub fn push_front(&mut self, list: &mut List, slot: usize) {
         let slot = slot as u16;
-        Self::set(&mut self.next, slot, list.head);
-        Self::set(&mut self.previous, slot, NONE);
         match list.head {
             NONE => list.tail = slot,
-            head => Self::set(&mut self.previous, head, slot),
+            head => self.link(slot, head),
         }
         list.head = slot;
     }
@@ -96,12 +108,27 @@ impl Links {
     /// The first leaves.
     #[inline(always)]
     pub fn remove_first(&mut self, list: &mut List) {
-        let next = Self::get(&self.next, list.head);
-        list.head = next;
-        match next {
-            NONE => list.tail = NONE,
-            next => Self::set(&mut self.previous, next, NONE),
+        if list.head == list.tail {
+            *list = List::default();
+        } else {
+            self.remove_of_many(list, list.head as usize);
         }
+    }
+
+    /// Leaves the list that it is in, most likely as the only one.
+    #[inline(always)]
+    pub fn remove_perhaps_first(&mut self, list: &mut List, slot: usize) {
+        if list.first_slot() == slot && list.head == list.tail {
+            *list = List::default();
+        } else {
+            self.remove_of_many(list, slot);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn remove_of_many(&mut self, list: &mut List, slot: usize) {
+        self.remove(list, slot);
     }
 
     /// Leaves the list that it is in.
@@ -117,6 +144,8 @@ impl Links {
             NONE => list.tail = previous,
             next => Self::set(&mut self.previous, next, previous),
         }
+        Self::set(&mut self.previous, slot, NONE);
+        Self::set(&mut self.next, slot, NONE);
     }
 }
 

@@ -5,7 +5,8 @@
 //! implementations: x86-64 in `guest-nucleus/kernel`, a deterministic one for tests and simulations (to come), and wrappers
 //! that record. All memory of actors is reached through here, page by page, so that the Nucleus itself needs no unsafe code.
 
-use chorus_abi::{FPU_AREA_SIZE, KnDevDesc, KnIpcDest, KnMsgDesc, KnThreadCtx};
+use crate::changes::Changes;
+use chorus_abi::{FPU_AREA_SIZE, KnDevDesc, KnThreadCtx};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// Index of a processor of the site.
@@ -68,6 +69,22 @@ pub struct Start {
     pub stack: u64,
     /// Content of the first argument register.
     pub argument: u64,
+}
+
+/// Where something of an actor's memory is: [`Machine::spot`] said so, and it holds as long as nothing is counted by
+/// [`Machine::count_mappings`]. Then no table needs to be looked at for it again. Nothing else may be made one, but for a part of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Spot(pub u64);
+
+impl Spot {
+    /// Nowhere.
+    pub const NONE: Spot = Spot(0);
+
+    /// What begins so many bytes into it.
+    #[inline(always)]
+    pub const fn at(self, offset: usize) -> Spot {
+        Spot(self.0 + offset as u64)
+    }
 }
 
 /// What a receiver gets on the fast path.
@@ -215,56 +232,22 @@ pub trait Machine {
     fn readable(&mut self, space: Space, address: u64, size: usize) -> bool;
     /// Whether a range of at most a page lies in one page that is there and may be written.
     fn writable(&mut self, space: Space, address: u64, size: usize) -> bool;
-    /// A number that grows whenever a page that was mapped is not any more, or is mapped otherwise, in any space.
-    fn mappings(&self) -> u64;
-    /// What a thread gives to `ipcCall`: request, destination and descriptor of the reply, if each lies in one page that is there. The places may be remembered
-    /// for the thread's next call.
-    fn call_arguments(
-        &mut self,
-        thread: usize,
-        space: Space,
-        at: [u64; 3],
-    ) -> Option<(KnMsgDesc, KnIpcDest, KnMsgDesc)>;
-    /// What a thread gives to `ipcReplyReceive`: reply, descriptor of the message, which may be written, and LI.
-    fn receive_arguments(
-        &mut self,
-        thread: usize,
-        space: Space,
-        at: [u64; 3],
-    ) -> Option<(KnMsgDesc, KnMsgDesc, i32)>;
-    /// Whether a call's arguments are where they were the last time, and say the same as `dest` and `reply` of where to and what the reply may bring; its request
-    /// has no body. The address of the request's annex then.
-    fn call_repeats(
-        &mut self,
-        thread: usize,
-        space: Space,
-        at: &[u64; 3],
-        dest: &KnIpcDest,
-        reply: &KnMsgDesc,
-    ) -> Option<u64>;
-    /// The same of `ipcReplyReceive`, its message and its LI. The address of the reply's annex.
-    fn receive_repeats(
-        &mut self,
-        thread: usize,
-        space: Space,
-        at: &[u64; 3],
-        msg: &KnMsgDesc,
-        li: i32,
-    ) -> Option<u64>;
-    /// Stores a sequence number into the descriptor of a message that a thread gave last; `false`: it cannot be written any more.
-    fn store_sequence(&mut self, thread: usize, sequence: u32) -> bool;
-    /// Copies an annex, and stores a sequence number with it for a thread; `false`: not all of it can be, and nothing was stored.
-    fn copy_annex(
-        &mut self,
-        source: (Space, u64),
-        destination: (Space, u64),
-        sequence: Option<(usize, u32)>,
-    ) -> bool;
+    /// From now on it is counted there whenever a page that was mapped is not any more, or is mapped otherwise, in any space.
+    fn count_mappings(&mut self, changes: &Changes);
+    /// Where a range of at most a page is, if it lies in one page that is there, and may be written if it is to be.
+    fn spot(&mut self, space: Space, address: u64, size: usize, write: bool) -> Option<Spot>;
+    /// A value in a spot.
+    fn peek<T: FromBytes>(&self, spot: Spot) -> T;
+    /// Changes a value in a spot that may be written.
+    fn poke<T: IntoBytes + Immutable>(&mut self, spot: Spot, value: &T);
+    /// Copies so many bytes from one spot to another that may be written; they may overlap.
+    fn copy_spot(&mut self, from: Spot, to: Spot, size: usize);
     /// Stores all of a delivery; `false`: not all of it can be, since something does not lie in one page that is there, and nothing was stored.
     fn deliver(&mut self, delivery: &Delivery) -> bool;
 
-    /// Prepares stack and registers of a new thread. It first runs when `schedule` picks it.
-    fn context_create(&mut self, thread: usize, start: Start) -> Result<(), NoMemory>;
+    /// Prepares stack and registers of a new thread. It first runs when `schedule` picks it. A word for it, which the machine is told when a conversation passes
+    /// a processor to the thread.
+    fn context_create(&mut self, thread: usize, start: Start) -> Result<u64, NoMemory>;
     /// Frees them. The thread is on no processor.
     fn context_destroy(&mut self, thread: usize);
     /// Registers of a thread that is on no processor; `fpu_area` is 0.

@@ -4,6 +4,7 @@
 //! the tables together and has the few things that every call needs: the caller, and checked access to the caller's memory.
 
 use crate::arena::{Arena, Id};
+use crate::changes::Changes;
 use crate::executive::actor::Actor;
 use crate::executive::inheritance::Heirs;
 use crate::executive::scheduler::Scheduler;
@@ -158,6 +159,8 @@ pub struct Nucleus<M: Machine> {
     pub(crate) counters: chorus_abi::KnSiteStat,
     /// The processor that is in the Nucleus now: it needs no kick.
     pub(crate) entered: Option<Cpu>,
+    /// What conversations rely on was rearranged so often.
+    pub(crate) changes: Changes,
     /// Every call goes the way that does everything: what the fast path is compared with.
     #[cfg(test)]
     pub(crate) without_fast_path: bool,
@@ -167,6 +170,8 @@ impl<M: Machine> Nucleus<M> {
     /// The Nucleus of a site that has just booted. All tables are allocated here.
     pub fn new(mut machine: M, configuration: Configuration) -> Self {
         let limits = configuration.limits;
+        let changes = Changes::default();
+        machine.count_mappings(&changes);
         let secret = (machine.random(), machine.random());
         let stamps = Stamps::new((machine.random(), machine.random()));
         let outside = (limits.outside, machine.random());
@@ -174,14 +179,14 @@ impl<M: Machine> Nucleus<M> {
         Nucleus {
             machine,
             configuration,
-            actors: Arena::new(limits.actors),
-            threads: Arena::new(limits.threads),
+            actors: Arena::counting(limits.actors, &changes),
+            threads: Arena::counting(limits.threads, &changes),
             scheduler: Scheduler::new(limits.threads, configuration.cpus),
             timeouts: Timeouts::new(limits.deadlines()),
             timers: Arena::new(limits.timers),
             heirs: Heirs::new(limits.threads, secret),
             waiters: Waiters::new(limits.threads),
-            ipc: Ipc::new(&limits),
+            ipc: Ipc::new(&limits, &changes),
             supervisor: Supervisor::new(limits.inside(), configuration.cpus),
             declared: Declared::new(limits.declarations, limits.actors),
             stamps,
@@ -189,6 +194,7 @@ impl<M: Machine> Nucleus<M> {
             ui_epoch: configuration.epoch,
             counters: chorus_abi::KnSiteStat::default(),
             entered: None,
+            changes,
             #[cfg(test)]
             without_fast_path: false,
         }

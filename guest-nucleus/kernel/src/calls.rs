@@ -5,24 +5,51 @@
 
 use crate::machine::X86;
 use crate::processor::{self, Processor};
-use crate::{context, site, stretches, upcalls};
-use chorus_abi::table::{self, number};
+use crate::{context, short_calls, site, stretches, upcalls};
+use chorus_abi::table::number;
 use chorus_nucleus_core::{Nucleus, Outcome, Passed};
 use core::arch::global_asm;
 
 global_asm!(
     r#"
+    // The way back to the actor of a call. What is in registers that a call may change is the Nucleus'.
+    .macro leave_call
+    popq %rcx
+    popq %r11
+    xorl %edx, %edx
+    xorl %esi, %esi
+    xorl %edi, %edi
+    xorl %r8d, %r8d
+    xorl %r9d, %r9d
+    xorl %r10d, %r10d
+    popq %rsp
+    swapgs
+    sysretq
+    .endm
+
     .text
     .balign 16
     .global call_entry
 call_entry:
     swapgs
-    movq %rsp, %gs:16
-    movq %gs:8, %rsp
-    pushq %gs:16
+    movq %rsp, %gs:{user_stack}
+    movq %gs:{kernel_stack}, %rsp
+    pushq %gs:{user_stack}
     pushq %r11
     pushq %rcx
-    subq $8, %rsp
+call_saved:
+    cmpl ${ipc_call}, %eax
+    je 2f
+    cmpl ${ipc_reply_receive}, %eax
+    je 3f
+    testl %eax, %eax
+    jz 4f
+    cmpl ${sem_p}, %eax
+    je 5f
+    cmpl ${sem_v}, %eax
+    je 6f
+    cmpl ${thread_delay}, %eax
+    je 7f
     pushq %r9
     pushq %r8
     pushq %r10
@@ -33,26 +60,30 @@ call_entry:
     movq %rsp, %rsi
 call_entered:
     call nucleus_call
-    addq $56, %rsp
-    popq %rcx
-    popq %r11
-    movq %rcx, %rdx
-    shrq $47, %rdx
-    jnz 1f
-    xorl %esi, %esi
-    xorl %edi, %edi
-    xorl %r8d, %r8d
-    xorl %r9d, %r9d
-    xorl %r10d, %r10d
-    popq %rsp
-    swapgs
-    sysretq
-1:  ud2
+    addq $48, %rsp
+call_left:
+    leave_call
+2:  movq %r10, %rcx
+    call {call}
+call_returns:
+    leave_call
+3:  movq %r10, %rcx
+    call {reply_receive}
+    leave_call
+4:  call {null}
+    leave_call
+5:  call {p}
+    leave_call
+6:  call {v}
+    leave_call
+7:  call {delay}
+call_entry_returns:
+    leave_call
 call_entry_end:
 
     // How debuggers find the actor that called (.eh_frame by hand, since the assembler gives no way to mark a frame in .debug_frame as one whose caller is on
     // another stack: augmentation S). The stub between actor and Nucleus is left out: its return address is the top of the actor's stack, which is
-    // saved 72 bytes up when nucleus_call is entered, so the frame's address is that + 8.
+    // saved 16 bytes up, and 64 bytes when nucleus_call is entered, so the frame's address is that + 8.
     .pushsection .eh_frame, "a", @progbits
 2:  .long 4f - 3f
 3:  .long 0
@@ -70,8 +101,12 @@ call_entry_end:
     .long call_entry - .
     .long call_entry_end - call_entry
     .uleb128 0
-    .byte 0x02, call_entered - call_entry
-    .byte 0x0f, 6, 0x77, 0xc8, 0x00, 0x06, 0x23, 0x08
+    .byte 0x02, call_saved - call_entry
+    .byte 0x0f, 5, 0x77, 0x10, 0x06, 0x23, 0x08
+    .byte 0x02, call_entered - call_saved
+    .byte 0x0f, 6, 0x77, 0xc0, 0x00, 0x06, 0x23, 0x08
+    .byte 0x02, call_left - call_entered
+    .byte 0x0f, 5, 0x77, 0x10, 0x06, 0x23, 0x08
     .balign 8, 0
 6:  .popsection
 
@@ -81,10 +116,50 @@ supervisor_entries:
     .set number, 0
     .rept 256
     .balign 16
+    .if number == {ipc_call}
+    jmp supervisor_call
+    .elseif number == {ipc_reply_receive}
+    jmp supervisor_reply_receive
+    .elseif number == {sem_p}
+    jmp supervisor_p
+    .elseif number == {sem_v}
+    jmp supervisor_v
+    .elseif number == {thread_delay}
+    jmp supervisor_delay
+    .elseif number == 0
+    jmp supervisor_null
+    .else
     movl $number, %eax
     jmp supervisor_common
+    .endif
     .set number, number + 1
     .endr
+
+    // Calls whose arguments go where they are.
+    .macro supervisor_calls what
+    .cfi_startproc
+    pushfq
+    cli
+    .cfi_def_cfa %rsp, 16
+    call \what
+    popfq
+    .cfi_def_cfa %rsp, 8
+    ret
+    .cfi_endproc
+    .endm
+supervisor_null:
+    supervisor_calls {null}
+supervisor_call:
+    supervisor_calls {call}
+supervisor_reply_receive:
+    supervisor_calls {reply_receive}
+supervisor_p:
+    supervisor_calls {p}
+supervisor_v:
+    supervisor_calls {v}
+supervisor_delay:
+    supervisor_calls {delay}
+
 supervisor_common:
     .cfi_startproc
     // Interrupts are on again afterwards if they were: in their handlers they are not.
@@ -153,13 +228,33 @@ idle_entry:
 "#,
     serve = const number::sv_msg_serve,
     delete = const number::thread_delete,
+    user_stack = const processor::USER_STACK,
+    kernel_stack = const processor::KERNEL_STACK,
+    ipc_call = const IPC_CALL,
+    ipc_reply_receive = const IPC_REPLY_RECEIVE,
+    call = sym short_calls::ipc_call,
+    reply_receive = sym short_calls::ipc_reply_receive,
+    null = sym short_calls::null_call,
+    sem_p = const SEM_P,
+    sem_v = const SEM_V,
+    thread_delay = const THREAD_DELAY,
+    p = sym short_calls::sem_p,
+    v = sym short_calls::sem_v,
+    delay = sym short_calls::thread_delay,
     options(att_syntax)
 );
 
 unsafe extern "C" {
     static serve_port: u8;
     static call_entry: u8;
+    static call_returns: u8;
+    static call_entry_returns: u8;
     static supervisor_entries: u8;
+}
+
+/// Whether a word of a stack is where one of the calls that are given their arguments in registers returns to.
+pub fn is_return(word: u64) -> bool {
+    (&raw const call_returns as u64..=&raw const call_entry_returns as u64).contains(&word)
 }
 
 /// Where `syscall` goes.
@@ -200,64 +295,34 @@ pub fn stub_page() -> [u8; 4096] {
 }
 
 /// In the word that a thread gives to the one that it passes the processor to: the result is in the low half, and nothing is left to be looked up.
-const PASSED: u64 = 1 << 32;
+pub const PASSED: u64 = 1 << 32;
+
+const _: () = assert!(number::sys_null == 0);
+pub const IPC_CALL: u32 = number::ipc_call as u32;
+pub const IPC_REPLY_RECEIVE: u32 = number::ipc_reply_receive as u32;
+pub const SEM_P: u32 = number::sem_p as u32;
+pub const SEM_V: u32 = number::sem_v as u32;
+pub const THREAD_DELAY: u32 = number::thread_delay as u32;
 
 /// A call of the thread that runs on this processor: its number and where its registers are; its result for `eax`. Those that are made most often have functions
-/// of their own, so that none saves registers that only another needs.
-#[unsafe(naked)]
+/// of their own, which take their arguments in registers: then this one is not called.
 #[unsafe(no_mangle)]
 pub extern "C" fn nucleus_call(number: u32, arguments: &[u64; 6]) -> i32 {
-    core::arch::naked_asm!(
-        "cmp edi, {ipc_call}",
-        "je {call}",
-        "cmp edi, {ipc_reply_receive}",
-        "je {reply_receive}",
-        "test edi, edi",
-        "jz {null}",
-        "jmp {any}",
-        ipc_call = const IPC_CALL,
-        ipc_reply_receive = const IPC_REPLY_RECEIVE,
-        call = sym ipc_call,
-        reply_receive = sym ipc_reply_receive,
-        null = sym null_call,
-        any = sym any_call,
-    )
-}
-
-const _: () = assert!(table::number::sys_null == 0);
-const IPC_CALL: u32 = table::number::ipc_call as u32;
-const IPC_REPLY_RECEIVE: u32 = table::number::ipc_reply_receive as u32;
-
-extern "C" fn null_call(_: u32, _: &[u64; 6]) -> i32 {
-    site::enter_briefly().null_call();
-    site::leave_briefly();
-    0
-}
-
-extern "C" fn ipc_call(_: u32, arguments: &[u64; 6]) -> i32 {
-    let (nucleus, own) = (site::enter_briefly(), processor::this());
-    match nucleus.call_again(own.index, arguments) {
-        Some(passed) => pass(nucleus, passed),
-        None => longer_call(IPC_CALL, arguments),
-    }
-}
-
-extern "C" fn ipc_reply_receive(_: u32, arguments: &[u64; 6]) -> i32 {
-    let (nucleus, own) = (site::enter_briefly(), processor::this());
-    match nucleus.reply_receive_again(own.index, arguments) {
-        Some(passed) => pass(nucleus, passed),
-        None => longer_call(IPC_REPLY_RECEIVE, arguments),
-    }
-}
-
-/// What was not short after all.
-extern "C" fn longer_call(number: u32, arguments: &[u64; 6]) -> i32 {
-    stretches::begin(stretches::now());
+    site::enter();
     full_call(number, arguments)
 }
 
-extern "C" fn any_call(number: u32, arguments: &[u64; 6]) -> i32 {
-    site::enter();
+/// What was not short after all. The lock is held.
+#[cold]
+#[inline(never)]
+pub fn longer_call(number: u32, arguments: &[u64; 6]) -> i32 {
+    stretches::begin(stretches::now());
+    // SAFETY: the callers took the lock, and use the Nucleus no more.
+    let nucleus = unsafe { site::entered() };
+    let current = processor::this().current.get();
+    if let Some(Some(context)) = nucleus.machine.contexts.get_mut(current) {
+        context.arguments = *arguments;
+    }
     full_call(number, arguments)
 }
 
@@ -275,29 +340,46 @@ extern "C" fn full_call(number: u32, arguments: &[u64; 6]) -> i32 {
             site::leave();
             result
         }
-        Outcome::HandedOver(thread) => handed_over(nucleus, thread, 0),
+        Outcome::HandedOver(thread) => handed_over(nucleus, thread),
         Outcome::Inside => upcalls::straight(nucleus),
         Outcome::Blocked => wait(nucleus, own),
     }
 }
 
+/// The rest of a call whose caller waits while another thread, of a conversation, has its processor.
 #[inline(always)]
-fn pass(nucleus: &mut Nucleus<X86>, passed: Passed) -> i32 {
+pub fn pass(nucleus: &mut Nucleus<X86>, own: &Processor, passed: Passed) -> i32 {
+    let word = go_to(own, passed);
+    if word & PASSED != 0 {
+        return was_passed(word);
+    }
+    back(nucleus)
+}
+
+/// Goes to the thread that has the processor now; gives the word of who comes back here.
+#[inline(always)]
+pub fn go_to(own: &Processor, passed: Passed) -> u64 {
     let word = PASSED | u64::from(passed.result.cast_unsigned());
-    handed_over(nucleus, passed.thread, word)
+    // SAFETY: the core has both threads in its table, with their words: one that ran, and one that did not.
+    unsafe { context::pass(own, passed.thread as usize, passed.context, word) }
 }
 
 /// The rest of a call whose caller waits while another thread has its processor.
 #[inline(always)]
-fn handed_over(nucleus: &mut Nucleus<X86>, thread: u32, word: u64) -> i32 {
+fn handed_over(nucleus: &mut Nucleus<X86>, thread: u32) -> i32 {
     let own = processor::this();
-    let word = context::switch(&mut nucleus.machine, own, thread as usize, word);
+    let word = context::switch(&mut nucleus.machine, own, thread as usize, 0);
     if word & PASSED != 0 {
-        // By a thread that passed this very processor on: there is nobody to take leave of.
-        site::leave();
-        return word as i32;
+        return was_passed(word);
     }
     back(nucleus)
+}
+
+/// A thread has a processor again by one that passed this very processor on: there is nobody to take leave of, and no stretch is measured.
+#[inline(always)]
+fn was_passed(word: u64) -> i32 {
+    site::leave_briefly();
+    word as i32
 }
 
 /// A thread has a processor again that `schedule` gave it, or a call that looked it up.
@@ -335,7 +417,7 @@ fn wait(nucleus: &mut Nucleus<X86>, own: &Processor) -> i32 {
                 result
             }
             Outcome::HandedOver(thread) => {
-                return handed_over(nucleus, thread, 0);
+                return handed_over(nucleus, thread);
             }
         };
         site::leave();

@@ -97,13 +97,14 @@ pub fn cpuid(leaf: u32, subleaf: u32) -> [u32; 4] {
 }
 
 /// The time-stamp counter.
+#[inline(always)]
 pub fn tsc() -> u64 {
-    let (low, high): (u32, u32);
-    // SAFETY: reads a counter.
+    let (low, high): (u64, u64);
+    // SAFETY: reads a counter; the upper halves of both registers are cleared.
     unsafe {
-        asm!("rdtsc", out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags))
+        asm!("rdtsc", out("rax") low, out("rdx") high, options(nomem, nostack, preserves_flags))
     }
-    u64::from(high) << 32 | u64::from(low)
+    high << 32 | low
 }
 
 macro_rules! control_registers {

@@ -60,7 +60,7 @@ pub unsafe fn write(area: u64, mut state: [u8; 512]) {
 ///
 /// # Safety
 /// `area` is that of the current thread, made by [`clear`].
-#[inline]
+#[inline(always)]
 pub unsafe fn save(area: u64) {
     // SAFETY: the caller's promise.
     unsafe { asm!("fxsave64 [{}]", in(reg) area, options(nostack)) };
@@ -70,11 +70,11 @@ pub unsafe fn save(area: u64) {
 ///
 /// # Safety
 /// `area` is that of the thread, made by [`clear`], and holds what `save` left there.
-#[inline]
+#[inline(always)]
 pub unsafe fn load(area: u64, own: &Processor) {
     // The area's last word names the processor that loaded it last: registers of an earlier visit here may be old.
     let place = (area + AREA - 8) as *mut u64;
-    let here = own.index as u64 + 1;
+    let here = own as *const Processor as u64;
     // SAFETY: the caller's promise; the last word is behind what the processor saves.
     unsafe {
         if own.fpu_owner.get() == area && place.read() == here {

@@ -4,6 +4,7 @@
 //! what may be done with it, says so. All under the site's lock.
 
 use crate::paging::{DIRECT, Tables, UNCACHED, WRITE};
+use chorus_nucleus_core::changes::Changes;
 use chorus_nucleus_core::machine::Space;
 use core::cell::Cell;
 
@@ -21,7 +22,7 @@ struct Entry {
 /// The translations.
 pub struct Lately {
     entries: [Cell<Entry>; ENTRIES],
-    changes: Cell<u64>,
+    changes: Changes,
 }
 
 /// No page begins there: the low bits hold a space.
@@ -42,7 +43,7 @@ impl Lately {
     pub fn new() -> Self {
         Lately {
             entries: [const { Cell::new(NOTHING) }; ENTRIES],
-            changes: Cell::new(1),
+            changes: Changes::default(),
         }
     }
 
@@ -77,15 +78,14 @@ impl Lately {
         Some(direct | address & 4095)
     }
 
-    /// A number that grows whenever something is forgotten: what was there is not any more.
-    #[inline(always)]
-    pub fn changes(&self) -> u64 {
-        self.changes.get()
+    /// From now on it is counted there whenever something is forgotten: what was there is not any more.
+    pub fn count(&mut self, changes: &Changes) {
+        self.changes = changes.clone();
     }
 
     /// A page is mapped otherwise from now on, or not at all.
     pub fn forget(&self, space: Space, address: u64) {
-        self.changes.set(self.changes.get() + 1);
+        self.changes.happen();
         let entry = self.entry(space, address);
         if entry.get().keys[0] == key(space, address) {
             entry.set(NOTHING);
@@ -94,7 +94,7 @@ impl Lately {
 
     /// A space has gone; its number comes again.
     pub fn forget_all(&self) {
-        self.changes.set(self.changes.get() + 1);
+        self.changes.happen();
         for entry in &self.entries {
             entry.set(NOTHING);
         }

@@ -20,15 +20,26 @@ impl TicketLock {
     /// Takes the lock in order of arrival; `meanwhile` runs again and again while waiting.
     #[inline]
     pub fn acquire(&self, meanwhile: fn()) {
-        let ticket = self.next.fetch_add(1, Ordering::Relaxed);
-        if self.serving.load(Ordering::Acquire) != ticket {
+        if let Err(ticket) = self.acquire_at_once() {
             self.wait(ticket, meanwhile);
         }
     }
 
+    /// Takes the lock if it is free; else gives the ticket to [`TicketLock::wait`] with.
+    #[inline(always)]
+    pub fn acquire_at_once(&self) -> Result<(), u32> {
+        let ticket = self.next.fetch_add(1, Ordering::Relaxed);
+        if self.serving.load(Ordering::Acquire) == ticket {
+            Ok(())
+        } else {
+            Err(ticket)
+        }
+    }
+
+    /// Waits for the turn of a ticket.
     #[cold]
     #[inline(never)]
-    fn wait(&self, ticket: u32, meanwhile: fn()) {
+    pub fn wait(&self, ticket: u32, meanwhile: fn()) {
         while self.serving.load(Ordering::Acquire) != ticket {
             meanwhile();
             core::hint::spin_loop();

@@ -16,7 +16,8 @@ use crate::stacks::{SUPERVISOR_PAGES, Stacks, USER_PAGES};
 use crate::{apic, calls, clock, fpu, images, processor, shootdown};
 use alloc::vec::Vec;
 use chorus_abi::machine::KnImage;
-use chorus_abi::{FPU_AREA_SIZE, KnDevDesc, KnIpcDest, KnMsgDesc, KnThreadCtx};
+use chorus_abi::{FPU_AREA_SIZE, KnDevDesc, KnThreadCtx};
+use chorus_nucleus_core::changes::Changes;
 use chorus_nucleus_core::machine::*;
 use core::arch::asm;
 use core::cell::UnsafeCell;
@@ -386,67 +387,28 @@ impl Machine for X86 {
     }
 
     #[inline(always)]
-    fn mappings(&self) -> u64 {
-        self.lately.changes()
+    fn count_mappings(&mut self, changes: &Changes) {
+        self.lately.count(changes);
     }
 
     #[inline(always)]
-    fn call_arguments(
-        &mut self,
-        thread: usize,
-        space: Space,
-        at: [u64; 3],
-    ) -> Option<(KnMsgDesc, KnIpcDest, KnMsgDesc)> {
-        self.noted_call(thread, space, at)
+    fn spot(&mut self, space: Space, address: u64, size: usize, write: bool) -> Option<Spot> {
+        self.spot_of(space, address, size, write)
     }
 
     #[inline(always)]
-    fn receive_arguments(
-        &mut self,
-        thread: usize,
-        space: Space,
-        at: [u64; 3],
-    ) -> Option<(KnMsgDesc, KnMsgDesc, i32)> {
-        self.noted_receive(thread, space, at)
+    fn peek<T: FromBytes>(&self, spot: Spot) -> T {
+        self.peek_at(spot)
     }
 
     #[inline(always)]
-    fn call_repeats(
-        &mut self,
-        thread: usize,
-        space: Space,
-        at: &[u64; 3],
-        dest: &KnIpcDest,
-        reply: &KnMsgDesc,
-    ) -> Option<u64> {
-        self.call_is_noted(thread, space, at, dest, reply)
+    fn poke<T: IntoBytes + Immutable>(&mut self, spot: Spot, value: &T) {
+        self.poke_at(spot, value)
     }
 
     #[inline(always)]
-    fn receive_repeats(
-        &mut self,
-        thread: usize,
-        space: Space,
-        at: &[u64; 3],
-        msg: &KnMsgDesc,
-        li: i32,
-    ) -> Option<u64> {
-        self.receive_is_noted(thread, space, at, msg, li)
-    }
-
-    #[inline(always)]
-    fn store_sequence(&mut self, thread: usize, sequence: u32) -> bool {
-        self.noted_sequence(thread, sequence)
-    }
-
-    #[inline(always)]
-    fn copy_annex(
-        &mut self,
-        source: (Space, u64),
-        destination: (Space, u64),
-        sequence: Option<(usize, u32)>,
-    ) -> bool {
-        self.annex(source, destination, sequence)
+    fn copy_spot(&mut self, from: Spot, to: Spot, size: usize) {
+        self.copy_between(from, to, size)
     }
 
     #[inline(always)]
@@ -481,7 +443,7 @@ impl Machine for X86 {
         self.deliver_within_pages(delivery)
     }
 
-    fn context_create(&mut self, thread: usize, start: Start) -> Result<(), NoMemory> {
+    fn context_create(&mut self, thread: usize, start: Start) -> Result<u64, NoMemory> {
         let pages = if start.supervisor {
             SUPERVISOR_PAGES
         } else {
@@ -496,8 +458,8 @@ impl Machine for X86 {
             .take(self.kernel, pages, || Self::table(frames))
             .ok_or(NoMemory)?;
         let root = self.root(start.space);
-        self.contexts[thread] = Some(context::prepare(stack, start, root));
-        Ok(())
+        let context = self.contexts[thread].insert(context::prepare(stack, start, root));
+        Ok(core::ptr::from_mut(context).expose_provenance() as u64)
     }
 
     fn context_destroy(&mut self, thread: usize) {
@@ -531,7 +493,9 @@ impl Machine for X86 {
     fn vectors(&mut self, thread: usize) -> Option<[u8; FPU_AREA_SIZE]> {
         let context = self.contexts.get(thread).copied().flatten()?;
         // SAFETY: the thread is on no processor, so that its registers were saved in its area.
-        context.is_user().then(|| unsafe { fpu::read(context.top) })
+        context
+            .is_user()
+            .then(|| unsafe { fpu::read(context.area) })
     }
 
     fn set_vectors(&mut self, thread: usize, vectors: &[u8; FPU_AREA_SIZE]) {
@@ -539,7 +503,7 @@ impl Machine for X86 {
             && context.is_user()
         {
             // SAFETY: as `vectors`.
-            unsafe { fpu::write(context.top, *vectors) };
+            unsafe { fpu::write(context.area, *vectors) };
         }
     }
 

@@ -46,7 +46,6 @@ mod lately;
 #[cfg(target_os = "none")]
 mod machine;
 #[cfg(target_os = "none")]
-mod noted;
 #[cfg(target_os = "none")]
 mod paging;
 #[cfg(target_os = "none")]
@@ -65,9 +64,13 @@ mod serial;
 #[cfg(target_os = "none")]
 mod shootdown;
 #[cfg(target_os = "none")]
+mod short_calls;
+#[cfg(target_os = "none")]
 mod site;
 #[cfg(target_os = "none")]
 mod smp;
+#[cfg(target_os = "none")]
+mod spots;
 #[cfg(target_os = "none")]
 mod stacks;
 #[cfg(target_os = "none")]

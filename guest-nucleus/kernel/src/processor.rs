@@ -7,6 +7,7 @@ use crate::entry::MAX_CPUS;
 use alloc::boxed::Box;
 use core::arch::asm;
 use core::cell::Cell;
+use core::mem::offset_of;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 /// Selector of supervisor code.
@@ -32,18 +33,20 @@ struct TaskState {
     io_map: u16,
 }
 
-/// One processor. The first three words are known to the entry code.
+/// One processor. What comes first is known to the entry code: [`USER_STACK`], and [`KERNEL_STACK`] in the task state.
 #[repr(C)]
 pub struct Processor {
     own_address: Cell<u64>,
-    kernel_stack: Cell<u64>,
     user_stack: Cell<u64>,
+    task: Cell<TaskState>,
     /// Index in the site.
     pub index: usize,
     /// Its local APIC.
     pub apic: Cell<u32>,
     /// Thread slot that runs, or [`IDLE`].
     pub current: Cell<usize>,
+    /// Its context, as an address; of the last one while it is idle.
+    pub context: Cell<u64>,
     /// Stack pointer of the idle context while it does not run.
     pub idle_stack: Cell<u64>,
     /// Area of the thread whose FPU registers are loaded; 0: nobody's yet.
@@ -55,8 +58,12 @@ pub struct Processor {
     /// When the hardware will fire, nanoseconds; `u64::MAX`: never.
     pub armed: Cell<u64>,
     descriptors: Cell<[u64; 8]>,
-    task: Cell<TaskState>,
 }
+
+/// Where the entry of a call finds room for the user's stack pointer, and its own.
+pub const USER_STACK: usize = offset_of!(Processor, user_stack);
+/// The same that the processor takes for interrupts from user mode.
+pub const KERNEL_STACK: usize = offset_of!(Processor, task) + offset_of!(TaskState, rsp);
 
 static PROCESSORS: [AtomicPtr<Processor>; MAX_CPUS] =
     [const { AtomicPtr::new(core::ptr::null_mut()) }; MAX_CPUS];
@@ -65,11 +72,11 @@ static PROCESSORS: [AtomicPtr<Processor>; MAX_CPUS] =
 pub fn create(index: usize, stacks: [u64; 3]) {
     let processor = Box::leak(Box::new(Processor {
         own_address: Cell::new(0),
-        kernel_stack: Cell::new(0),
         user_stack: Cell::new(0),
         index,
         apic: Cell::new(0),
         current: Cell::new(IDLE),
+        context: Cell::new(0),
         idle_stack: Cell::new(0),
         fpu_owner: Cell::new(0),
         root: AtomicU64::new(0),
@@ -164,11 +171,17 @@ impl Processor {
         self.root.store(cpu::cr3(), Ordering::Relaxed);
     }
 
+    /// The table in force, for this processor itself.
+    #[inline(always)]
+    pub fn root_here(&self) -> u64 {
+        // SAFETY: only its own processor changes it: no store can come meanwhile.
+        unsafe { self.root.as_ptr().read() }
+    }
+
     /// Stack that entries from user mode start on.
-    #[inline]
+    #[inline(always)]
     pub fn set_kernel_stack(&self, top: u64) {
-        self.kernel_stack.set(top);
-        // SAFETY: the task state is ours, and the processor reads it only when it enters from user mode.
+        // SAFETY: the task state is ours; the processor and the entry read it only when they come from user mode.
         unsafe {
             (&raw mut (*self.task.as_ptr()).rsp)
                 .cast::<u64>()

@@ -4,6 +4,7 @@
 //! and where it goes back to; the others are somewhere in the Nucleus' own frames. To replace registers there, the frames are left where they are, and the
 //! thread comes back by a new frame.
 
+use crate::calls;
 use crate::context::{Context, push, thread_entry};
 use crate::processor::{KERNEL_CODE, KERNEL_DATA, USER_CODE, USER_DATA};
 use crate::traps::Frame;
@@ -59,26 +60,35 @@ impl Context {
                 };
             }
             let top = self.top;
-            if word(top - 8) == u64::from(USER_DATA) {
-                // The entry by an interrupt gate saves everything.
-                let frame = (top - size_of::<Frame>() as u64) as *const Frame;
+            if word(top - 16) == u64::from(USER_DATA) {
+                // The entry by an interrupt gate aligns the stack and saves everything. By `syscall` there are flags, which are never that.
+                let frame = (top - 8 - size_of::<Frame>() as u64) as *const Frame;
                 return KnThreadCtx {
                     in_call: 1,
                     ..whole(&*frame)
                 };
             }
-            KnThreadCtx {
+            let fixed = KnThreadCtx {
                 rsp: word(top - 8),
                 rflags: word(top - 16),
                 rip: word(top - 24),
-                r9: word(top - 40),
-                r8: word(top - 48),
-                r10: word(top - 56),
-                rdx: word(top - 64),
-                rsi: word(top - 72),
-                rdi: word(top - 80),
                 in_call: 1,
                 ..KnThreadCtx::default()
+            };
+            // The calls of messages take their arguments in registers, so that there is a return address at once.
+            let [rdi, rsi, rdx, r10, r8, r9] = if calls::is_return(word(top - 32)) {
+                self.arguments
+            } else {
+                core::array::from_fn(|argument| word(top - 72 + 8 * argument as u64))
+            };
+            KnThreadCtx {
+                rdi,
+                rsi,
+                rdx,
+                r10,
+                r8,
+                r9,
+                ..fixed
             }
         }
     }

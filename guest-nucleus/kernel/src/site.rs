@@ -42,6 +42,21 @@ pub fn enter_briefly() -> &'static mut Nucleus<X86> {
     unsafe { (*SITE.0.get()).assume_init_mut() }
 }
 
+/// The same if the lock is free; else the ticket to call [`enter_late`] with, so that who has much in registers need not keep it for the wait.
+#[inline(always)]
+pub fn enter_at_once() -> Result<&'static mut Nucleus<X86>, u32> {
+    LOCK.acquire_at_once()?;
+    // SAFETY: as `enter_briefly`.
+    Ok(unsafe { (*SITE.0.get()).assume_init_mut() })
+}
+
+/// The rest of entering when it was not free.
+pub fn enter_late(ticket: u32) -> &'static mut Nucleus<X86> {
+    LOCK.wait(ticket, shootdown::serve);
+    // SAFETY: as `enter_briefly`.
+    unsafe { (*SITE.0.get()).assume_init_mut() }
+}
+
 /// The Nucleus, whose lock this processor has taken.
 ///
 /// # Safety

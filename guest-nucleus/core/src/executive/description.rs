@@ -31,7 +31,7 @@ impl<M: Machine> Nucleus<M> {
             let Some(thread) = self.threads.get(id).filter(|thread| thread.actor == actor) else {
                 continue;
             };
-            let stat = KnThreadStat {
+            let mut stat = KnThreadStat {
                 li: local_identifier(id),
                 privilege: thread.supervisor.into(),
                 state: thread.state(),
@@ -40,8 +40,10 @@ impl<M: Machine> Nucleus<M> {
                 absolute: self.absolute(id),
                 cpu: thread.last_cpu as u32,
                 pad: 0,
-                cpu_time_ns: self.machine.nanoseconds(thread.cpu_time),
+                cpu_time_ns: 0,
             };
+            let time = self.cpu_time(id);
+            stat.cpu_time_ns = self.machine.nanoseconds(time);
             if count < room {
                 self.write(
                     caller,

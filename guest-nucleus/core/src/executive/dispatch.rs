@@ -7,8 +7,6 @@ use chorus_abi::net::KnNetItem;
 use chorus_abi::table::Privilege;
 use chorus_abi::*;
 
-const SEM_P: usize = table::number::sem_p as usize;
-const SEM_V: usize = table::number::sem_v as usize;
 const IPC_CALL: usize = table::number::ipc_call as usize;
 const IPC_REPLY_RECEIVE: usize = table::number::ipc_reply_receive as usize;
 
@@ -46,14 +44,6 @@ impl<M: Machine> Nucleus<M> {
             _ if self.without_fast_path => None,
             IPC_CALL => self.call_fast(cpu, registers),
             IPC_REPLY_RECEIVE => self.reply_receive_fast(cpu, registers),
-            SEM_P => match self.sem_p_fast(cpu, registers) {
-                Some(outcome) => return outcome,
-                None => None,
-            },
-            SEM_V => match self.sem_v_fast(cpu, registers) {
-                Some(outcome) => return outcome,
-                None => None,
-            },
             _ => None,
         };
         if let Some(slot) = taken {

@@ -59,10 +59,13 @@ impl<M: Machine> Nucleus<M> {
                 let now = self.machine.vectors(id.index()).ok_or(KError::Inval)?;
                 self.write_bytes(caller.actor, caller.space, area, &now)?;
             }
-            let now = KnThreadCtx {
-                fpu_area: area,
-                ..self.machine.registers(id.index())
-            };
+            let mut now = self.machine.registers(id.index());
+            now.fpu_area = area;
+            if now.in_call != 0
+                && let Some(arguments) = self.said(id)
+            {
+                [now.rdi, now.rsi, now.rdx, now.r10, now.r8, _] = arguments;
+            }
             self.write(caller, Out::new(old.address()), &now)?;
         }
         if let Some(wanted) = wanted {

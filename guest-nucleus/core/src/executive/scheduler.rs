@@ -31,12 +31,12 @@ pub enum Next {
 /// One processor.
 #[derive(Clone, Default)]
 pub struct Processor {
+    /// Which one it is.
+    pub(crate) cpu: Cpu,
     /// The thread on it.
     pub current: Option<Id<Thread>>,
     /// The thread that `switched` has to finish.
     previous: Option<Id<Thread>>,
-    /// When the thread on it was put there, in ticks.
-    pub(crate) since: u64,
     /// When its slice ends.
     pub slice_end: Option<u64>,
     /// When its timer was last told to fire.
@@ -71,13 +71,19 @@ impl Scheduler {
             top: NOBODY,
             links: Links::new(threads),
             queued: vec![None; threads],
-            processors: vec![Processor::default(); cpus],
+            processors: (0..cpus)
+                .map(|cpu| Processor {
+                    cpu,
+                    ..Processor::default()
+                })
+                .collect(),
             bound: 0,
             changed: false,
         }
     }
 
     /// Who waits for it by being offered it is told by `poke`: that a thread is queued alone is no reason to choose again.
+    #[inline(always)]
     pub(crate) fn enqueue(&mut self, slot: usize, level: u8, front: bool) {
         let Some(list) = self.levels.get_mut(level as usize) else {
             return;
@@ -103,10 +109,55 @@ impl Scheduler {
         };
         self.links.remove(list, slot);
         if list.is_empty() {
-            self.bitmap[level as usize / 64] &= !(1 << (level % 64));
-            if self.top == i32::from(level) {
-                self.top = self.best_level();
-            }
+            self.level_is_empty(level);
+        }
+    }
+
+    /// The first thread of the most urgent level.
+    #[inline(always)]
+    pub(crate) fn first(&self) -> Option<usize> {
+        self.levels.get(self.top as usize)?.first()
+    }
+
+    /// It is not queued any more.
+    #[inline(always)]
+    pub(crate) fn dequeue_first(&mut self) {
+        let level = self.top as usize;
+        let Some(list) = self.levels.get_mut(level) else {
+            return;
+        };
+        if let Some(entry) = self.queued.get_mut(list.first_slot()) {
+            *entry = None;
+        }
+        self.links.remove_first(list);
+        if list.is_empty() {
+            self.level_is_empty(level as u8);
+        }
+    }
+
+    /// It is not queued any more, but another thread of its level is, as the last.
+    #[inline(always)]
+    pub(crate) fn rotate(&mut self, slot: usize) {
+        let level = self.top;
+        let Some(list) = self.levels.get_mut(level as usize) else {
+            return;
+        };
+        if let Some(entry) = self.queued.get_mut(list.first_slot()) {
+            *entry = None;
+        }
+        self.links.remove_first(list);
+        self.links.push_back(list, slot);
+        if let Some(entry) = self.queued.get_mut(slot) {
+            *entry = Some(level as u8);
+        }
+    }
+
+    /// Nobody is queued at a level any more.
+    #[inline(always)]
+    fn level_is_empty(&mut self, level: u8) {
+        self.bitmap[level as usize / 64] &= !(1 << (level % 64));
+        if self.top == i32::from(level) {
+            self.top = self.best_level();
         }
     }
 
@@ -323,10 +374,10 @@ impl<M: Machine> Nucleus<M> {
                 if let Some(thread) = self.threads.progress(id) {
                     thread.cpu = Some(cpu);
                     thread.last_cpu = cpu;
+                    thread.cpu_time = thread.cpu_time.wrapping_sub(ticks);
                 }
                 if let Some(processor) = self.scheduler.processors.get_mut(cpu) {
                     processor.current = Some(id);
-                    processor.since = ticks;
                 }
                 self.begin_slice(cpu, id, now, false);
                 self.offer_rest(cpu);
@@ -383,21 +434,11 @@ impl<M: Machine> Nucleus<M> {
         self.counters.switches += 1;
         let pair = self.threads.progress_of_two(from.index(), to.index());
         let processor = self.scheduler.processors.get_mut(cpu);
-        if let (Some((from, to, thread)), Some(processor)) = (pair, processor)
-            && processor.pass(&mut self.machine, cpu, from, (to, thread), level, result)
-        {
-            self.slice_begins(cpu);
+        if let (Some([(_, from), (id, to)]), Some(processor)) = (pair, processor) {
+            to.result = result;
+            processor.pass(&mut self.machine, from, (id, to));
+            processor.slice_of(&mut self.machine, &self.timeouts, level);
         }
-    }
-
-    /// The thread on a processor has a whole time slice from now on.
-    #[cold]
-    pub(crate) fn slice_begins(&mut self, cpu: Cpu) {
-        let end = self.machine.now().saturating_add(K_RR_QUANTUM_NS);
-        if let Some(processor) = self.scheduler.processors.get_mut(cpu) {
-            processor.slice_end = Some(end);
-        }
-        self.set_timer(cpu);
     }
 
     /// The outcome of a call whose caller has just begun to wait: if others wait for its processor, one of them has it now.
@@ -442,28 +483,10 @@ impl<M: Machine> Nucleus<M> {
         };
         processor.previous = Some(id);
         processor.slice_end = None;
-        let ran = ticks.saturating_sub(processor.since);
         if let Some(thread) = self.threads.progress(id) {
-            thread.cpu_time += ran;
+            thread.cpu_time = thread.cpu_time.wrapping_add(ticks);
             thread.cpu = None;
         }
-    }
-
-    /// A processor's timer: the end of its slice, or the earliest deadline, whichever comes first. Tickless otherwise.
-    pub(crate) fn set_timer(&mut self, cpu: Cpu) {
-        let slice = self
-            .scheduler
-            .processors
-            .get(cpu)
-            .and_then(|processor| processor.slice_end);
-        let due = match (slice, self.timeouts.next()) {
-            (Some(slice), Some(due)) => Some(slice.min(due)),
-            (slice, due) => slice.or(due),
-        };
-        if let Some(processor) = self.scheduler.processors.get_mut(cpu) {
-            processor.due = due;
-        }
-        self.machine.set_timer(cpu, due);
     }
 
     /// The other side of a switch: the thread that left is on no processor any more.
@@ -516,32 +539,6 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
-    /// The timer interrupt of a processor: wakes whose time has come. [`Nucleus::soft_interrupt`] until there is none, and `schedule` follow.
-    pub fn timer(&mut self, cpu: Cpu) {
-        self.entered = Some(cpu);
-        self.counters.timer_interrupts += 1;
-        if let Some(processor) = self.scheduler.processors.get_mut(cpu) {
-            processor.due = None;
-        }
-        let now = self.machine.now();
-        while let Some(slot) = self.timeouts.pop(now) {
-            let limits = self.configuration.limits;
-            let (timers, handlings) = (limits.timer_deadlines(), limits.handling_deadlines());
-            let system = limits.system_deadlines();
-            match slot {
-                slot if slot >= handlings => self.handling_expires(slot - handlings),
-                slot if slot >= system => self.system_timeout_expires(slot - system),
-                slot if slot >= timers => self.timer_expires(slot - timers, now),
-                slot => {
-                    if let Some(id) = self.threads.at(slot) {
-                        self.end_wait(id, KError::Timeout);
-                    }
-                }
-            }
-        }
-        self.requests_retry();
-    }
-
     /// The thread on a processor: its slot, space and mode; `None` when it idles.
     pub fn current(&self, cpu: Cpu) -> Option<(usize, crate::machine::Space, bool)> {
         let id = self.scheduler.processors.get(cpu)?.current?;
@@ -554,6 +551,21 @@ impl<M: Machine> Nucleus<M> {
         let id = self.threads.at(slot)?;
         let actor = self.actors.get(self.threads.get(id)?.actor)?;
         Some((actor.cap.ui.word(), local_identifier(id) as u32))
+    }
+
+    /// Processor time of a thread, in ticks of the machine.
+    pub(crate) fn cpu_time(&mut self, id: Id<Thread>) -> u64 {
+        let now = self.machine.ticks();
+        self.threads.get(id).map_or(0, |thread| match thread.cpu {
+            // Clocks of processors may differ a little.
+            Some(_) => thread
+                .cpu_time
+                .wrapping_add(now)
+                .cast_signed()
+                .max(0)
+                .cast_unsigned(),
+            None => thread.cpu_time,
+        })
     }
 
     /// Identifier of the thread on a processor.

@@ -11,7 +11,7 @@ use crate::nucleus::{Caller, Nucleus, Outcome};
 use chorus_abi::*;
 
 /// Lists of waiters; a structure's are all in one.
-const BUCKETS: usize = 64;
+const BUCKETS: usize = 256;
 
 /// Threads that wait for a mutex or a semaphore, in the order in which they came, in lists by the structure's place.
 pub struct Waiters {
@@ -39,17 +39,18 @@ impl Waiters {
         }
     }
 
-    /// The first of those that wait for the structure at a place, or for another of its list.
+    /// Slot of the first of those that wait for the structure at a place, or for another of its list; of none if nobody does.
     #[inline(always)]
-    pub(crate) fn first(&self, place: u64) -> Option<usize> {
-        self.lists.get(Waiters::bucket(place))?.first()
+    pub(crate) fn first_slot(&self, place: u64) -> usize {
+        let list = self.lists.get(Waiters::bucket(place));
+        list.map_or(usize::MAX, List::first_slot)
     }
 
-    /// It waits no more.
+    /// A thread of the list of a structure waits no more.
     #[inline(always)]
-    pub(crate) fn pop(&mut self, place: u64) {
+    pub(crate) fn leaves(&mut self, place: u64, slot: usize) {
         if let Some(list) = self.lists.get_mut(Waiters::bucket(place)) {
-            self.links.remove_first(list);
+            self.links.remove_perhaps_first(list, slot);
             self.count -= 1;
         }
     }
@@ -153,6 +154,7 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// The thread that has waited longest for the structure at a place, in this kind of wait.
+    #[inline(never)]
     pub(crate) fn oldest(&self, place: u64, what: impl Fn(Wait) -> bool) -> Option<Id<Thread>> {
         let mut found = self.waiters_near(place).filter(|&(_, wait)| what(wait));
         found.next().map(|(id, _)| id)

@@ -123,11 +123,13 @@ pub struct Thread {
 
 /// What changes as a thread works. All else of a thread changes only when somebody rearranges things, which is what conversations rely on (`ipc/conversation.rs`).
 pub struct Progress {
+    /// The machine's word for its context.
+    pub context: u64,
     /// What it waits for.
     pub wait: Wait,
-    /// What it said when it last waited for a message.
+    /// What it said when it last waited for a message ([`Progress::receives`]).
     pub receive: ReceiveWait,
-    /// What it said when it last waited for a reply.
+    /// What it said when it last waited for a reply ([`Progress::calls`]).
     pub call: CallWait,
     /// Result of the call that it waited in.
     pub result: i32,
@@ -135,7 +137,7 @@ pub struct Progress {
     pub cpu: Option<Cpu>,
     /// Processor that it ran on last.
     pub last_cpu: Cpu,
-    /// Processor time, in ticks of the machine.
+    /// Processor time, in ticks of the machine; less the time when it was put there while it is on a processor.
     pub cpu_time: u64,
     /// Rest of its time slice in nanoseconds; more than a slice is a whole one.
     pub quantum: u64,
@@ -147,6 +149,22 @@ pub struct Progress {
     pub way: Way,
     /// Where it last waited for a message on the fast path.
     pub seat: Seat,
+}
+
+impl Progress {
+    /// It waits for a reply, as this says. The way of a call is that of the last one, which this is not.
+    #[inline(always)]
+    pub(crate) fn calls(&mut self, wait: CallWait) {
+        self.call = wait;
+        self.way.affairs = 0;
+    }
+
+    /// It waits for a message, as this says. A seat is where it waited last, which is elsewhere now.
+    #[inline(always)]
+    pub(crate) fn receives(&mut self, wait: ReceiveWait) {
+        self.receive = wait;
+        self.seat.affairs = 0;
+    }
 }
 
 impl Deref for Thread {
@@ -284,6 +302,7 @@ impl<M: Machine> Nucleus<M> {
             name: [0; 16],
             context: 0,
             progress: Progress {
+                context: 0,
                 wait: Wait::None,
                 receive: ReceiveWait::default(),
                 call: CallWait::default(),
@@ -299,9 +318,12 @@ impl<M: Machine> Nucleus<M> {
             },
         };
         let id = self.threads.insert(thread).ok_or(KError::NoMem)?;
-        if self.machine.context_create(id.index(), start).is_err() {
+        let Ok(word) = self.machine.context_create(id.index(), start) else {
             self.threads.remove(id);
             return Err(KError::NoMem);
+        };
+        if let Some(thread) = self.threads.progress(id) {
+            thread.context = word;
         }
         if let Some(actor) = self.actors.get_mut(actor) {
             actor.threads += 1;

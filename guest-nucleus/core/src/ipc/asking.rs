@@ -46,7 +46,6 @@ impl<M: Machine> Nucleus<M> {
             transaction,
             src_port,
             request: None,
-            way: 0,
         };
         match self.way(&letter.dest)? {
             Way::Port(port) => wait.request = Some(self.post(port, &letter, &parcel)?),
@@ -57,7 +56,7 @@ impl<M: Machine> Nucleus<M> {
             }
         }
         if let Some(thread) = self.threads.progress(caller.thread) {
-            thread.call = wait;
+            thread.calls(wait);
         }
         self.block(caller.thread, Wait::Call, None);
         Ok(())

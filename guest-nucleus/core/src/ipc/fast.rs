@@ -5,17 +5,19 @@
 //! of a group, somebody more urgent, an abort, a thread that is stopped or watched) returns `None` with nothing changed, and the way that does everything takes over: it is the reference
 //! that this one is tested against (`sim/fast.rs`).
 
+use super::conversation::Annex;
 use super::message::{Client, Message};
 use super::port::Port;
 use super::send::Letter;
 use super::straight::Origin;
-use super::{CallWait, Current, ReceiveWait, Way};
+use super::{CallWait, Current, ReceiveWait, Seat, Way};
 use crate::arena::Id;
 use crate::executive::thread::{Thread, Wait, local_identifier};
-use crate::machine::{Cpu, Delivery, Machine, Space};
+use crate::machine::{Cpu, Delivery, Machine, Space, Spot};
 use crate::nucleus::Nucleus;
 use chorus_abi::*;
 
+const DESC: usize = size_of::<KnMsgDesc>();
 /// Offset of `seq_num` in `KnMsgDesc`.
 const SEQ_NUM: u64 = core::mem::offset_of!(KnMsgDesc, seq_num) as u64;
 
@@ -30,8 +32,17 @@ impl<M: Machine> Nucleus<M> {
         let (id, client) = self.leaving(cpu)?;
         let (home, space) = (client.actor, client.space);
         let at = [request, dest, reply];
-        let (request, dest, answer) = self.machine.call_arguments(id.index(), space, at)?;
-        if !Self::room(&mut self.machine, space, &answer) || !self.ipc.has_room() {
+        let spots = [
+            self.machine.spot(space, request, DESC, false)?,
+            self.machine
+                .spot(space, dest, size_of::<KnIpcDest>(), false)?,
+            self.machine.spot(space, reply, DESC, false)?,
+        ];
+        let request: KnMsgDesc = self.machine.peek(spots[0]);
+        let dest: KnIpcDest = self.machine.peek(spots[1]);
+        let answer: KnMsgDesc = self.machine.peek(spots[2]);
+        let room = Self::room(&mut self.machine, space, &answer)?;
+        if !self.ipc.has_room() {
             return None;
         }
         let actor = self.actors.get(home)?;
@@ -91,6 +102,7 @@ impl<M: Machine> Nucleus<M> {
             (space, &request),
             (wait.space, &wait.desc),
         )?;
+        let annex = Annex::found(&mut self.machine, space, request.annex_addr)?;
         delivery.sequence = Some((wait.desc_addr + SEQ_NUM, sequence));
         delivery.port = any.then(|| (wait.port_li_addr, local_identifier(target)));
         if !self.machine.deliver(&delivery) {
@@ -138,20 +150,24 @@ impl<M: Machine> Nucleus<M> {
         }
         if let Some(client) = self.threads.progress(id) {
             client.wait = Wait::Call;
-            client.call = CallWait {
+            client.calls(CallWait {
                 space,
                 reply: answer,
                 transaction,
                 src_port,
                 request: message,
-                way: transaction,
-            };
+            });
         }
         let way = Way {
             affairs: 0,
             number: transaction,
+            at,
+            spots,
             src_li,
+            level: 0,
             dest,
+            annex,
+            room,
             port: target.index(),
             src_port,
             actor_pi,
@@ -182,11 +198,17 @@ impl<M: Machine> Nucleus<M> {
             return None;
         }
         let at = [reply, msg, li_addr];
-        let (answer, desc, li) = self.machine.receive_arguments(id.index(), space, at)?;
+        let spots = [
+            self.machine.spot(space, reply, DESC, false)?,
+            self.machine.spot(space, msg, DESC, true)?,
+            self.machine.spot(space, li_addr, 4, false)?,
+        ];
+        let answer: KnMsgDesc = self.machine.peek(spots[0]);
+        let desc: KnMsgDesc = self.machine.peek(spots[1]);
+        let li: i32 = self.machine.peek(spots[2]);
+        let room = Self::room(&mut self.machine, space, &desc)?;
         let any = li == K_ANYENABLED;
-        if any && !self.machine.writable(space, li_addr, 4)
-            || !Self::room(&mut self.machine, space, &desc)
-        {
+        if any && !self.machine.writable(space, li_addr, 4) {
             return None;
         }
         let port = self.empty_port(home, li)?;
@@ -200,6 +222,7 @@ impl<M: Machine> Nucleus<M> {
             (space, &answer),
             (thread.call.space, &thread.call.reply),
         )?;
+        let annex = Annex::found(&mut self.machine, space, answer.annex_addr)?;
         if !self.machine.deliver(&delivery) {
             return None;
         }
@@ -209,17 +232,18 @@ impl<M: Machine> Nucleus<M> {
             message.client = Client::None;
             message.unfetched = false;
         }
-        self.ipc.dormant += 1;
+        self.ipc.rested += 1;
+        self.ipc.rested_else += 1;
         if let Some(server) = self.threads.progress(id) {
             server.wait = Wait::Receive;
-            server.receive = ReceiveWait {
+            server.receives(ReceiveWait {
                 space,
                 port,
                 desc_addr: msg,
                 desc,
                 port_li_addr: li_addr,
                 plain: true,
-            };
+            });
         }
         let list = match port {
             Some(port) => self.ipc.ports.progress(port).map(|port| &mut port.waiters),
@@ -228,7 +252,17 @@ impl<M: Machine> Nucleus<M> {
         if let Some(list) = list {
             self.ipc.links.push_back(list, id.index());
         }
-        self.remember_seat(id, li, port);
+        let seat = Seat {
+            affairs: 0,
+            at,
+            spots,
+            li,
+            level: 0,
+            annex,
+            room,
+            port: port.map_or(usize::MAX, Id::index),
+        };
+        self.remember_seat(id, seat);
         let size = body_size(&answer);
         self.hand_over(cpu, id, client, level, size as i32);
         Some(client.index())
@@ -280,12 +314,17 @@ impl<M: Machine> Nucleus<M> {
         self.ipc.groups.only(group.identity)
     }
 
-    /// Whether a receiver's buffers can take a message whose body has at most a page.
+    /// Where a receiver's annex goes (nowhere: it takes none), if its buffers can take a message whose body has at most a page.
     #[inline(always)]
-    pub(crate) fn room(machine: &mut M, space: Space, desc: &KnMsgDesc) -> bool {
+    pub(crate) fn room(machine: &mut M, space: Space, desc: &KnMsgDesc) -> Option<Spot> {
         let size = desc.body_size.min(K_CMSGSIZEMAX) as usize;
-        (desc.body_addr == 0 || machine.writable(space, desc.body_addr, size))
-            && (desc.annex_addr == 0 || machine.writable(space, desc.annex_addr, K_CMSGANNEXSIZE))
+        if desc.body_addr != 0 && !machine.writable(space, desc.body_addr, size) {
+            return None;
+        }
+        match desc.annex_addr {
+            0 => Some(Spot::NONE),
+            address => machine.spot(space, address, K_CMSGANNEXSIZE, true),
+        }
     }
 
     /// The port that a receiver waits for (`Some(None)`: any enabled one), if no message is there for it.

@@ -3,6 +3,7 @@
 use super::port::Port;
 use super::send::{Letter, Parcel, Way};
 use crate::arena::{Arena, Id};
+use crate::changes::Changes;
 use crate::machine::Machine;
 use crate::names::keys::keyed_hash;
 use crate::nucleus::{Caller, Nucleus, Outcome};
@@ -38,9 +39,9 @@ pub struct Groups {
 
 impl Groups {
     /// Room for this many memberships.
-    pub fn new(limit: usize) -> Self {
+    pub fn new(limit: usize, changes: &Changes) -> Self {
         Groups {
-            members: Arena::new(limit),
+            members: Arena::counting(limit, changes),
             lists: [None; BUCKETS],
         }
     }

@@ -360,10 +360,10 @@ impl<M: Machine> Nucleus<M> {
         if let Some(message) = elsewhere {
             if (left, handling.answer) == (None, Answer::Open) {
                 if let Some(found) = self.threads.get_mut(thread) {
-                    found.call = CallWait {
+                    found.calls(CallWait {
                         request: Some(handling.message),
                         ..own.call
-                    };
+                    });
                 }
                 return self.block(thread, Wait::Call, own.deadline);
             }

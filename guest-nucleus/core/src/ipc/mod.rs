@@ -18,9 +18,9 @@ mod requests;
 mod send;
 mod straight;
 
-pub use conversation::{Passed, Seat, Standing, Way};
 #[cfg(test)]
-pub(crate) use conversation::{Remembered, same_room};
+pub(crate) use conversation::{Annex, Remembered};
+pub use conversation::{Passed, Seat, Standing, Way};
 pub(crate) use handling::Handling;
 pub use message::Message;
 pub(crate) use message::{Body, PIECES, Place, pieces};
@@ -29,6 +29,7 @@ pub(crate) use straight::INSIDE;
 pub use straight::Straight;
 
 use crate::arena::{Arena, Id};
+use crate::changes::Changes;
 use crate::lists::{Links, List};
 use crate::machine::Space;
 use crate::names::table::NameTable;
@@ -41,6 +42,14 @@ use network::Network;
 /// The current message of a thread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Current(pub(crate) Option<Id<Message>>);
+
+impl Current {
+    /// Slot of the message; any if there is none.
+    #[inline(always)]
+    pub(crate) fn slot(self) -> usize {
+        self.0.map_or(0, Id::word) as u16 as usize
+    }
+}
 
 /// What a thread that waits for a message said; it stays until the thread says it anew.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -73,8 +82,6 @@ pub struct CallWait {
     pub(crate) src_port: KnUniqueId,
     /// Where the request is: a message of this site, or with the Network Manager.
     pub(crate) request: Option<Id<Message>>,
-    /// Number of the way that the request went, without a time limit; 0: not on the fast path.
-    pub(crate) way: u64,
 }
 
 impl CallWait {
@@ -111,30 +118,38 @@ pub struct Ipc {
     pub(crate) network: Network,
     /// How many messages there may be, not counting dormant ones.
     pub(crate) message_limit: usize,
-    /// How many are dormant.
-    pub(crate) dormant: usize,
+    /// How many became dormant so far, and how many of these not by a conversation.
+    pub(crate) rested: u64,
+    pub(crate) rested_else: u64,
+    /// How many ceased to be, other than by the request of a conversation.
+    pub(crate) roused: u64,
+    /// Requests of this site so far, and those of them that were no conversations.
     pub(crate) transactions: u64,
+    pub(crate) transactions_else: u64,
     pub(crate) rotation: usize,
 }
 
 impl Ipc {
-    /// Empty tables.
-    pub fn new(limits: &Limits) -> Self {
+    /// Empty tables; what conversations rely on counts its changes.
+    pub fn new(limits: &Limits, changes: &Changes) -> Self {
         Ipc {
-            ports: Arena::new(limits.ports),
+            ports: Arena::counting(limits.ports, changes),
             // Each thread may have a dormant one.
             messages: Arena::new(limits.messages + limits.threads),
             message_limit: limits.messages,
-            dormant: 0,
+            rested: 0,
+            rested_else: 0,
+            roused: 0,
             kept: Arena::new(limits.messages + limits.inside()),
             handlings: Arena::new(limits.inside()),
             straight: Straight::default(),
-            groups: Groups::new(limits.memberships),
+            groups: Groups::new(limits.memberships, changes),
             names: NameTable::new(limits.ports),
             links: Links::new(limits.threads),
             any: alloc::vec![List::default(); limits.actors],
             network: Network::new(limits.outbound),
             transactions: 0,
+            transactions_else: 0,
             rotation: 0,
         }
     }

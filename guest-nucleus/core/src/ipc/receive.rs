@@ -139,7 +139,7 @@ impl<M: Machine> Nucleus<M> {
             return;
         };
         let current = core::mem::take(&mut thread.current).0;
-        self.ipc.dormant -= usize::from(core::mem::take(&mut thread.receive.plain));
+        self.ipc.roused += u64::from(core::mem::take(&mut thread.receive.plain));
         if let Some(message) = current {
             self.message_fail(message, KError::NoPort);
         }
@@ -399,7 +399,7 @@ impl<M: Machine> Nucleus<M> {
         }
         let deadline = self.deadline_ms(delay);
         if let Some(thread) = self.threads.progress(caller.thread) {
-            thread.receive = wait;
+            thread.receives(wait);
         }
         self.block(caller.thread, Wait::Receive, deadline);
         Ok(self.waits(caller.cpu))

@@ -56,14 +56,15 @@ impl<M: Machine> Nucleus<M> {
 
     /// Number of a client's next call.
     pub(crate) fn next_transaction(&mut self, client: Id<Thread>) -> u64 {
+        self.ipc.transactions_else += 1;
         self.ipc.transactions += 1;
-        Self::transaction(self.ipc.transactions, client)
+        Self::transaction_of(self.ipc.transactions, client.index())
     }
 
-    /// The same by how many there were.
+    /// The same of the thread in a slot by how many there were.
     #[inline(always)]
-    pub(crate) fn transaction(count: u64, client: Id<Thread>) -> u64 {
-        count << CLIENT_BITS | client.index() as u64
+    pub(crate) fn transaction_of(count: u64, client: usize) -> u64 {
+        count << CLIENT_BITS | client as u64
     }
 
     /// Reads what a descriptor gives. Errors: `K_EFAULT`, `K_ETOOMUCH`.
@@ -321,7 +322,6 @@ impl<M: Machine> Nucleus<M> {
             transaction,
             src_port: letter.src_port,
             request: None,
-            way: 0,
         };
         if let Some(handler) = handler {
             let deadline = self.deadline_ms(delay).filter(|_| delay > 0);
@@ -337,7 +337,7 @@ impl<M: Machine> Nucleus<M> {
         }
         let deadline = self.deadline_ms(delay);
         if let Some(thread) = self.threads.progress(caller.thread) {
-            thread.call = wait;
+            thread.calls(wait);
         }
         self.block(caller.thread, Wait::Call, deadline);
         Ok(self.waits(caller.cpu))

@@ -83,7 +83,6 @@ impl<M: Machine> Nucleus<M> {
             transaction,
             src_port: letter.src_port,
             request: None,
-            way: 0,
         };
         let message = self.ipc.messages.insert(Message {
             holder: Some(thread),

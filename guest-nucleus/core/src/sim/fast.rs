@@ -32,6 +32,8 @@ enum Step {
     Class(usize, bool),
     /// Aborts a thread.
     Abort(usize),
+    /// Gives way to its equals.
+    GiveWay,
     /// Time passes.
     Pass(u64),
 }
@@ -49,7 +51,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0usize..6, yes()).prop_map(|(a, b)| Step::Suspend(a, b)),
         1 => (0usize..3, 100i32..200).prop_map(|(a, b)| Step::Priority(a, b)),
         1 => (0usize..6).prop_map(Step::Abort),
-        3 => yes().prop_map(Step::Semaphore),
+        6 => prop_oneof![yes().prop_map(Step::Semaphore), Just(Step::GiveWay)],
         2 => prop_oneof![
             yes().prop_map(Step::Enable),
             (0usize..6, yes()).prop_map(|(a, b)| Step::Class(a, b)),
@@ -232,6 +234,10 @@ impl Scene {
                 let cap = cap(self, home);
                 self.site.call(thread, "threadAbort", &[cap, li])
             }
+            Step::GiveWay => {
+                let limit = self.site.put(actor, 0x5a0, &KnTimeVal::default());
+                self.site.call(thread, "threadDelay", &[limit])
+            }
             Step::Pass(_) => return None,
         })
     }
@@ -314,8 +320,20 @@ impl Talk {
         self.scene.site.enter(0, number, &arguments)
     }
 
+    /// What the two say from now on has bodies of these sizes, and annexes or none.
+    fn say(&mut self, request: u32, reply: u32, annexes: bool) {
+        let [home, serving] = [self.scene.actors[0], self.scene.actors[1]];
+        self.scene.desc(home, 0x200, request, BUFFER, annexes);
+        self.scene.desc(serving, 0x2c0, reply, BUFFER, annexes);
+    }
+
     /// There and back; how many of the two calls were a conversation.
     fn round(&mut self) -> u64 {
+        self.round_with(0)
+    }
+
+    /// The same with what the client's call returns.
+    fn round_with(&mut self, size: i32) -> u64 {
         let before = self.scene.site.passed;
         let (client, server) = (self.client.index() as u32, self.server.index() as u32);
         assert_eq!(
@@ -326,7 +344,7 @@ impl Talk {
         let replied = self.enter("ipcReplyReceive", self.reply);
         assert_eq!(replied, Outcome::HandedOver(client));
         super::invariants::check(&self.scene.site.nucleus);
-        assert_eq!(self.scene.site.result(self.client), Some(0));
+        assert_eq!(self.scene.site.result(self.client), Some(size));
         self.scene.site.passed - before
     }
 }
@@ -337,7 +355,7 @@ fn a_plain_round_trip_takes_the_fast_path_and_then_is_a_conversation() {
     assert_eq!(talk.round(), 0);
     assert_eq!((talk.round(), talk.round()), (2, 2));
     let messages = talk.scene.site.nucleus.ipc.messages.len();
-    assert_eq!((messages, talk.scene.site.nucleus.ipc.dormant), (1, 1));
+    assert_eq!((messages, talk.scene.site.nucleus.ipc.dormant()), (1, 1));
     talk.scene.site.end();
 }
 
@@ -394,6 +412,80 @@ fn a_conversation_ends_when_somebody_rearranges_things() {
     talk.scene.site.end();
 }
 
+#[test]
+fn a_body_of_at_most_a_page_or_another_annex_ends_no_conversation() {
+    let mut talk = Talk::new();
+    let [home, serving] = [talk.scene.actors[0], talk.scene.actors[1]];
+    talk.round();
+    assert_eq!(talk.round(), 2);
+    let message = |talk: &Talk| {
+        let nucleus = &talk.scene.site.nucleus;
+        let current = nucleus.threads.get(talk.server).unwrap().current.0;
+        let message = nucleus.ipc.messages.get(current.unwrap()).unwrap();
+        (message.body_size, message.has_annex)
+    };
+    for (request, reply, annexes) in [
+        (64, 0, true),
+        (64, 0, true),
+        (0, 0, true),
+        (0, 64, true),
+        (0, 0, false),
+        (100, 100, false),
+        (200, 100, true),
+        (0, 0, true),
+    ] {
+        talk.say(request, reply, annexes);
+        let sent: [u8; 200] = core::array::from_fn(|at| (at as u32 + request + reply) as u8);
+        talk.scene.site.put(home, BUFFER, &sent);
+        talk.scene.site.put(serving, BUFFER, &sent);
+        for actor in [home, serving] {
+            talk.scene.site.put(actor, OTHER_BUFFER, &[0u8; 200]);
+        }
+        let what = (request, reply, annexes);
+        assert_eq!(talk.round_with(reply as i32), 2, "{what:?}");
+        assert_eq!(message(&talk), (request, annexes), "{what:?}");
+        for (actor, size) in [(serving, request), (home, reply)] {
+            // There is room for 100.
+            let got: [u8; 200] = talk.scene.site.get(actor, OTHER_BUFFER);
+            let size = size.min(100) as usize;
+            assert_eq!(got[..size], sent[..size], "{what:?}");
+            assert!(got[size..].iter().all(|&byte| byte == 0), "{what:?}");
+        }
+    }
+    // What has more than a page, or moves one, is no conversation.
+    talk.say(5000, 0, true);
+    assert_eq!(talk.round(), 0);
+    talk.scene.site.end();
+}
+
+#[test]
+fn equals_give_way_to_each_other() {
+    let mut scene = Scene::new(1, true);
+    let actor = scene.actors[0];
+    let limit = scene.site.put(actor, 0x5a0, &KnTimeVal::default());
+    for &other in &[2, 3, 4, 5] {
+        let other = scene.threads[other];
+        scene.site.nucleus.entered = None;
+        scene.site.nucleus.kill_thread(other);
+    }
+    scene.site.settle();
+    let pair = [scene.threads[0], scene.threads[1]];
+    let runs = |scene: &Scene| pair.map(|thread| scene.site.cpu_of(thread).is_some());
+    let first = runs(&scene);
+    assert_ne!(first[0], first[1]);
+    for round in 0..6 {
+        let before = runs(&scene);
+        let switches = scene.site.nucleus.statistics().switches;
+        let at = before.iter().position(|&on| on).unwrap();
+        let said = scene.site.call(pair[at], "threadDelay", &[limit]);
+        assert_eq!(said, Some(KError::Timeout.code()));
+        assert_eq!(runs(&scene), [!before[0], !before[1]], "round {round}");
+        assert_eq!(scene.site.nucleus.statistics().switches, switches + 1);
+        super::invariants::check(&scene.site.nucleus);
+    }
+    scene.site.end();
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
@@ -411,8 +503,8 @@ proptest! {
                 prop_assert!(one.memory() == other.memory(), "the memory differs after {:?}", step);
             }
         }
-        let fast = scenes[0].site.nucleus.counters.messages;
-        prop_assert_eq!(fast, scenes[1].site.nucleus.counters.messages);
+        let fast = scenes[0].site.nucleus.statistics().messages;
+        prop_assert_eq!(fast, scenes[1].site.nucleus.statistics().messages);
         scenes.iter_mut().for_each(|scene| scene.site.end());
     }
 }

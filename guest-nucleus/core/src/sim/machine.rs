@@ -1,13 +1,11 @@
 //! A machine of tables: frames, page tables, a clock that the test moves, kicks that the driver carries out.
 
-use crate::ipc::same_room;
+use crate::changes::Changes;
 use crate::machine::*;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
-use chorus_abi::{
-    FPU_AREA_SIZE, K_DEV_SERIAL, KnDevDesc, KnIpcDest, KnMsgDesc, KnThreadCtx, PAGE_SIZE,
-};
+use chorus_abi::{FPU_AREA_SIZE, K_DEV_SERIAL, KnDevDesc, KnThreadCtx, PAGE_SIZE};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 const PAGE: usize = PAGE_SIZE as usize;
@@ -63,9 +61,7 @@ pub struct Sim {
     pub registers: Vec<(KnThreadCtx, [u8; FPU_AREA_SIZE])>,
     /// Frames copied.
     pub copies: u64,
-    /// Where each thread wants the sequence number of its next message.
-    sequences: Vec<(Space, u64)>,
-    mappings: u64,
+    mappings: Changes,
     memory: Vec<Option<[u8; PAGE]>>,
     free: usize,
     spaces: Vec<Option<BTreeMap<u64, (Frame, Protection)>>>,
@@ -93,8 +89,7 @@ impl Sim {
             starts: alloc::vec![None; threads],
             registers: alloc::vec![(KnThreadCtx::default(), [0; FPU_AREA_SIZE]); threads],
             copies: 0,
-            sequences: alloc::vec![(Space::SUPERVISOR, 0); threads],
-            mappings: 0,
+            mappings: Changes::default(),
             memory: alloc::vec![None; frames],
             free: frames,
             spaces: alloc::vec![Some(BTreeMap::new())],
@@ -138,8 +133,23 @@ impl Sim {
         })
     }
 
+    /// Where a byte is.
+    pub fn whereabouts(&self, space: Space, address: u64) -> Option<Spot> {
+        let table = self.spaces.get(space.0 as usize)?.as_ref()?;
+        let (frame, _) = table.get(&(address / PAGE_SIZE * PAGE_SIZE))?;
+        Some(Spot(
+            (frame.0 as usize * PAGE + address as usize % PAGE + PAGE) as u64,
+        ))
+    }
+
     fn table(&mut self, space: Space) -> Option<&mut BTreeMap<u64, (Frame, Protection)>> {
         self.spaces.get_mut(space.0 as usize)?.as_mut()
+    }
+
+    /// Frame and offset of a spot.
+    fn in_frame(spot: Spot) -> (usize, usize) {
+        let at = spot.0 as usize - PAGE;
+        (at / PAGE, at % PAGE)
     }
 
     /// Whether this is the request for memory that is to fail. Only one does.
@@ -297,22 +307,24 @@ impl Machine for Sim {
         }
         let table = self.table(space).ok_or(NoMemory)?;
         let before = table.insert(address, (frame, protection));
-        self.mappings += u64::from(before.is_some());
+        if before.is_some() {
+            self.mappings.happen();
+        }
         self.touched.insert((space.0, address));
         Ok(())
     }
     fn unmap(&mut self, space: Space, address: u64) -> Option<Frame> {
-        self.mappings += 1;
+        self.mappings.happen();
         self.table(space)?.remove(&address).map(|(frame, _)| frame)
     }
     fn unmap_range(&mut self, space: Space, start: u64, end: u64) {
-        self.mappings += 1;
+        self.mappings.happen();
         if let Some(table) = self.table(space) {
             table.retain(|&page, _| page < start || page >= end);
         }
     }
     fn forbid_stores(&mut self, space: Space, start: u64, end: u64) {
-        self.mappings += 1;
+        self.mappings.happen();
         let Some(table) = self.table(space) else {
             return;
         };
@@ -402,93 +414,32 @@ impl Machine for Sim {
         self.read(space, address, &mut bytes).ok()?;
         T::read_from_bytes(&bytes).ok()
     }
-    fn mappings(&self) -> u64 {
-        self.mappings
+    fn count_mappings(&mut self, changes: &Changes) {
+        self.mappings = changes.clone();
     }
-    fn call_arguments(
-        &mut self,
-        _: usize,
-        space: Space,
-        at: [u64; 3],
-    ) -> Option<(KnMsgDesc, KnIpcDest, KnMsgDesc)> {
-        let [request, dest, reply] = at;
-        Some((
-            self.load(space, request)?,
-            self.load(space, dest)?,
-            self.load(space, reply)?,
-        ))
-    }
-    fn receive_arguments(
-        &mut self,
-        thread: usize,
-        space: Space,
-        at: [u64; 3],
-    ) -> Option<(KnMsgDesc, KnMsgDesc, i32)> {
-        let [reply, msg, li] = at;
-        if !self.writable(space, msg, size_of::<KnMsgDesc>()) {
+    fn spot(&mut self, space: Space, address: u64, size: usize, write: bool) -> Option<Spot> {
+        let pieces = self.pieces(space, address, size, write).ok()?;
+        let &[(frame, offset, _)] = pieces.as_slice() else {
             return None;
-        }
-        let arguments = (
-            self.load(space, reply)?,
-            self.load(space, msg)?,
-            self.load(space, li)?,
-        );
-        self.sequences[thread] = (
-            space,
-            msg + core::mem::offset_of!(KnMsgDesc, seq_num) as u64,
-        );
-        Some(arguments)
+        };
+        // No spot is 0.
+        Some(Spot((frame.0 as usize * PAGE + offset + PAGE) as u64))
     }
-    fn call_repeats(
-        &mut self,
-        thread: usize,
-        space: Space,
-        at: &[u64; 3],
-        dest: &KnIpcDest,
-        reply: &KnMsgDesc,
-    ) -> Option<u64> {
-        let (request, to, answer) = self.call_arguments(thread, space, *at)?;
-        let same = to == *dest
-            && same_room(&answer, reply)
-            && (request.body_addr == 0 || request.body_size == 0);
-        same.then_some(request.annex_addr)
+    fn peek<T: FromBytes>(&self, spot: Spot) -> T {
+        let (frame, offset) = Self::in_frame(spot);
+        let memory = self.memory[frame].as_ref().expect("a free frame");
+        T::read_from_bytes(&memory[offset..offset + size_of::<T>()]).expect("enough bytes")
     }
-    fn receive_repeats(
-        &mut self,
-        thread: usize,
-        space: Space,
-        at: &[u64; 3],
-        msg: &KnMsgDesc,
-        li: i32,
-    ) -> Option<u64> {
-        let (reply, desc, port) = self.receive_arguments(thread, space, *at)?;
-        let same =
-            port == li && same_room(&desc, msg) && (reply.body_addr == 0 || reply.body_size == 0);
-        same.then_some(reply.annex_addr)
+    fn poke<T: IntoBytes + Immutable>(&mut self, spot: Spot, value: &T) {
+        let (frame, offset) = Self::in_frame(spot);
+        self.frame_write(Frame(frame as u32), offset, value.as_bytes());
     }
-    fn store_sequence(&mut self, thread: usize, sequence: u32) -> bool {
-        let (space, at) = self.sequences[thread];
-        self.write(space, at, &sequence.to_le_bytes()).is_ok()
-    }
-    fn copy_annex(
-        &mut self,
-        source: (Space, u64),
-        destination: (Space, u64),
-        sequence: Option<(usize, u32)>,
-    ) -> bool {
-        if !self.readable(source.0, source.1, 64)
-            || !self.writable(destination.0, destination.1, 64)
-        {
-            return false;
-        }
-        if let Some((thread, _)) = sequence {
-            let (space, at) = self.sequences[thread];
-            if !self.writable(space, at, 4) {
-                return false;
-            }
-        }
-        self.copy(source, destination, 64).expect("checked");
-        sequence.is_none_or(|(thread, sequence)| self.store_sequence(thread, sequence))
+    fn copy_spot(&mut self, from: Spot, to: Spot, size: usize) {
+        let mut bytes = alloc::vec![0; size];
+        let (frame, offset) = Self::in_frame(from);
+        self.frame_read(Frame(frame as u32), offset, &mut bytes);
+        let (frame, offset) = Self::in_frame(to);
+        self.frame_write(Frame(frame as u32), offset, &bytes);
     }
     fn store<T: IntoBytes + Immutable>(&mut self, space: Space, address: u64, value: &T) -> bool {
         self.writable(space, address, size_of::<T>())
@@ -524,7 +475,7 @@ impl Machine for Sim {
         }
         true
     }
-    fn context_create(&mut self, thread: usize, start: Start) -> Result<(), NoMemory> {
+    fn context_create(&mut self, thread: usize, start: Start) -> Result<u64, NoMemory> {
         assert!(!self.contexts[thread], "thread {thread} has a context");
         if self.short || self.fails() {
             return Err(NoMemory);
@@ -538,7 +489,7 @@ impl Machine for Sim {
             ..KnThreadCtx::default()
         };
         self.registers[thread] = (registers, [0; FPU_AREA_SIZE]);
-        Ok(())
+        Ok(thread as u64)
     }
     fn context_destroy(&mut self, thread: usize) {
         assert!(self.contexts[thread], "thread {thread} has no context");

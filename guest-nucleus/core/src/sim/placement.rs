@@ -162,7 +162,7 @@ fn nc_260_and_262_equals_share_and_one_that_was_preempted_goes_before_its_equals
     );
     let (one, two) = (site.thread(actor), site.thread(actor));
     site.pass(5_000_000_000);
-    let times = [one, two].map(|thread| site.nucleus.threads.get(thread).unwrap().cpu_time);
+    let times = [one, two].map(|thread| site.nucleus.cpu_time(thread));
     let share = times[0] as f64 / (times[0] + times[1]) as f64;
     assert!((0.45..0.55).contains(&share), "NC-260: {times:?}");
     let runs = |site: &Site| [one, two].map(|thread| site.cpu_of(thread).is_some());

@@ -77,7 +77,7 @@ fn nc_260_equals_of_the_sliced_band_share_the_processor() {
         site.pass(10_000_000);
     }
     site.settle();
-    let times = threads.map(|id| site.nucleus.threads.get(id).unwrap().cpu_time);
+    let times = threads.map(|id| site.nucleus.cpu_time(id));
     let all: u64 = 5_000_000_000;
     for time in times {
         assert!(time.abs_diff(all / 2) <= all / 20, "{times:?}");

@@ -3,9 +3,10 @@
 use super::machine::Sim;
 use crate::arena::Id;
 use crate::executive::actor::{Actor, End};
+use crate::executive::handing::Handed;
 use crate::executive::scheduler::Next;
 use crate::executive::thread::{Thread, Wait, local_identifier};
-use crate::ipc::Straight;
+use crate::ipc::{Passed, Straight};
 use crate::machine::{Frame, Machine, Start};
 use crate::nucleus::{Configuration, Limits, Nucleus, Outcome};
 use crate::supervisor::{Call, Then, Trouble, Upcall};
@@ -18,6 +19,9 @@ pub const MEMORY: (u64, u64) = (0x10_0000, 16 * PAGE_SIZE);
 
 const NULL: usize = table::number::sys_null as usize;
 const CALL: usize = table::number::ipc_call as usize;
+const SEM_P: usize = table::number::sem_p as usize;
+const SEM_V: usize = table::number::sem_v as usize;
+const DELAY: usize = table::number::thread_delay as usize;
 const REPLY_RECEIVE: usize = table::number::ipc_reply_receive as usize;
 
 /// A site under test.
@@ -190,23 +194,58 @@ impl Site {
 
     /// As the machine does: what is a conversation goes on as one.
     pub fn enter(&mut self, cpu: usize, number: usize, registers: &[u64; 6]) -> Outcome {
+        let nucleus = &mut self.nucleus;
+        let thread = nucleus.running(cpu).map_or(usize::MAX, |id| id.index());
+        let &[a, b, c, d, e, _] = registers;
         let again = match number {
             NULL => {
-                self.nucleus.null_call();
+                nucleus.null_call();
                 return Outcome::Done(K_OK);
             }
-            _ if self.nucleus.without_fast_path => None,
-            CALL => self.nucleus.call_again(cpu, registers),
-            REPLY_RECEIVE => self.nucleus.reply_receive_again(cpu, registers),
+            _ if nucleus.without_fast_path => None,
+            CALL if nucleus.call_repeats(thread, [a, b, c, d, e]) => {
+                let repeated = nucleus.repeated_call(thread);
+                assert_eq!(repeated[..4], registers[..4]);
+                let again = nucleus.call_again(cpu, thread);
+                again.or_else(|| nucleus.call_otherwise(cpu, thread))
+            }
+            REPLY_RECEIVE if nucleus.receive_repeats(thread, [a, b, c, d]) => {
+                let repeated = nucleus.repeated_receive(thread);
+                assert_eq!(repeated[..3], registers[..3]);
+                let again = nucleus.reply_receive_again(cpu, thread);
+                again.or_else(|| nucleus.reply_otherwise(cpu, thread))
+            }
             _ => None,
         };
-        match again {
-            Some(passed) => {
-                self.passed += 1;
-                Outcome::HandedOver(passed.thread)
+        if let Some(passed) = again {
+            self.passed += 1;
+            return self.passed_on(passed);
+        }
+        let nucleus = &mut self.nucleus;
+        let handed = match number {
+            _ if nucleus.without_fast_path => None,
+            SEM_P => nucleus.sem_p_plain(cpu, thread, a, b),
+            SEM_V => nucleus.sem_v_plain(cpu, thread, a),
+            DELAY => nucleus.give_way_plain(cpu, thread, a),
+            _ => None,
+        };
+        match handed {
+            Some(Handed::Done | Handed::Outdone) => Outcome::Done(K_OK),
+            Some(Handed::Passed(passed)) if number == DELAY => {
+                self.passed_on(passed);
+                self.nucleus.switched(cpu);
+                Outcome::Done(KError::Timeout.code())
             }
+            Some(Handed::Passed(passed)) => self.passed_on(passed),
             None => self.nucleus.call(cpu, number, registers),
         }
+    }
+
+    /// The machine tells the thread that has the processor now its result.
+    fn passed_on(&mut self, passed: Passed) -> Outcome {
+        let thread = self.nucleus.threads.progress_at(passed.thread as usize);
+        thread.expect("nobody has the processor").result = passed.result;
+        Outcome::HandedOver(passed.thread)
     }
 
     /// The same by processor and number.

@@ -140,6 +140,7 @@ impl<M: Machine> Nucleus<M> {
             next,
         });
         self.supervisor.interrupts.busy += 1;
+        self.changes.suspend(true);
         self.point_enter(id);
         Some(Service {
             routine: point.routine,
@@ -183,6 +184,9 @@ impl<M: Machine> Nucleus<M> {
         let entry = self.supervisor.interrupts.running.get_mut(cpu);
         let running = entry.and_then(Option::take)?;
         self.supervisor.interrupts.busy -= 1;
+        if !self.interrupts_run() {
+            self.changes.suspend(false);
+        }
         self.point_leave(running.point);
         let (vector, order) = running.next?;
         match result {

@@ -37,7 +37,11 @@ impl<M: Machine> Nucleus<M> {
     pub fn statistics(&mut self) -> KnSiteStat {
         let (idle_fixups, delivered_twice) = self.machine.fixups();
         let (longest_ns, longest_in) = self.machine.longest_stretch();
+        let (asked, answered) = (self.ipc.asked(), self.ipc.answered());
         KnSiteStat {
+            calls: self.counters.calls + asked + answered,
+            messages: self.counters.messages + asked,
+            switches: self.counters.switches + asked + answered,
             longest_ns,
             longest_in,
             idle_fixups,
