@@ -5,10 +5,11 @@
 
 use crate::machine::X86;
 use crate::processor::{self, Processor};
-use crate::{context, site, stretches, upcalls};
+use crate::{context, site, stretches, upcalls, visits};
 use chorus_abi::table::{self, number};
 use chorus_nucleus_core::{Nucleus, Outcome, Passed};
 use core::arch::global_asm;
+use core::mem::offset_of;
 
 global_asm!(
     r#"
@@ -209,13 +210,25 @@ const PASSED: u64 = 1 << 32;
 pub extern "C" fn nucleus_call(number: u32, arguments: &[u64; 6]) -> i32 {
     core::arch::naked_asm!(
         "cmp edi, {ipc_call}",
-        "je {call}",
+        "jne 2f",
+        "mov rax, gs:[{current}]",
+        "cmp rax, gs:[{visitor}]",
+        "je {visit}",
+        "jmp {call}",
+        "2:",
         "cmp edi, {ipc_reply_receive}",
         "je {reply_receive}",
         "test edi, edi",
         "jz {null}",
+        "cmp edi, {sv_msg_hdl_reply}",
+        "je {answer}",
         "jmp {any}",
         ipc_call = const IPC_CALL,
+        current = const offset_of!(Processor, current),
+        visitor = const offset_of!(Processor, visitor),
+        visit = sym visits::visit,
+        sv_msg_hdl_reply = const number::sv_msg_hdl_reply,
+        answer = sym visits::answer,
         ipc_reply_receive = const IPC_REPLY_RECEIVE,
         call = sym ipc_call,
         reply_receive = sym ipc_reply_receive,
@@ -225,7 +238,7 @@ pub extern "C" fn nucleus_call(number: u32, arguments: &[u64; 6]) -> i32 {
 }
 
 const _: () = assert!(table::number::sys_null == 0);
-const IPC_CALL: u32 = table::number::ipc_call as u32;
+pub const IPC_CALL: u32 = table::number::ipc_call as u32;
 const IPC_REPLY_RECEIVE: u32 = table::number::ipc_reply_receive as u32;
 
 extern "C" fn null_call(_: u32, _: &[u64; 6]) -> i32 {
@@ -236,6 +249,14 @@ extern "C" fn null_call(_: u32, _: &[u64; 6]) -> i32 {
 
 extern "C" fn ipc_call(_: u32, arguments: &[u64; 6]) -> i32 {
     let (nucleus, own) = (site::enter_briefly(), processor::this());
+    match nucleus.call_again(own.index, arguments) {
+        Some(passed) => pass(nucleus, passed),
+        None => visits::visit_or_call(nucleus, own, arguments),
+    }
+}
+
+/// The same with the lock held, of a thread that was thought to visit.
+pub fn ipc_call_entered(nucleus: &mut Nucleus<X86>, own: &Processor, arguments: &[u64; 6]) -> i32 {
     match nucleus.call_again(own.index, arguments) {
         Some(passed) => pass(nucleus, passed),
         None => longer_call(IPC_CALL, arguments),
@@ -250,9 +271,11 @@ extern "C" fn ipc_reply_receive(_: u32, arguments: &[u64; 6]) -> i32 {
     }
 }
 
-/// What was not short after all.
-extern "C" fn longer_call(number: u32, arguments: &[u64; 6]) -> i32 {
+/// What was not short after all. The lock is held before, by whoever uses the Nucleus no more, and free after.
+pub fn longer_call(number: u32, arguments: &[u64; 6]) -> i32 {
     stretches::begin(stretches::now());
+    // SAFETY: the callers took the lock, and use the Nucleus no more.
+    unsafe { site::entered() }.register_visitors();
     full_call(number, arguments)
 }
 

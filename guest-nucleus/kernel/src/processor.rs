@@ -44,6 +44,8 @@ pub struct Processor {
     pub apic: Cell<u32>,
     /// Thread slot that runs, or [`IDLE`].
     pub current: Cell<usize>,
+    /// Slot of the thread whose last `ipcCall` here was a visit (`visits`), or [`IDLE`]: where its next is looked for first.
+    pub visitor: Cell<usize>,
     /// Stack pointer of the idle context while it does not run.
     pub idle_stack: Cell<u64>,
     /// Area of the thread whose FPU registers are loaded; 0: nobody's yet.
@@ -70,6 +72,7 @@ pub fn create(index: usize, stacks: [u64; 3]) {
         index,
         apic: Cell::new(0),
         current: Cell::new(IDLE),
+        visitor: Cell::new(IDLE),
         idle_stack: Cell::new(0),
         fpu_owner: Cell::new(0),
         root: AtomicU64::new(0),

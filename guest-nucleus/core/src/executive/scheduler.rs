@@ -7,6 +7,7 @@ use crate::arena::Id;
 use crate::executive::actor::Actor;
 use crate::executive::classes::{Class, WHOLE_SLICE};
 use crate::executive::thread::{Thread, Wait, local_identifier};
+use crate::ipc::Visitor;
 use crate::lists::{Links, List};
 use crate::machine::{Cpu, Machine};
 use crate::nucleus::{Nucleus, Outcome};
@@ -31,8 +32,10 @@ pub enum Next {
 /// One processor.
 #[derive(Clone, Default)]
 pub struct Processor {
-    /// The thread on it.
+    /// The thread on it; none if that is a visitor.
     pub current: Option<Id<Thread>>,
+    /// The thread on it, if it is inside a handler without records.
+    pub(crate) visitor: Option<Visitor>,
     /// The thread that `switched` has to finish.
     previous: Option<Id<Thread>>,
     /// When the thread on it was put there, in ticks.
@@ -56,6 +59,8 @@ pub struct Scheduler {
     queued: Vec<Option<u8>>,
     /// Processors.
     pub processors: Vec<Processor>,
+    /// How many of them have a visitor.
+    pub(crate) visitors: usize,
     /// Threads that are tied to a processor.
     pub bound: usize,
     /// Something happened since the last `schedule` that may concern who runs.
@@ -72,6 +77,7 @@ impl Scheduler {
             links: Links::new(threads),
             queued: vec![None; threads],
             processors: vec![Processor::default(); cpus],
+            visitors: 0,
             bound: 0,
             changed: false,
         }

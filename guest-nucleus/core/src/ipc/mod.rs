@@ -17,6 +17,7 @@ mod receive;
 mod requests;
 mod send;
 mod straight;
+mod visits;
 
 pub use conversation::{Passed, Seat, Standing, Way};
 #[cfg(test)]
@@ -27,6 +28,8 @@ pub(crate) use message::{Body, PIECES, Place, pieces};
 pub use port::Port;
 pub(crate) use straight::INSIDE;
 pub use straight::Straight;
+pub use visits::Visited;
+pub(crate) use visits::Visitor;
 
 use crate::arena::{Arena, Id};
 use crate::lists::{Links, List};
@@ -37,6 +40,7 @@ use chorus_abi::*;
 use groups::Groups;
 use message::Kept;
 use network::Network;
+use visits::Visits;
 
 /// The current message of a thread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -102,6 +106,8 @@ pub struct Ipc {
     /// Messages inside handlers; as many as threads can be inside.
     pub(crate) handlings: Arena<Handling>,
     pub(crate) straight: Straight,
+    /// Ways into handlers.
+    visits: Visits,
     pub(crate) groups: Groups,
     pub(crate) names: NameTable,
     /// Threads that wait for messages, in lists of ports and actors.
@@ -119,7 +125,7 @@ pub struct Ipc {
 
 impl Ipc {
     /// Empty tables.
-    pub fn new(limits: &Limits) -> Self {
+    pub fn new(limits: &Limits, cpus: usize) -> Self {
         Ipc {
             ports: Arena::new(limits.ports),
             // Each thread may have a dormant one.
@@ -129,6 +135,7 @@ impl Ipc {
             kept: Arena::new(limits.messages + limits.inside()),
             handlings: Arena::new(limits.inside()),
             straight: Straight::default(),
+            visits: Visits::new(limits.threads, cpus),
             groups: Groups::new(limits.memberships),
             names: NameTable::new(limits.ports),
             links: Links::new(limits.threads),

@@ -293,7 +293,7 @@ fn a_thread_that_works_and_ends_fails_its_client() {
     scene.site.grants(scene.other, "actorStart", &[cap]);
     scene.site.settle();
     assert!(scene.serve(worker).is_some());
-    scene.site.nucleus.entered = None;
+    scene.site.whole().entered = None;
     scene.site.nucleus.kill_actor(server.actor, End::default());
     scene.site.settle();
     assert_eq!(scene.site.result(client.thread), Some(K_ENOPORT));

@@ -233,8 +233,8 @@ fn waits(nucleus: &Nucleus<Sim>) {
 fn processors(nucleus: &Nucleus<Sim>) {
     // How urgent what each runs is.
     let mut levels = Vec::new();
-    for (cpu, processor) in nucleus.scheduler.processors.iter().enumerate() {
-        let Some(current) = processor.current else {
+    for cpu in 0..nucleus.scheduler.processors.len() {
+        let Some(current) = nucleus.on_processor(cpu) else {
             levels.push(i32::MAX);
             continue;
         };
