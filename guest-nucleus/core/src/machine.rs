@@ -87,6 +87,27 @@ pub struct Delivery {
     pub body: Option<(u64, u64, usize)>,
 }
 
+/// Where the arguments of a call are: the three addresses, and what the machine made of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Noted {
+    at: [u64; 3],
+    places: [u64; 3],
+}
+
+impl Noted {
+    /// What a machine notes; nobody else makes any.
+    #[inline(always)]
+    pub const fn of(at: [u64; 3], places: [u64; 3]) -> Noted {
+        Noted { at, places }
+    }
+
+    /// The places, if these are the addresses.
+    #[inline(always)]
+    pub fn places(&self, at: &[u64; 3]) -> Option<&[u64; 3]> {
+        (self.at[0] == at[0] && self.at[1] == at[1] && self.at[2] == at[2]).then_some(&self.places)
+    }
+}
+
 /// What the Nucleus asks of the hardware. `thread` arguments are thread slots (`Id::index`).
 pub trait Machine {
     /// Nanoseconds since boot; never goes back, also across processors.
@@ -238,6 +259,17 @@ pub trait Machine {
         &mut self,
         thread: usize,
         space: Space,
+        at: &[u64; 3],
+        dest: &KnIpcDest,
+        reply: &KnMsgDesc,
+    ) -> Option<u64>;
+    /// Notes where request, destination and descriptor of the reply of a call are, if each lies in one page that is there. The note holds until
+    /// [`Machine::mappings`] grows.
+    fn note_call(&mut self, space: Space, at: [u64; 3]) -> Option<Noted>;
+    /// As [`Machine::call_repeats`], by a note that holds.
+    fn noted_repeats(
+        &mut self,
+        note: &Noted,
         at: &[u64; 3],
         dest: &KnIpcDest,
         reply: &KnMsgDesc,

@@ -211,10 +211,7 @@ pub extern "C" fn nucleus_call(number: u32, arguments: &[u64; 6]) -> i32 {
     core::arch::naked_asm!(
         "cmp edi, {ipc_call}",
         "jne 2f",
-        "mov rax, gs:[{current}]",
-        "cmp rax, gs:[{visitor}]",
-        "je {visit}",
-        "jmp {call}",
+        "jmp qword ptr gs:[{way}]",
         "2:",
         "cmp edi, {ipc_reply_receive}",
         "je {reply_receive}",
@@ -224,13 +221,10 @@ pub extern "C" fn nucleus_call(number: u32, arguments: &[u64; 6]) -> i32 {
         "je {answer}",
         "jmp {any}",
         ipc_call = const IPC_CALL,
-        current = const offset_of!(Processor, current),
-        visitor = const offset_of!(Processor, visitor),
-        visit = sym visits::visit,
+        way = const offset_of!(Processor, way_of_calls),
         sv_msg_hdl_reply = const number::sv_msg_hdl_reply,
         answer = sym visits::answer,
         ipc_reply_receive = const IPC_REPLY_RECEIVE,
-        call = sym ipc_call,
         reply_receive = sym ipc_reply_receive,
         null = sym null_call,
         any = sym any_call,
@@ -247,16 +241,20 @@ extern "C" fn null_call(_: u32, _: &[u64; 6]) -> i32 {
     0
 }
 
-extern "C" fn ipc_call(_: u32, arguments: &[u64; 6]) -> i32 {
+pub extern "C" fn ipc_call(_: u32, arguments: &[u64; 6]) -> i32 {
     let (nucleus, own) = (site::enter_briefly(), processor::this());
     match nucleus.call_again(own.index, arguments) {
         Some(passed) => pass(nucleus, passed),
-        None => visits::visit_or_call(nucleus, own, arguments),
+        None => visits::visit_or_call(arguments),
     }
 }
 
-/// The same with the lock held, of a thread that was thought to visit.
-pub fn ipc_call_entered(nucleus: &mut Nucleus<X86>, own: &Processor, arguments: &[u64; 6]) -> i32 {
+/// `ipcCall` that is no visit, where the last one was. The lock is held before and free after.
+#[inline(never)]
+pub extern "C" fn no_visit(_: u32, arguments: &[u64; 6]) -> i32 {
+    // SAFETY: `visits` took the lock, and uses the Nucleus no more.
+    let (nucleus, own) = (unsafe { site::entered() }, processor::this());
+    own.way_of_calls.set(ipc_call);
     match nucleus.call_again(own.index, arguments) {
         Some(passed) => pass(nucleus, passed),
         None => longer_call(IPC_CALL, arguments),
@@ -274,13 +272,13 @@ extern "C" fn ipc_reply_receive(_: u32, arguments: &[u64; 6]) -> i32 {
 /// What was not short after all. The lock is held before, by whoever uses the Nucleus no more, and free after.
 pub fn longer_call(number: u32, arguments: &[u64; 6]) -> i32 {
     stretches::begin(stretches::now());
-    // SAFETY: the callers took the lock, and use the Nucleus no more.
-    unsafe { site::entered() }.register_visitors();
     full_call(number, arguments)
 }
 
 extern "C" fn any_call(number: u32, arguments: &[u64; 6]) -> i32 {
-    site::enter();
+    let began = stretches::now();
+    site::enter_briefly();
+    stretches::begin(began);
     full_call(number, arguments)
 }
 
@@ -288,6 +286,7 @@ extern "C" fn any_call(number: u32, arguments: &[u64; 6]) -> i32 {
 extern "C" fn full_call(number: u32, arguments: &[u64; 6]) -> i32 {
     // SAFETY: the callers took the lock, and use the Nucleus no more.
     let nucleus = unsafe { site::entered() };
+    nucleus.register_visitors();
     stretches::is_in(number);
     let own = processor::this();
     match nucleus.call(own.index, number as usize, arguments) {

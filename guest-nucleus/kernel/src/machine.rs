@@ -422,6 +422,21 @@ impl Machine for X86 {
         self.call_is_noted(thread, space, at, dest, reply)
     }
 
+    fn note_call(&mut self, space: Space, at: [u64; 3]) -> Option<Noted> {
+        self.visit_noted(space, at)
+    }
+
+    #[inline(always)]
+    fn noted_repeats(
+        &mut self,
+        note: &Noted,
+        at: &[u64; 3],
+        dest: &KnIpcDest,
+        reply: &KnMsgDesc,
+    ) -> Option<u64> {
+        self.visit_repeats(note, at, dest, reply)
+    }
+
     #[inline(always)]
     fn receive_repeats(
         &mut self,

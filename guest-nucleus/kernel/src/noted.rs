@@ -36,7 +36,7 @@ type Annex = [u64; K_CMSGANNEXSIZE / 8];
 /// # Safety
 /// The address is in the direct map, with eight bytes of RAM.
 #[inline(always)]
-unsafe fn word(direct: u64) -> u64 {
+pub(crate) unsafe fn word(direct: u64) -> u64 {
     // SAFETY: the caller's promise.
     unsafe { (direct as *const u64).read_unaligned() }
 }
@@ -46,7 +46,7 @@ unsafe fn word(direct: u64) -> u64 {
 /// # Safety
 /// The address is in the direct map, with RAM for a descriptor.
 #[inline(always)]
-unsafe fn says(direct: u64, known: &KnMsgDesc) -> bool {
+pub(crate) unsafe fn says(direct: u64, known: &KnMsgDesc) -> bool {
     let at = direct as *const KnMsgDesc;
     // SAFETY: the caller's promise.
     unsafe {
@@ -61,7 +61,7 @@ unsafe fn says(direct: u64, known: &KnMsgDesc) -> bool {
 /// # Safety
 /// As [`says`].
 #[inline(always)]
-unsafe fn sends_no_body(at: *const KnMsgDesc) -> bool {
+pub(crate) unsafe fn sends_no_body(at: *const KnMsgDesc) -> bool {
     // SAFETY: the caller's promise.
     unsafe {
         (&raw const (*at).body_size).read_unaligned() == 0

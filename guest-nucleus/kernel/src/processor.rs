@@ -2,8 +2,8 @@
 //!
 //! GS points at it in supervisor mode. Only its own processor changes it, with interrupts off; what others read is atomic.
 
-use crate::cpu;
 use crate::entry::MAX_CPUS;
+use crate::{calls, cpu};
 use alloc::boxed::Box;
 use core::arch::asm;
 use core::cell::Cell;
@@ -32,6 +32,9 @@ struct TaskState {
     io_map: u16,
 }
 
+/// What makes a call of the thread that runs.
+pub type Way = extern "C" fn(u32, &[u64; 6]) -> i32;
+
 /// One processor. The first three words are known to the entry code.
 #[repr(C)]
 pub struct Processor {
@@ -44,8 +47,8 @@ pub struct Processor {
     pub apic: Cell<u32>,
     /// Thread slot that runs, or [`IDLE`].
     pub current: Cell<usize>,
-    /// Slot of the thread whose last `ipcCall` here was a visit (`visits`), or [`IDLE`]: where its next is looked for first.
-    pub visitor: Cell<usize>,
+    /// Where `ipcCall` goes first: to visits (`visits`) if the last one here was one, else to conversations.
+    pub way_of_calls: Cell<Way>,
     /// Stack pointer of the idle context while it does not run.
     pub idle_stack: Cell<u64>,
     /// Area of the thread whose FPU registers are loaded; 0: nobody's yet.
@@ -72,7 +75,7 @@ pub fn create(index: usize, stacks: [u64; 3]) {
         index,
         apic: Cell::new(0),
         current: Cell::new(IDLE),
-        visitor: Cell::new(IDLE),
+        way_of_calls: Cell::new(calls::ipc_call),
         idle_stack: Cell::new(0),
         fpu_owner: Cell::new(0),
         root: AtomicU64::new(0),

@@ -242,8 +242,7 @@ pub fn straight(nucleus: &Nucleus<X86>) -> i32 {
     let (routine, cookie) = (entered.routine, entered.cookie);
     let mut letter = Letter::new(&entered.arrived);
     let shown = letter.shown(&entered.arrived);
-    let own = processor::this();
-    own.visitor.set(own.current.get());
+    processor::this().way_of_calls.set(crate::visits::visit);
     site::leave();
     let result = call(routine, [shown, cookie, 0]);
     let nucleus = site::enter_briefly();

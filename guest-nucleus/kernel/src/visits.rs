@@ -5,14 +5,51 @@
 
 use crate::calls;
 use crate::machine::X86;
-use crate::processor::{self, IDLE, Processor};
+use crate::noted::{says, sends_no_body, word};
+use crate::processor::{self, Processor};
 use crate::{site, stretches, upcalls};
-use chorus_abi::KnMsgDesc;
 use chorus_abi::table::number;
+use chorus_abi::{KnIpcDest, KnMsgDesc};
+use chorus_nucleus_core::machine::{Noted, Space};
 use chorus_nucleus_core::{Nucleus, Visited};
 use core::arch::asm;
 use core::mem::MaybeUninit;
-use core::sync::atomic::AtomicU64;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+impl X86 {
+    /// As `Machine::note_call`.
+    pub(crate) fn visit_noted(&mut self, space: Space, at: [u64; 3]) -> Option<Noted> {
+        let [desc, dest] = [size_of::<KnMsgDesc>(), size_of::<KnIpcDest>()];
+        let places = [
+            self.within(space, at[0], desc, false)?,
+            self.within(space, at[1], dest, false)?,
+            self.within(space, at[2], desc, false)?,
+        ];
+        Some(Noted::of(at, places))
+    }
+
+    /// As `Machine::noted_repeats`.
+    #[inline(always)]
+    pub(crate) fn visit_repeats(
+        &self,
+        note: &Noted,
+        at: &[u64; 3],
+        dest: &KnIpcDest,
+        reply: &KnMsgDesc,
+    ) -> Option<u64> {
+        let &[request, to, room] = note.places(at)?;
+        // SAFETY: `within` gave RAM of these sizes, which no mapping lost since the note was made: it holds. Actors may write there meanwhile, so each word is read
+        // once, and what is used afterwards was compared.
+        unsafe {
+            let request = request as *const KnMsgDesc;
+            let same = word(to) == dest.target.memory_word()
+                && word(to + 8) == dest.co_target.memory_word()
+                && says(room, reply)
+                && sends_no_body(request);
+            same.then(|| (&raw const (*request).annex_addr).read_unaligned())
+        }
+    }
+}
 
 /// A message as a handler is shown it, on the kernel stack of its thread.
 #[repr(C)]
@@ -21,25 +58,23 @@ struct Letter {
     annex: MaybeUninit<[u8; 64]>,
 }
 
-/// `ipcCall` of a thread whose last one was a visit.
-pub extern "C" fn visit(_: u32, arguments: &[u64; 6]) -> i32 {
+/// `ipcCall`, where the last one was a visit.
+pub extern "C" fn visit(number: u32, arguments: &[u64; 6]) -> i32 {
     let (nucleus, own) = (site::enter_briefly(), processor::this());
     match visited(nucleus, own, arguments) {
         Some(result) => result,
-        None => {
-            own.visitor.set(IDLE);
-            calls::ipc_call_entered(nucleus, own, arguments)
-        }
+        None => calls::no_visit(number, arguments),
     }
 }
 
-/// `ipcCall` that is no conversation. The lock is held.
+/// `ipcCall` that is no conversation, where the last one was none. The lock is held before, by whoever uses the Nucleus no more, and free after.
 #[inline(never)]
-pub fn visit_or_call(nucleus: &mut Nucleus<X86>, own: &Processor, arguments: &[u64; 6]) -> i32 {
-    let slot = own.current.get();
+pub fn visit_or_call(arguments: &[u64; 6]) -> i32 {
+    // SAFETY: the caller took the lock, and uses the Nucleus no more.
+    let (nucleus, own) = (unsafe { site::entered() }, processor::this());
     match visited(nucleus, own, arguments) {
         Some(result) => {
-            processor::this().visitor.set(slot);
+            processor::this().way_of_calls.set(visit);
             result
         }
         None => calls::longer_call(calls::IPC_CALL, arguments),
@@ -49,6 +84,7 @@ pub fn visit_or_call(nucleus: &mut Nucleus<X86>, own: &Processor, arguments: &[u
 /// The result of a call that is a visit. The lock is held before and free after; if it is none, it is still held.
 #[inline(always)]
 fn visited(nucleus: &mut Nucleus<X86>, own: &Processor, arguments: &[u64; 6]) -> Option<i32> {
+    let chain = upcalls::chain(own.current.get())?;
     let mut letter = Letter {
         desc: KnMsgDesc::default(),
         annex: MaybeUninit::uninit(),
@@ -59,37 +95,39 @@ fn visited(nucleus: &mut Nucleus<X86>, own: &Processor, arguments: &[u64; 6]) ->
             annex.write(bytes);
         })?
     };
-    let chain = upcalls::chain(own.current.get())?;
     site::leave_briefly();
     letter.desc.seq_num = entered.sequence;
     if entered.annexed {
         letter.desc.annex_addr = letter.annex.as_ptr() as u64;
     }
-    let lost = call(entered.routine, &raw const letter, entered.cookie, chain);
-    let (nucleus, own) = (site::enter_briefly(), processor::this());
-    if !lost && let Some(result) = nucleus.visit_over(own.index) {
-        site::leave_briefly();
-        return Some(result);
+    call(entered.routine, &raw const letter, entered.cookie, chain);
+    let nucleus = site::enter_briefly();
+    match nucleus.visit_over(processor::this().index) {
+        Some(result) => {
+            site::leave_briefly();
+            Some(result)
+        }
+        None => Some(recorded(nucleus)),
     }
-    Some(recorded(nucleus, lost))
 }
 
-/// A visitor's records were made before its routine was over. The lock is held before and free after.
+/// A visitor's records were made before its routine was over, as whoever loses one does. The lock is held before and free after.
 #[cold]
 #[inline(never)]
-fn recorded(nucleus: &mut Nucleus<X86>, lost: bool) -> i32 {
+fn recorded(nucleus: &mut Nucleus<X86>) -> i32 {
     stretches::begin(stretches::now());
     stretches::is_in(calls::IPC_CALL);
     nucleus.register_visitors();
+    let chain = upcalls::chain(processor::this().current.get());
+    let lost = chain.is_some_and(|chain| chain.swap(0, Relaxed) != 0);
     upcalls::out(nucleus, (!lost).then_some(0))
 }
 
-/// Calls a routine with interrupts on: whether it was lost.
+/// Calls a routine with interrupts on. If it was lost its chain is not empty.
 #[inline(always)]
-fn call(routine: u64, letter: *const Letter, cookie: u64, chain: &'static AtomicU64) -> bool {
-    let lost: u64;
+fn call(routine: u64, letter: *const Letter, cookie: u64, chain: &'static AtomicU64) {
     // SAFETY: the Nucleus took the address from a supervisor actor, whose code may do anything by its nature; the chain lives for ever, and belongs to this thread alone.
-    // Where `call_lost` comes back, all registers that a routine keeps are given up, or on the stack.
+    // At 2, where `call_lost` comes back, all registers that a routine keeps are given up, or on the stack.
     unsafe {
         asm!(
             "push rbp",
@@ -101,18 +139,21 @@ fn call(routine: u64, letter: *const Letter, cookie: u64, chain: &'static Atomic
             "sti",
             "call rax",
             "cli",
-            "add rsp, 8",
-            "xor edx, edx",
+            "mov r8, [rsp + 8]",
+            "mov qword ptr [r8], 0",
+            "add rsp, 32",
+            "3:",
+            ".pushsection .text.lost, \"ax\", @progbits",
             "2:",
             "pop r8",
-            "mov qword ptr [r8], 0",
             "pop rbx",
             "pop rbp",
+            "jmp 3b",
+            ".popsection",
             inout("rax") routine => _,
             in("rdi") letter,
             inout("rsi") cookie => _,
             inout("r8") chain => _,
-            out("rdx") lost,
             out("r12") _,
             out("r13") _,
             out("r14") _,
@@ -120,7 +161,6 @@ fn call(routine: u64, letter: *const Letter, cookie: u64, chain: &'static Atomic
             clobber_abi("sysv64"),
         );
     }
-    lost != 0
 }
 
 /// `svMsgHdlReply`.

@@ -113,7 +113,7 @@ impl<M: Machine> Nucleus<M> {
         };
         processor.slice_end = Some(end);
         // A timer that fires earlier is set anew then.
-        if processor.due.is_none_or(|due| due > end) {
+        if processor.due > end {
             self.set_timer(cpu);
         }
     }

@@ -7,7 +7,7 @@ use crate::arena::Id;
 use crate::executive::actor::Actor;
 use crate::executive::classes::{Class, WHOLE_SLICE};
 use crate::executive::thread::{Thread, Wait, local_identifier};
-use crate::ipc::Visitor;
+use crate::ipc::Luggage;
 use crate::lists::{Links, List};
 use crate::machine::{Cpu, Machine};
 use crate::nucleus::{Nucleus, Outcome};
@@ -29,23 +29,43 @@ pub enum Next {
     Idle,
 }
 
+/// When nothing happens.
+const NEVER: u64 = u64::MAX;
+
 /// One processor.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Processor {
     /// The thread on it; none if that is a visitor.
     pub current: Option<Id<Thread>>,
     /// The thread on it, if it is inside a handler without records.
-    pub(crate) visitor: Option<Visitor>,
+    pub(crate) visitor: Option<Id<Thread>>,
+    /// What is known of that.
+    pub(crate) luggage: Luggage,
     /// The thread that `switched` has to finish.
     previous: Option<Id<Thread>>,
     /// When the thread on it was put there, in ticks.
     pub(crate) since: u64,
     /// When its slice ends.
     pub slice_end: Option<u64>,
-    /// When its timer was last told to fire.
-    pub(crate) due: Option<u64>,
+    /// When its timer was last told to fire; [`NEVER`]: not at all.
+    pub(crate) due: u64,
     /// Its thread gives way to equals.
     yielding: bool,
+}
+
+impl Processor {
+    fn new() -> Self {
+        Processor {
+            current: None,
+            visitor: None,
+            luggage: Luggage::default(),
+            previous: None,
+            since: 0,
+            slice_end: None,
+            due: NEVER,
+            yielding: false,
+        }
+    }
 }
 
 /// Runnable threads that are on no processor, and the processors.
@@ -76,7 +96,7 @@ impl Scheduler {
             top: NOBODY,
             links: Links::new(threads),
             queued: vec![None; threads],
-            processors: vec![Processor::default(); cpus],
+            processors: vec![Processor::new(); cpus],
             visitors: 0,
             bound: 0,
             changed: false,
@@ -467,7 +487,7 @@ impl<M: Machine> Nucleus<M> {
             (slice, due) => slice.or(due),
         };
         if let Some(processor) = self.scheduler.processors.get_mut(cpu) {
-            processor.due = due;
+            processor.due = due.unwrap_or(NEVER);
         }
         self.machine.set_timer(cpu, due);
     }
@@ -527,7 +547,7 @@ impl<M: Machine> Nucleus<M> {
         self.entered = Some(cpu);
         self.counters.timer_interrupts += 1;
         if let Some(processor) = self.scheduler.processors.get_mut(cpu) {
-            processor.due = None;
+            processor.due = NEVER;
         }
         let now = self.machine.now();
         while let Some(slot) = self.timeouts.pop(now) {

@@ -52,6 +52,7 @@ impl<M: Machine> Nucleus<M> {
                 cpu,
                 thread: id,
                 space,
+                at,
                 src_li,
                 reply: answer,
             };

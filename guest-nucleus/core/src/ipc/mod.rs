@@ -28,8 +28,8 @@ pub(crate) use message::{Body, PIECES, Place, pieces};
 pub use port::Port;
 pub(crate) use straight::INSIDE;
 pub use straight::Straight;
+pub(crate) use visits::Luggage;
 pub use visits::Visited;
-pub(crate) use visits::Visitor;
 
 use crate::arena::{Arena, Id};
 use crate::lists::{Links, List};

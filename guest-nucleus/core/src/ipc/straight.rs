@@ -34,7 +34,8 @@ pub(super) struct Origin {
     pub(super) cpu: Cpu,
     pub(super) thread: Id<Thread>,
     pub(super) space: Space,
-    /// The source that it named.
+    /// Where its arguments are, and the source that it named.
+    pub(super) at: [u64; 3],
     pub(super) src_li: i32,
     /// Room for the reply, which was checked.
     pub(super) reply: KnMsgDesc,
@@ -57,6 +58,7 @@ impl<M: Machine> Nucleus<M> {
         {
             return None;
         }
+        let noted = self.machine.note_call(origin.space, origin.at)?;
         let annex: Option<[u8; K_CMSGANNEXSIZE]> = match request.annex_addr {
             0 => None,
             at => Some(self.machine.load(origin.space, at)?),
@@ -69,6 +71,7 @@ impl<M: Machine> Nucleus<M> {
         // From here on nothing fails.
         let visit = Visit {
             affairs: self.affairs(),
+            noted,
             src_li: origin.src_li,
             dest,
             space: origin.space,

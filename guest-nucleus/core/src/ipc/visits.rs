@@ -15,7 +15,7 @@ use super::port::Port;
 use super::{CallWait, Current};
 use crate::arena::Id;
 use crate::executive::thread::Thread;
-use crate::machine::{Cpu, Machine, Space};
+use crate::machine::{Cpu, Machine, Noted, Space};
 use crate::nucleus::Nucleus;
 use crate::supervisor::{Invocation, What};
 use alloc::vec::Vec;
@@ -28,7 +28,8 @@ type Annex = [u8; K_CMSGANNEXSIZE];
 pub(crate) struct Visit {
     /// When it was found; 0: never.
     pub(super) affairs: u64,
-    /// What the client named.
+    /// Where its arguments were, and what it named.
+    pub(super) noted: Noted,
     pub(super) src_li: i32,
     pub(super) dest: KnIpcDest,
     /// Where it called from, and its room for the reply, which was checked.
@@ -40,21 +41,21 @@ pub(crate) struct Visit {
     pub(super) cookie: u64,
 }
 
-/// What a visitor's routine has said so far.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Said {
-    Nothing,
-    Empty,
-    Annex,
-}
-
-/// The thread of a processor that is inside a handler without records.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Visitor {
-    pub(crate) thread: Id<Thread>,
+/// What is known of the thread of a processor that is inside a handler without records, beside who it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Luggage {
     /// Its request has an annex.
     annexed: bool,
     said: Said,
+}
+
+/// What a visitor's routine has said so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Said {
+    #[default]
+    Nothing,
+    Empty,
+    Annex,
 }
 
 /// What is known of visits.
@@ -117,13 +118,9 @@ impl<M: Machine> Nucleus<M> {
         if visit.affairs != affairs || visit.src_li != src_port as i32 {
             return None;
         }
-        let at = self.machine.call_repeats(
-            client.index(),
-            visit.space,
-            &[request, dest, reply],
-            &visit.dest,
-            &visit.reply,
-        )?;
+        let at = [request, dest, reply];
+        let repeats = &mut self.machine;
+        let at = repeats.noted_repeats(&visit.noted, &at, &visit.dest, &visit.reply)?;
         let port = self.ipc.ports.progress_at(visit.port)?;
         if port.queued > 0 {
             return None;
@@ -135,11 +132,11 @@ impl<M: Machine> Nucleus<M> {
         // From here on nothing fails.
         port.sequence = port.sequence.wrapping_add(1);
         processor.current = None;
-        processor.visitor = Some(Visitor {
-            thread: client,
+        processor.visitor = Some(client);
+        processor.luggage = Luggage {
             annexed,
             said: Said::Nothing,
-        });
+        };
         self.scheduler.visitors += 1;
         self.counters.calls += 1;
         self.counters.messages += 1;
@@ -154,13 +151,13 @@ impl<M: Machine> Nucleus<M> {
     /// The thread on a processor becomes its visitor.
     pub(super) fn goes_visiting(&mut self, cpu: Cpu, annexed: bool) {
         if let Some(processor) = self.scheduler.processors.get_mut(cpu)
-            && let Some(thread) = processor.current.take()
+            && processor.current.is_some()
         {
-            processor.visitor = Some(Visitor {
-                thread,
+            processor.visitor = processor.current.take();
+            processor.luggage = Luggage {
                 annexed,
                 said: Said::Nothing,
-            });
+            };
             self.scheduler.visitors += 1;
         }
     }
@@ -168,7 +165,8 @@ impl<M: Machine> Nucleus<M> {
     /// `svMsgHdlReply` of the visitor of a processor, without a body.
     #[inline(always)]
     pub fn visitor_answers(&mut self, cpu: Cpu, registers: &[u64; 6]) -> Option<i32> {
-        let visitor = self.scheduler.processors.get_mut(cpu)?.visitor.as_mut()?;
+        let processor = self.scheduler.processors.get_mut(cpu)?;
+        processor.visitor?;
         let desc: KnMsgDesc = self.machine.load(Space::SUPERVISOR, registers[0])?;
         if desc.body_addr != 0 && desc.body_size > 0 {
             return None;
@@ -181,7 +179,7 @@ impl<M: Machine> Nucleus<M> {
                 Said::Annex
             }
         };
-        visitor.said = said;
+        processor.luggage.said = said;
         self.counters.calls += 1;
         Some(K_OK)
     }
@@ -191,8 +189,8 @@ impl<M: Machine> Nucleus<M> {
     #[inline(always)]
     pub fn visit_over(&mut self, cpu: Cpu) -> Option<i32> {
         let processor = self.scheduler.processors.get_mut(cpu)?;
-        let Visitor { thread, said, .. } = processor.visitor?;
-        if said == Said::Annex {
+        let thread = processor.visitor?;
+        if processor.luggage.said == Said::Annex {
             let visit = self.ipc.visits.known.get(thread.index())?;
             let annex = self.ipc.visits.answers.get(cpu)?;
             let to = visit.reply.annex_addr;
@@ -223,16 +221,16 @@ impl<M: Machine> Nucleus<M> {
                 return;
             };
             if let Some(visitor) = processor.visitor.take() {
-                processor.current = Some(visitor.thread);
-                let written = self.write_down(cpu, visitor);
+                processor.current = Some(visitor);
+                let luggage = processor.luggage;
+                let written = self.write_down(cpu, visitor, luggage);
                 debug_assert!(written.is_some(), "no records of {visitor:?}");
             }
         }
     }
 
     /// Makes the records of a visitor. Everything is as it was when it went in, so that everything is found, and there is room.
-    fn write_down(&mut self, cpu: Cpu, visitor: Visitor) -> Option<()> {
-        let thread = visitor.thread;
+    fn write_down(&mut self, cpu: Cpu, thread: Id<Thread>, luggage: Luggage) -> Option<()> {
         let visit = *self.ipc.visits.known.get(thread.index())?;
         let home = self.threads.get(thread)?.actor;
         let actor_pi = self.actors.get(home)?.pi;
@@ -249,7 +247,7 @@ impl<M: Machine> Nucleus<M> {
             port_pi,
             kept: None,
             body_size: 0,
-            has_annex: visitor.annexed,
+            has_annex: luggage.annexed,
             unfetched: false,
             client: Client::Thread(thread, transaction),
             sender: Some(home),
@@ -269,7 +267,7 @@ impl<M: Machine> Nucleus<M> {
             request: None,
             way: 0,
         };
-        let answer = match visitor.said {
+        let answer = match luggage.said {
             Said::Nothing => Answer::Open,
             Said::Empty => Answer::Given(None),
             Said::Annex => Answer::Given(self.ipc.kept.insert(Kept {
@@ -298,13 +296,12 @@ impl<M: Machine> Nucleus<M> {
     #[cfg(test)]
     pub(crate) fn on_processor(&self, cpu: Cpu) -> Option<Id<Thread>> {
         let processor = self.scheduler.processors.get(cpu)?;
-        let visitor = processor.visitor.map(|visitor| visitor.thread);
-        processor.current.or(visitor)
+        processor.current.or(processor.visitor)
     }
 
     /// The visitor of a processor.
     #[cfg(test)]
-    pub(crate) fn visitor(&self, cpu: Cpu) -> Option<Visitor> {
+    pub(crate) fn visitor(&self, cpu: Cpu) -> Option<Id<Thread>> {
         self.scheduler.processors.get(cpu)?.visitor
     }
 

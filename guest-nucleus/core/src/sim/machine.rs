@@ -453,6 +453,29 @@ impl Machine for Sim {
             && (request.body_addr == 0 || request.body_size == 0);
         same.then_some(request.annex_addr)
     }
+    fn note_call(&mut self, space: Space, at: [u64; 3]) -> Option<Noted> {
+        self.load::<KnMsgDesc>(space, at[0])?;
+        self.load::<KnIpcDest>(space, at[1])?;
+        self.load::<KnMsgDesc>(space, at[2])?;
+        let note = Noted::of(at, [space.0.into(), self.mappings, 0]);
+        Some(note)
+    }
+    fn noted_repeats(
+        &mut self,
+        note: &Noted,
+        at: &[u64; 3],
+        dest: &KnIpcDest,
+        reply: &KnMsgDesc,
+    ) -> Option<u64> {
+        let &[space, made, _] = note.places(at)?;
+        assert_eq!(made, self.mappings, "a note that does not hold");
+        let space = Space(space as u16);
+        let request: KnMsgDesc = self.load(space, at[0])?;
+        let same = self.load::<KnIpcDest>(space, at[1])? == *dest
+            && same_room(&self.load(space, at[2])?, reply)
+            && (request.body_addr == 0 || request.body_size == 0);
+        same.then_some(request.annex_addr)
+    }
     fn receive_repeats(
         &mut self,
         thread: usize,

@@ -367,7 +367,7 @@ impl Site {
     pub fn visits(&self, thread: Id<Thread>) -> bool {
         let cpus = 0..self.nucleus.scheduler.processors.len();
         let mut visitors = cpus.filter_map(|cpu| self.nucleus.visitor(cpu));
-        visitors.any(|visitor| visitor.thread == thread)
+        visitors.any(|visitor| visitor == thread)
     }
 
     /// The actor that a thread works for.
