@@ -305,20 +305,20 @@ impl<M: Machine> Nucleus<M> {
         self.scheduler.processors.get(cpu)?.visitor
     }
 
-    /// Whose handler a visitor is in.
+    /// The handler that a visitor is in, if its way still leads there.
     #[cfg(test)]
-    pub(crate) fn visited_owner(
+    pub(crate) fn visited_handler(
         &self,
         visitor: Id<Thread>,
-    ) -> Option<Id<crate::executive::actor::Actor>> {
-        let visit = self.known_visit(visitor)?;
-        self.visited_port(&visit).map(|port| port.owner)
-    }
-
-    /// A client's way, if it would go it now.
-    #[cfg(test)]
-    pub(crate) fn known_visit(&self, client: Id<Thread>) -> Option<Visit> {
-        let known = self.ipc.visits.known.get(client.index()).copied();
-        known.filter(|visit| visit.affairs == self.affairs())
+    ) -> Option<Id<crate::supervisor::Point>> {
+        let visit = self.ipc.visits.known.get(visitor.index())?;
+        let port = self
+            .visited_port(visit)
+            .filter(|_| visit.affairs == self.affairs())?;
+        let named = match visit.dest.target.kind() {
+            Some(UiType::Port) => self.port_by_ui(visit.dest.target),
+            _ => self.ipc.groups.only(visit.dest.target.identity()),
+        };
+        (named.map(Id::index) == Some(visit.port)).then_some(port.handler?)
     }
 }

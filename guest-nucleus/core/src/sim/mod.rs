@@ -69,4 +69,5 @@ mod system_timeouts;
 mod timers;
 mod traps;
 mod trust;
+mod visits;
 mod wrong;

@@ -373,7 +373,10 @@ impl Site {
     /// The actor that a thread works for.
     pub fn works_in(&self, thread: Id<Thread>) -> Option<Id<Actor>> {
         match self.visits(thread) {
-            true => self.nucleus.visited_owner(thread),
+            true => {
+                let handler = self.nucleus.visited_handler(thread)?;
+                self.nucleus.point(handler).map(|point| point.owner)
+            }
             false => self.nucleus.execution_actor(thread),
         }
     }
