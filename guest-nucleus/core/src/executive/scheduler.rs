@@ -33,7 +33,7 @@ pub enum Next {
 const NEVER: u64 = u64::MAX;
 
 /// One processor.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Processor {
     /// The thread on it; none if that is a visitor.
     pub current: Option<Id<Thread>>,
@@ -51,21 +51,6 @@ pub struct Processor {
     pub(crate) due: u64,
     /// Its thread gives way to equals.
     yielding: bool,
-}
-
-impl Processor {
-    fn new() -> Self {
-        Processor {
-            current: None,
-            visitor: None,
-            luggage: Luggage::default(),
-            previous: None,
-            since: 0,
-            slice_end: None,
-            due: NEVER,
-            yielding: false,
-        }
-    }
 }
 
 /// Runnable threads that are on no processor, and the processors.
@@ -90,13 +75,17 @@ pub struct Scheduler {
 impl Scheduler {
     /// A scheduler for this many threads and processors.
     pub fn new(threads: usize, cpus: usize) -> Self {
+        let idle = Processor {
+            due: NEVER,
+            ..Processor::default()
+        };
         Scheduler {
             levels: vec![List::default(); 256],
             bitmap: [0; 4],
             top: NOBODY,
             links: Links::new(threads),
             queued: vec![None; threads],
-            processors: vec![Processor::new(); cpus],
+            processors: vec![idle; cpus],
             visitors: 0,
             bound: 0,
             changed: false,

@@ -70,4 +70,5 @@ mod timers;
 mod traps;
 mod trust;
 mod visits;
+mod visits_compared;
 mod wrong;

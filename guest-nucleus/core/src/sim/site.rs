@@ -200,22 +200,6 @@ impl Site {
 
     /// As the machine does: what is a conversation goes on as one, and what is a visit is one.
     pub fn enter(&mut self, cpu: usize, number: usize, registers: &[u64; 6]) -> Outcome {
-        let mut annex = None;
-        if !self.nucleus.without_fast_path {
-            if number == CALL
-                && let Some(visited) = self.nucleus.visit(cpu, registers, |at| annex = Some(at))
-            {
-                self.visited += 1;
-                self.goes_again(&visited, annex);
-                return Outcome::Inside;
-            }
-            if number == HANDLER_REPLY
-                && let Some(result) = self.nucleus.visitor_answers(cpu, registers)
-            {
-                self.visited += 1;
-                return Outcome::Done(result);
-            }
-        }
         let again = match number {
             NULL => {
                 self.nucleus.null_call();
@@ -231,6 +215,10 @@ impl Site {
                 self.passed += 1;
                 Outcome::HandedOver(passed.thread)
             }
+            None if number == CALL && self.goes_visiting(cpu, number, registers) => Outcome::Inside,
+            None if number == HANDLER_REPLY && self.goes_visiting(cpu, number, registers) => {
+                Outcome::Done(K_OK)
+            }
             None => {
                 let outcome = self.whole().call(cpu, number, registers);
                 if outcome == Outcome::Inside {
@@ -239,6 +227,26 @@ impl Site {
                 outcome
             }
         }
+    }
+
+    /// Whether a call is a visit, or the answer of a visitor.
+    #[inline(never)]
+    fn goes_visiting(&mut self, cpu: usize, number: usize, registers: &[u64; 6]) -> bool {
+        if self.nucleus.without_fast_path {
+            return false;
+        }
+        let mut annex = None;
+        let gone = match number {
+            CALL => {
+                let visited = self
+                    .nucleus
+                    .visit(cpu, registers, |bytes| annex = Some(bytes));
+                visited.map(|visited| self.goes_again(&visited, annex))
+            }
+            _ => self.nucleus.visitor_answers(cpu, registers).map(|_| ()),
+        };
+        self.visited += u64::from(gone.is_some());
+        gone.is_some()
     }
 
     /// The same by processor and number.
