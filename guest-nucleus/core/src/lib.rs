@@ -25,6 +25,6 @@ pub mod supervisor;
 pub use arena::{Arena, Id};
 pub use executive::handing::Handed;
 pub use executive::scheduler::Next;
-pub use ipc::Passed;
+pub use ipc::{Passed, Visited};
 pub use memory::Fault;
 pub use nucleus::{Caller, Configuration, Limits, Nucleus, Outcome};

@@ -186,7 +186,7 @@ impl<M: Machine> Nucleus<M> {
             timers: Arena::new(limits.timers),
             heirs: Heirs::new(limits.threads, secret),
             waiters: Waiters::new(limits.threads),
-            ipc: Ipc::new(&limits, &changes),
+            ipc: Ipc::new(&limits, configuration.cpus, &changes),
             supervisor: Supervisor::new(limits.inside(), configuration.cpus),
             declared: Declared::new(limits.declarations, limits.actors),
             stamps,

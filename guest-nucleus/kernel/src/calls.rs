@@ -5,10 +5,11 @@
 
 use crate::machine::X86;
 use crate::processor::{self, Processor};
-use crate::{context, short_calls, site, stretches, upcalls};
+use crate::{context, short_calls, site, stretches, upcalls, visits};
 use chorus_abi::table::number;
 use chorus_nucleus_core::{Nucleus, Outcome, Passed};
 use core::arch::global_asm;
+use core::mem::offset_of;
 
 global_asm!(
     r#"
@@ -64,7 +65,7 @@ call_entered:
 call_left:
     leave_call
 2:  movq %r10, %rcx
-    call {call}
+    call *%gs:{way}
 call_returns:
     leave_call
 3:  movq %r10, %rcx
@@ -126,6 +127,8 @@ supervisor_entries:
     jmp supervisor_v
     .elseif number == {thread_delay}
     jmp supervisor_delay
+    .elseif number == {sv_msg_hdl_reply}
+    jmp supervisor_answer
     .elseif number == 0
     jmp supervisor_null
     .else
@@ -147,18 +150,37 @@ supervisor_entries:
     ret
     .cfi_endproc
     .endm
+    // Those that go by what is known of the thread that runs: what a visitor calls from inside is not its own.
+    .macro supervisor_calls_of_its_own what, number
+    .cfi_startproc
+    pushfq
+    cli
+    .cfi_def_cfa %rsp, 16
+    cmpl $0, %gs:{visiting}
+    jne 9f
+    call \what
+    popfq
+    .cfi_def_cfa %rsp, 8
+    ret
+9:  popfq
+    movl $\number, %eax
+    jmp supervisor_common
+    .cfi_endproc
+    .endm
 supervisor_null:
     supervisor_calls {null}
+supervisor_answer:
+    supervisor_calls {answer}
 supervisor_call:
-    supervisor_calls {call}
+    supervisor_calls_of_its_own *%gs:{way}, {ipc_call}
 supervisor_reply_receive:
-    supervisor_calls {reply_receive}
+    supervisor_calls_of_its_own {reply_receive}, {ipc_reply_receive}
 supervisor_p:
-    supervisor_calls {p}
+    supervisor_calls_of_its_own {p}, {sem_p}
 supervisor_v:
-    supervisor_calls {v}
+    supervisor_calls_of_its_own {v}, {sem_v}
 supervisor_delay:
-    supervisor_calls {delay}
+    supervisor_calls_of_its_own {delay}, {thread_delay}
 
 supervisor_common:
     .cfi_startproc
@@ -232,7 +254,10 @@ idle_entry:
     kernel_stack = const processor::KERNEL_STACK,
     ipc_call = const IPC_CALL,
     ipc_reply_receive = const IPC_REPLY_RECEIVE,
-    call = sym short_calls::ipc_call,
+    way = const offset_of!(Processor, way_of_calls),
+    visiting = const offset_of!(Processor, visiting),
+    sv_msg_hdl_reply = const number::sv_msg_hdl_reply,
+    answer = sym visits::answer,
     reply_receive = sym short_calls::ipc_reply_receive,
     null = sym short_calls::null_call,
     sem_p = const SEM_P,
@@ -330,6 +355,7 @@ pub fn longer_call(number: u32, arguments: &[u64; 6]) -> i32 {
 extern "C" fn full_call(number: u32, arguments: &[u64; 6]) -> i32 {
     // SAFETY: the callers took the lock, and use the Nucleus no more.
     let nucleus = unsafe { site::entered() };
+    site::register(nucleus);
     stretches::is_in(number);
     let own = processor::this();
     match nucleus.call(own.index, number as usize, arguments) {

@@ -81,6 +81,8 @@ mod stretches;
 mod traps;
 #[cfg(target_os = "none")]
 mod upcalls;
+#[cfg(target_os = "none")]
+mod visits;
 
 #[cfg(not(target_os = "none"))]
 fn main() {}

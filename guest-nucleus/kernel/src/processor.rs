@@ -2,8 +2,8 @@
 //!
 //! GS points at it in supervisor mode. Only its own processor changes it, with interrupts off; what others read is atomic.
 
-use crate::cpu;
 use crate::entry::MAX_CPUS;
+use crate::{cpu, short_calls};
 use alloc::boxed::Box;
 use core::arch::asm;
 use core::cell::Cell;
@@ -33,6 +33,9 @@ struct TaskState {
     io_map: u16,
 }
 
+/// What makes an `ipcCall` of the thread that runs.
+pub type Way = extern "C" fn(u64, u64, u64, u64, u64) -> i32;
+
 /// One processor. What comes first is known to the entry code: [`USER_STACK`], and [`KERNEL_STACK`] in the task state.
 #[repr(C)]
 pub struct Processor {
@@ -47,6 +50,10 @@ pub struct Processor {
     pub current: Cell<usize>,
     /// Its context, as an address; of the last one while it is idle.
     pub context: Cell<u64>,
+    /// Where `ipcCall` goes first: to visits (`visits`) if the last one here was one, else to conversations.
+    pub way_of_calls: Cell<Way>,
+    /// 1: the thread that runs may be a visitor, whose calls from inside are not its own.
+    pub visiting: Cell<u32>,
     /// Stack pointer of the idle context while it does not run.
     pub idle_stack: Cell<u64>,
     /// Area of the thread whose FPU registers are loaded; 0: nobody's yet.
@@ -77,6 +84,8 @@ pub fn create(index: usize, stacks: [u64; 3]) {
         apic: Cell::new(0),
         current: Cell::new(IDLE),
         context: Cell::new(0),
+        way_of_calls: Cell::new(short_calls::ipc_call),
+        visiting: Cell::new(0),
         idle_stack: Cell::new(0),
         fpu_owner: Cell::new(0),
         root: AtomicU64::new(0),

@@ -7,7 +7,7 @@ use crate::calls::{
 };
 use crate::machine::X86;
 use crate::processor::{self, Processor};
-use crate::{site, stretches};
+use crate::{site, stretches, visits};
 use chorus_abi::{K_OK, KError};
 use chorus_nucleus_core::{Handed, Nucleus, Passed};
 
@@ -18,7 +18,7 @@ pub extern "C" fn null_call() -> i32 {
     0
 }
 
-/// `ipcCall`: a conversation, or [`longer_call`].
+/// `ipcCall`: a conversation, or a visit, or [`longer_call`].
 pub extern "C" fn ipc_call(request: u64, src_port: u64, dest: u64, reply: u64, delay: u64) -> i32 {
     match site::enter_at_once() {
         Ok(nucleus) => ipc_call_in(nucleus, request, src_port, dest, reply, delay),
@@ -143,7 +143,24 @@ extern "C" fn longer_ipc_call(
     reply: u64,
     delay: u64,
 ) -> i32 {
-    longer_call(IPC_CALL, &[request, src_port, dest, reply, delay, 0])
+    visits::visit_or_call(&[request, src_port, dest, reply, delay, 0])
+}
+
+/// `ipcCall` that is no visit, where the last one was. The lock is held before, by whoever uses the Nucleus no more, and free after.
+#[inline(never)]
+pub fn no_visit(arguments: &[u64; 6]) -> i32 {
+    // SAFETY: the caller took the lock, and uses the Nucleus no more.
+    let (nucleus, own) = (unsafe { site::entered() }, processor::this());
+    own.way_of_calls.set(ipc_call);
+    let thread = own.current.get();
+    let &[request, src_port, dest, reply, delay, _] = arguments;
+    if !nucleus.call_repeats(thread, [request, src_port, dest, reply, delay]) {
+        return longer_call(IPC_CALL, arguments);
+    }
+    match nucleus.call_again(own.index, thread) {
+        Some(passed) => pass(nucleus, own, passed),
+        None => call_otherwise(nucleus, own, thread),
+    }
 }
 
 #[cold]

@@ -25,16 +25,24 @@ pub fn install(nucleus: Nucleus<X86>) {
     unsafe { (*SITE.0.get()).write(nucleus) };
 }
 
-/// Takes the lock and gives the Nucleus.
+/// Takes the lock and gives the Nucleus, in which everybody is seen to be where he is.
 #[inline]
 pub fn enter() -> &'static mut Nucleus<X86> {
     let began = stretches::now();
     let nucleus = enter_briefly();
     stretches::begin(began);
+    register(nucleus);
     nucleus
 }
 
-/// The same for what is short by construction, and not worth reading the clock for.
+/// Threads inside handlers are seen to be there from now on, that of this processor among them.
+#[inline(always)]
+pub fn register(nucleus: &mut Nucleus<X86>) {
+    nucleus.register_visitors();
+    processor::this().visiting.set(0);
+}
+
+/// The same for what is short by construction, and not worth reading the clock for: conversations, and visits, which others can leave without records.
 #[inline]
 pub fn enter_briefly() -> &'static mut Nucleus<X86> {
     LOCK.acquire(shootdown::serve);

@@ -2,13 +2,14 @@
 //!
 //! A routine runs in supervisor mode on the kernel stack of the thread that it is called for, as the actor's own threads do, and without the site's lock. It can be
 //! lost: its exception that nobody treats, or the deletion of its actor, takes the stack back to where it was called. For that each call leaves its
-//! stack pointer in a chain, one a thread; handlers of interrupts, in nobody's thread and with interrupts off, have one a processor. What is dropped
+//! stack pointer, where the address lies to go on at, in a chain, one a thread; handlers of interrupts, in nobody's thread and with interrupts off, have one a processor. What is dropped
 //! that way are frames of the routine, and of Nucleus code that holds nothing.
 
 use crate::entry::MAX_CPUS;
 use crate::machine::X86;
 use crate::processor;
 use crate::site;
+use crate::stretches;
 use crate::traps::Frame;
 use chorus_abi::error::K_EABORT;
 use chorus_abi::{K_OK, KnExcDesc, KnExcReport, KnMsgDesc, KnSysTrapDesc, KnThreadCtx};
@@ -32,12 +33,13 @@ global_asm!(
     pushq %rbp; pushq %rbx; pushq %r12; pushq %r13; pushq %r14; pushq %r15
     pushq (%r8)
     pushq %r8
+    leaq routine_over(%rip), %rax
+    pushq %rax
     movq %rsp, (%r8)
     movq %rdi, %rax
     movq %rsi, %rdi
     movq %rdx, %rsi
     movq %rcx, %rdx
-    subq $8, %rsp
     \enable
     call *%rax
     \disable
@@ -61,9 +63,10 @@ call_routine_quietly:
     jmp routine_over
 call_lost:
     cli
+    cld
     movq %rdi, %rsp
     movl $1, %edx
-    jmp routine_over
+    ret
 "#,
     options(att_syntax)
 );
@@ -143,6 +146,12 @@ fn lose(chain: Option<&AtomicU64>) -> ! {
     assert!(stack != 0, "no routine to be lost");
     // SAFETY: the stack pointer of a call that has not returned, on this very stack.
     unsafe { call_lost(stack) }
+}
+
+/// The chain of the thread in a slot.
+#[inline(always)]
+pub fn chain(slot: usize) -> Option<&'static AtomicU64> {
+    CHAINS.get(slot)
 }
 
 fn own_chain() -> Option<&'static AtomicU64> {
@@ -233,9 +242,26 @@ pub fn straight(nucleus: &Nucleus<X86>) -> i32 {
     let (routine, cookie) = (entered.routine, entered.cookie);
     let mut letter = Letter::new(&entered.arrived);
     let shown = letter.shown(&entered.arrived);
+    let own = processor::this();
+    own.way_of_calls.set(crate::visits::visit);
+    own.visiting.set(1);
     site::leave();
     let result = call(routine, [shown, cookie, 0]);
-    let nucleus = site::enter();
+    let (nucleus, own) = (site::enter_briefly(), processor::this());
+    if result.is_some()
+        && let Some(result) = nucleus.visit_over(own.index)
+    {
+        own.visiting.set(0);
+        site::leave_briefly();
+        return result;
+    }
+    stretches::begin(stretches::now());
+    site::register(nucleus);
+    out(nucleus, result)
+}
+
+/// The routine that the thread that runs went into is over: the result of its call. The lock is held before and free after.
+pub fn out(nucleus: &mut Nucleus<X86>, result: Option<i32>) -> i32 {
     if result.is_some()
         && let Some(result) = nucleus.straight_out(processor::this().index)
     {

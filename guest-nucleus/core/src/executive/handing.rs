@@ -108,6 +108,7 @@ impl<M: Machine> Nucleus<M> {
         let (level, more_urgent) = (to.standing.level, to.standing.level < own.standing.level);
         self.scheduler.enqueue(slot, level as u8, false);
         if more_urgent || self.scheduler.processors.len() > 1 {
+            self.register_visitors();
             self.entered = Some(cpu);
             self.offer(waiter, level as u8);
             if !self.caller_goes_on() {
@@ -157,6 +158,7 @@ impl<M: Machine> Nucleus<M> {
     #[inline(always)]
     fn rest_is_offered(&mut self, cpu: Cpu) {
         if self.scheduler.processors.len() > 1 {
+            self.register_visitors();
             self.entered = Some(cpu);
             self.offer_rest(cpu);
         }

@@ -13,7 +13,7 @@ impl Processor {
             (Some(slice), Some(due)) => Some(slice.min(due)),
             (slice, due) => slice.or(due),
         };
-        machine.set_timer(self.cpu, self.due);
+        machine.set_timer(self.cpu.into(), self.due);
     }
 }
 

@@ -7,6 +7,7 @@ use crate::arena::Id;
 use crate::executive::actor::Actor;
 use crate::executive::classes::{Class, WHOLE_SLICE};
 use crate::executive::thread::{Thread, Wait, local_identifier};
+use crate::ipc::Luggage;
 use crate::lists::{Links, List};
 use crate::machine::{Cpu, Machine};
 use crate::nucleus::{Nucleus, Outcome};
@@ -32,9 +33,13 @@ pub enum Next {
 #[derive(Clone, Default)]
 pub struct Processor {
     /// Which one it is.
-    pub(crate) cpu: Cpu,
-    /// The thread on it.
+    pub(crate) cpu: u16,
+    /// The thread on it; none if that is a visitor.
     pub current: Option<Id<Thread>>,
+    /// The thread on it, if it is inside a handler without records.
+    pub(crate) visitor: Option<Id<Thread>>,
+    /// What is known of that.
+    pub(crate) luggage: Luggage,
     /// The thread that `switched` has to finish.
     previous: Option<Id<Thread>>,
     /// When its slice ends.
@@ -56,6 +61,8 @@ pub struct Scheduler {
     queued: Vec<Option<u8>>,
     /// Processors.
     pub processors: Vec<Processor>,
+    /// How many of them have a visitor.
+    pub(crate) visitors: usize,
     /// Threads that are tied to a processor.
     pub bound: usize,
     /// Something happened since the last `schedule` that may concern who runs.
@@ -73,10 +80,11 @@ impl Scheduler {
             queued: vec![None; threads],
             processors: (0..cpus)
                 .map(|cpu| Processor {
-                    cpu,
+                    cpu: cpu as u16,
                     ..Processor::default()
                 })
                 .collect(),
+            visitors: 0,
             bound: 0,
             changed: false,
         }

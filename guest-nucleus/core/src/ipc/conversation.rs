@@ -97,9 +97,9 @@ pub struct Passed {
     pub result: i32,
 }
 
-const BODY_SIZE: usize = core::mem::offset_of!(KnMsgDesc, body_size);
-const BODY_ADDR: usize = core::mem::offset_of!(KnMsgDesc, body_addr);
-const ANNEX_ADDR: usize = core::mem::offset_of!(KnMsgDesc, annex_addr);
+pub(super) const BODY_SIZE: usize = core::mem::offset_of!(KnMsgDesc, body_size);
+pub(super) const BODY_ADDR: usize = core::mem::offset_of!(KnMsgDesc, body_addr);
+pub(super) const ANNEX_ADDR: usize = core::mem::offset_of!(KnMsgDesc, annex_addr);
 const SEQ_NUM: usize = core::mem::offset_of!(KnMsgDesc, seq_num);
 
 impl Ipc {
@@ -443,7 +443,7 @@ impl Way {
 
 /// Whether the descriptor in a spot says of what may come what another says.
 #[inline(always)]
-fn same_room<M: Machine>(machine: &M, spot: Spot, known: &KnMsgDesc) -> bool {
+pub(super) fn same_room<M: Machine>(machine: &M, spot: Spot, known: &KnMsgDesc) -> bool {
     let first = u64::from(known.body_size) << 32 | u64::from(known.flags);
     machine.peek::<u64>(spot) == first
         && machine.peek::<u64>(spot.at(BODY_ADDR)) == known.body_addr
@@ -547,7 +547,7 @@ impl Processor {
         from: &mut Progress,
         (id, to): Found<'_, Thread>,
     ) {
-        let cpu = self.cpu;
+        let cpu = usize::from(self.cpu);
         self.current = Some(*id);
         let now = machine.ticks();
         from.cpu_time = from.cpu_time.wrapping_add(now);

@@ -8,7 +8,6 @@
 use super::conversation::Annex;
 use super::message::{Client, Message};
 use super::port::Port;
-use super::send::Letter;
 use super::straight::Origin;
 use super::{CallWait, Current, ReceiveWait, Seat, Way};
 use crate::arena::Id;
@@ -61,21 +60,15 @@ impl<M: Machine> Nucleus<M> {
         let port = self.ipc.ports.get(target)?;
         if let (Some(handler), 0) = (port.handler, port.queued) {
             let origin = Origin {
+                cpu,
                 thread: id,
-                actor: home,
                 space,
+                at,
+                spots,
+                src_li,
                 reply: answer,
             };
-            let letter = Letter {
-                src_port,
-                actor_pi,
-                port_pi,
-                dest,
-                client: Client::None,
-                remote: false,
-                sender: Some(home),
-            };
-            return self.straight_in(&origin, (target, handler), &request, letter);
+            return self.straight_in(&origin, (target, handler), &request, dest);
         }
         if port.queued > 0 || port.handler.is_some() {
             return None;

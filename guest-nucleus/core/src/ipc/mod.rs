@@ -17,6 +17,7 @@ mod receive;
 mod requests;
 mod send;
 mod straight;
+mod visits;
 
 #[cfg(test)]
 pub(crate) use conversation::{Annex, Remembered};
@@ -27,6 +28,8 @@ pub(crate) use message::{Body, PIECES, Place, pieces};
 pub use port::Port;
 pub(crate) use straight::INSIDE;
 pub use straight::Straight;
+pub(crate) use visits::Luggage;
+pub use visits::Visited;
 
 use crate::arena::{Arena, Id};
 use crate::changes::Changes;
@@ -38,6 +41,7 @@ use chorus_abi::*;
 use groups::Groups;
 use message::Kept;
 use network::Network;
+use visits::Visits;
 
 /// The current message of a thread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -109,6 +113,8 @@ pub struct Ipc {
     /// Messages inside handlers; as many as threads can be inside.
     pub(crate) handlings: Arena<Handling>,
     pub(crate) straight: Straight,
+    /// Ways into handlers.
+    visits: Visits,
     pub(crate) groups: Groups,
     pub(crate) names: NameTable,
     /// Threads that wait for messages, in lists of ports and actors.
@@ -131,7 +137,7 @@ pub struct Ipc {
 
 impl Ipc {
     /// Empty tables; what conversations rely on counts its changes.
-    pub fn new(limits: &Limits, changes: &Changes) -> Self {
+    pub fn new(limits: &Limits, cpus: usize, changes: &Changes) -> Self {
         Ipc {
             ports: Arena::counting(limits.ports, changes),
             // Each thread may have a dormant one.
@@ -143,6 +149,7 @@ impl Ipc {
             kept: Arena::new(limits.messages + limits.inside()),
             handlings: Arena::new(limits.inside()),
             straight: Straight::default(),
+            visits: Visits::new(limits.threads, cpus),
             groups: Groups::new(limits.memberships, changes),
             names: NameTable::new(limits.ports),
             links: Links::new(limits.threads),

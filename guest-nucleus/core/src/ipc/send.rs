@@ -385,9 +385,10 @@ impl<M: Machine> Nucleus<M> {
         transaction: u64,
         parcel: &Parcel,
     ) -> Result<(), KError> {
+        // One that called from inside a handler has its buffers in the memory of the handler's owner.
         let (Some(wait), Some(actor)) = (
             self.awaits(client, transaction),
-            self.threads.get(client).map(|thread| thread.actor),
+            self.execution_actor(client),
         ) else {
             return match self.handled(client, transaction) {
                 Some(handling) => self.prepare_answer(handling, parcel),

@@ -1,19 +1,18 @@
 //! The straight way into a message handler and out of it: a request without a body, to a handler that nothing keeps from working on it at once.
 //!
 //! As on the fast path to threads everything is checked first, and then nothing fails. Whatever is not plain is left to `handling`, which this is tested against.
+//! The way in is remembered, and leaves no records (`visits.rs`); the way out here is that of a thread whose records were made meanwhile.
 //! The two halves need not be of the same kind: what went in straight may come out the other way, and the other way round.
 
-use super::handling::{Answer, Handling};
-use super::message::{Client, Message};
+use super::Current;
+use super::handling::Answer;
 use super::port::Port;
-use super::send::{Letter, Parcel};
-use super::{CallWait, Current};
+use super::visits::Visit;
 use crate::arena::Id;
-use crate::executive::actor::Actor;
 use crate::executive::thread::Thread;
-use crate::machine::{Cpu, Machine, Space};
+use crate::machine::{Cpu, Machine, Space, Spot};
 use crate::nucleus::Nucleus;
-use crate::supervisor::{Arrived, Invocation, Point, What};
+use crate::supervisor::{Arrived, Point, What};
 use chorus_abi::*;
 
 /// Instead of the slot of a thread that has the processor: the caller goes into a handler.
@@ -32,9 +31,13 @@ pub struct Straight {
 
 /// Who calls, from where.
 pub(super) struct Origin {
+    pub(super) cpu: Cpu,
     pub(super) thread: Id<Thread>,
-    pub(super) actor: Id<Actor>,
     pub(super) space: Space,
+    /// Where its arguments are, as it said it and in memory, and the source that it named.
+    pub(super) at: [u64; 3],
+    pub(super) spots: [Spot; 3],
+    pub(super) src_li: i32,
     /// Room for the reply, which was checked.
     pub(super) reply: KnMsgDesc,
 }
@@ -47,12 +50,12 @@ impl<M: Machine> Nucleus<M> {
         origin: &Origin,
         (port, point): (Id<Port>, Id<Point>),
         request: &KnMsgDesc,
-        mut letter: Letter,
+        dest: KnIpcDest,
     ) -> Option<usize> {
-        let thread = origin.thread;
+        let visitors = self.scheduler.processors.len();
         if request.body_addr != 0 && request.body_size > 0
-            || !self.ipc.handlings.has_room()
-            || !self.supervisor.points.invocations.has_room()
+            || self.ipc.handlings.room() < visitors
+            || self.supervisor.points.invocations.room() < visitors
         {
             return None;
         }
@@ -60,49 +63,33 @@ impl<M: Machine> Nucleus<M> {
             0 => None,
             at => Some(self.machine.load(origin.space, at)?),
         };
-        let entered = self.supervisor.points.points.get_mut(point)?;
-        let owner = self.actors.get_mut(entered.owner)?;
+        let entered = self.supervisor.points.points.get(point)?;
+        let owner = self.actors.get(entered.owner)?;
         if entered.closed || owner.dying || owner.stopped {
             return None;
         }
         // From here on nothing fails.
-        owner.guests += 1;
-        entered.inside += 1;
-        let (actor, routine, cookie) = (entered.owner, entered.routine, entered.cookie);
-        let transaction = self.next_transaction(thread);
-        letter.client = Client::Thread(thread, transaction);
-        let parcel = Parcel {
-            annex: None,
-            body: (origin.actor, origin.space, 0),
-            size: 0,
-            moves: false,
-        };
-        let call = CallWait {
+        let visit = Visit {
+            affairs: self.affairs(),
+            at: origin.at,
+            spots: origin.spots,
+            src_li: origin.src_li,
+            dest,
             space: origin.space,
             reply: origin.reply,
-            transaction,
-            src_port: letter.src_port,
-            request: None,
+            port: port.index(),
+            routine: entered.routine,
+            cookie: entered.cookie,
         };
-        let message = self.ipc.messages.insert(Message {
-            holder: Some(thread),
-            has_annex: annex.is_some(),
-            ..Message::of(&letter, &parcel, None)
-        })?;
-        let found = self.threads.get_mut(thread)?;
-        let before = core::mem::replace(&mut found.current, Current(Some(message)));
-        let own = Self::own_call(origin.actor, call, None);
-        let handling = Handling::begun(thread, message, before, Some(own));
-        let handling = self.ipc.handlings.insert(handling)?;
-        let invocation = Invocation::outermost(point, actor, What::Message(handling));
-        found.inside = self.supervisor.points.invocations.insert(invocation);
-        let sequence = self.ipc.ports.get_mut(port).map_or(0, |port| {
+        self.ipc.visits.remember(origin.thread, visit);
+        let sequence = self.ipc.ports.progress(port).map_or(0, |port| {
             port.sequence = port.sequence.wrapping_add(1);
             port.sequence
         });
         self.counters.messages += 1;
+        self.goes_visiting(origin.cpu, annex.is_some());
         let straight = &mut self.ipc.straight;
-        (straight.routine, straight.cookie) = (routine, cookie);
+        (straight.routine, straight.cookie) = (visit.routine, visit.cookie);
         straight.arrived.sequence = sequence;
         if annex.is_some() || straight.arrived.annex.is_some() {
             straight.arrived.annex = annex;

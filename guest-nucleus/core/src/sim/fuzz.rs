@@ -67,17 +67,17 @@ proptest! {
         let all: &[Step] = &steps;
         for &(cpu, call, kinds, more) in all {
             let cpu = cpu % cpus;
-            let Some(thread) = site.nucleus.running(cpu) else {
+            let Some(thread) = site.nucleus.on_processor(cpu) else {
                 // Everybody waits: time ends some of the waits.
                 site.pass(50_000_000);
                 continue;
             };
             // Now and then a routine that a thread is in is over.
-            if more % 8 == 0 && site.nucleus.chain(thread).next().is_some() {
+            if more % 8 == 0 && site.is_inside(thread) {
                 site.back(thread, 0);
                 continue;
             }
-            let home = site.nucleus.execution_actor(thread).unwrap();
+            let home = site.works_in(thread).unwrap();
             let memory = site.nucleus.actors.get(home).map_or(0, |actor| actor.base);
             let arguments = kinds.map(|kind| argument(kind, memory, more));
             site.call_on(cpu, table::CALLS[call].number, &arguments);

@@ -111,8 +111,7 @@ impl Scene {
     }
 
     pub fn is_inside(&self, party: Party) -> bool {
-        let inside = self.site.nucleus.chain(party.thread).next();
-        inside.is_some()
+        self.site.is_inside(party.thread)
     }
 
     /// Whether the whole thing ends clean.
@@ -520,7 +519,7 @@ fn a_plain_request_goes_straight_in_and_out() {
     assert_eq!(scene.site.straight, 3);
     // And in straight and out the other way.
     scene.ask(client, b"");
-    scene.site.nucleus.abort(client.thread);
+    scene.site.whole().abort(client.thread);
     assert_eq!(scene.back(client), Some(K_EABORT));
     assert_eq!(scene.site.straight, 4);
     scene.end();
@@ -559,7 +558,7 @@ proptest! {
                     prop_assert_eq!(scene.back(client), due[which].take());
                 }
                 6 if due[which].is_some() => {
-                    let nucleus = &mut scene.site.nucleus;
+                    let nucleus = scene.site.whole();
                     nucleus.entered = None;
                     nucleus.abort(client.thread);
                     scene.site.settle();
@@ -586,7 +585,7 @@ proptest! {
                 .filter(|(_, thread)| thread.name == *b"message handler\0" && !connected && thread.wait == Wait::None)
                 .map(|(id, _)| id).collect();
             for thread in gone {
-                scene.site.nucleus.entered = None;
+                scene.site.whole().entered = None;
                 scene.site.nucleus.kill_thread(thread);
                 scene.site.settle();
             }

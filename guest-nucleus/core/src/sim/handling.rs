@@ -246,6 +246,35 @@ fn a_request_that_is_supplanted_inside_fails_unless_an_answer_is_prepared() {
 }
 
 #[test]
+fn a_routine_that_calls_gets_its_reply_in_memory_of_its_own_actor() {
+    let mut scene = Scene::new();
+    let (server, client, other) = (scene.server, scene.client, scene.other);
+    scene.ask(client, b"x");
+    // A page that nobody has touched: it is not there before the reply is.
+    let desc = KnMsgDesc {
+        body_size: PAGE_SIZE as u32,
+        body_addr: scene.site.at(server.actor, 0x1_0000 - PAGE_SIZE),
+        ..KnMsgDesc::default()
+    };
+    let room = scene.site.arg(server.actor, &desc);
+    let door = scene.site.door(other.actor);
+    let (letter, dest) = (
+        scene.site.letter(server, b"far"),
+        scene.site.dest(server, door),
+    );
+    let call = [letter, 0, dest, room, FOREVER];
+    scene.site.waits(client, "ipcCall", &call);
+    let taken = scene.site.take(other, K_DEFAULTPORT);
+    assert_eq!(taken.as_deref(), Some(&b"far"[..]));
+    assert_eq!(scene.site.answer(other, b"here"), Some(K_OK));
+    assert_eq!(scene.site.result(client.thread), Some(4));
+    let got = scene.site.bytes(server.actor, desc.body_addr, 4);
+    assert_eq!(got, b"here");
+    assert_eq!(scene.back(client), Some(0));
+    scene.end();
+}
+
+#[test]
 fn the_current_message_that_the_client_had_comes_back() {
     let mut scene = Scene::new();
     let (client, other) = (scene.client, scene.other);
@@ -293,7 +322,7 @@ fn a_thread_that_works_and_ends_fails_its_client() {
     scene.site.grants(scene.other, "actorStart", &[cap]);
     scene.site.settle();
     assert!(scene.serve(worker).is_some());
-    scene.site.nucleus.entered = None;
+    scene.site.whole().entered = None;
     scene.site.nucleus.kill_actor(server.actor, End::default());
     scene.site.settle();
     assert_eq!(scene.site.result(client.thread), Some(K_ENOPORT));

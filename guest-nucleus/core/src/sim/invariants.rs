@@ -233,8 +233,8 @@ fn waits(nucleus: &Nucleus<Sim>) {
 fn processors(nucleus: &Nucleus<Sim>) {
     // How urgent what each runs is.
     let mut levels = Vec::new();
-    for (cpu, processor) in nucleus.scheduler.processors.iter().enumerate() {
-        let Some(current) = processor.current else {
+    for cpu in 0..nucleus.scheduler.processors.len() {
+        let Some(current) = nucleus.on_processor(cpu) else {
             levels.push(i32::MAX);
             continue;
         };
@@ -304,6 +304,7 @@ fn inside(nucleus: &Nucleus<Sim>) {
         // Routines at interrupt level are nobody's.
         assert!(threads <= point.inside as usize, "who is inside {id:?}");
     }
+    visitors(nucleus);
     for (id, port) in nucleus.ipc.ports.iter() {
         let Some(handler) = port.handler else {
             continue;
@@ -320,4 +321,25 @@ fn inside(nucleus: &Nucleus<Sim>) {
             "the handler of {id:?}"
         );
     }
+}
+
+/// Who is inside without records is where its way leads, and nothing has happened to it.
+fn visitors(nucleus: &Nucleus<Sim>) {
+    let cpus = 0..nucleus.scheduler.processors.len();
+    let visitors = cpus.filter_map(|cpu| Some((cpu, nucleus.visitor(cpu)?)));
+    let mut count = 0;
+    for (cpu, id) in visitors {
+        count += 1;
+        assert_eq!(nucleus.running(cpu), None, "{id:?} visits and runs");
+        let thread = nucleus.threads.get(id).expect("a visitor is gone");
+        let as_it_was = thread.wait == Wait::None && thread.inside.is_none() && !thread.dying;
+        assert!(as_it_was && !thread.aborted && !thread.ending, "{id:?}");
+        assert_eq!(thread.state(), chorus_abi::THREAD_ACTIVE, "{id:?}");
+        let handler = nucleus.visited_handler(id).and_then(|it| nucleus.point(it));
+        let handler = handler.expect("a visitor's way does not lead anywhere");
+        let owner = nucleus.actors.get(handler.owner);
+        let open = owner.is_some_and(|owner| !owner.dying && !owner.stopped);
+        assert!(open && !handler.closed, "where {id:?} is");
+    }
+    assert_eq!(count, nucleus.scheduler.visitors, "visitors");
 }

@@ -69,4 +69,6 @@ mod system_timeouts;
 mod timers;
 mod traps;
 mod trust;
+mod visits;
+mod visits_compared;
 mod wrong;

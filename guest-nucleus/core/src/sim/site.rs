@@ -6,10 +6,10 @@ use crate::executive::actor::{Actor, End};
 use crate::executive::handing::Handed;
 use crate::executive::scheduler::Next;
 use crate::executive::thread::{Thread, Wait, local_identifier};
-use crate::ipc::{Passed, Straight};
+use crate::ipc::{Passed, Straight, Visited};
 use crate::machine::{Frame, Machine, Start};
 use crate::nucleus::{Configuration, Limits, Nucleus, Outcome};
-use crate::supervisor::{Call, Then, Trouble, Upcall};
+use crate::supervisor::{Arrived, Call, Then, Trouble, Upcall};
 use alloc::vec::Vec;
 use chorus_abi::*;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -23,6 +23,7 @@ const SEM_P: usize = table::number::sem_p as usize;
 const SEM_V: usize = table::number::sem_v as usize;
 const DELAY: usize = table::number::thread_delay as usize;
 const REPLY_RECEIVE: usize = table::number::ipc_reply_receive as usize;
+const HANDLER_REPLY: usize = table::number::sv_msg_hdl_reply as usize;
 
 /// A site under test.
 pub struct Site {
@@ -38,6 +39,8 @@ pub struct Site {
     pub put_out: Option<Then>,
     /// Calls that went on with a conversation.
     pub passed: u64,
+    /// Calls that went into a handler the way of the last one, and answers of those that are inside without records.
+    pub visited: u64,
 }
 
 impl Site {
@@ -81,7 +84,14 @@ impl Site {
             straight: 0,
             put_out: None,
             passed: 0,
+            visited: 0,
         }
+    }
+
+    /// The Nucleus for anything that may concern others, as the machine enters it: nobody's records are missing.
+    pub fn whole(&mut self) -> &mut Nucleus<Sim> {
+        self.nucleus.register_visitors();
+        &mut self.nucleus
     }
 
     /// An actor with memory.
@@ -107,7 +117,7 @@ impl Site {
             stack: 0,
             argument: 0,
         };
-        self.nucleus.entered = None;
+        self.whole().entered = None;
         let id = self
             .nucleus
             .thread_make(actor, supervisor, true, 0, start)
@@ -138,7 +148,7 @@ impl Site {
         // As the machine does on the way back: routines of actors that are being deleted are lost.
         let cpus = self.nucleus.machine.kicked.len();
         if let Some(cpu) = (0..cpus).find(|&cpu| self.nucleus.doomed(cpu)) {
-            self.put_out = Some(self.nucleus.returned(cpu, None));
+            self.put_out = Some(self.whole().returned(cpu, None));
             self.settle();
         }
         let cpus = self.nucleus.machine.kicked.len();
@@ -153,7 +163,7 @@ impl Site {
         if !self.nucleus.resumes(thread) {
             return;
         }
-        match self.nucleus.resume(cpu) {
+        match self.whole().resume(cpu) {
             Outcome::Done(result) => {
                 if let Some(thread) = self.nucleus.threads.get_mut(thread) {
                     thread.result = result;
@@ -171,7 +181,7 @@ impl Site {
     }
 
     fn choose(&mut self, cpu: usize) {
-        match self.nucleus.schedule(cpu) {
+        match self.whole().schedule(cpu) {
             Next::Same => {}
             Next::Thread(_) | Next::Idle => self.nucleus.switched(cpu),
         }
@@ -192,7 +202,7 @@ impl Site {
         self.call_on(cpu, number, arguments)
     }
 
-    /// As the machine does: what is a conversation goes on as one.
+    /// As the machine does: what is a conversation goes on as one, and what is a visit is one.
     pub fn enter(&mut self, cpu: usize, number: usize, registers: &[u64; 6]) -> Outcome {
         let nucleus = &mut self.nucleus;
         let thread = nucleus.running(cpu).map_or(usize::MAX, |id| id.index());
@@ -237,7 +247,17 @@ impl Site {
                 Outcome::Done(KError::Timeout.code())
             }
             Some(Handed::Passed(passed)) => self.passed_on(passed),
-            None => self.nucleus.call(cpu, number, registers),
+            None if number == CALL && self.goes_visiting(cpu, number, registers) => Outcome::Inside,
+            None if number == HANDLER_REPLY && self.goes_visiting(cpu, number, registers) => {
+                Outcome::Done(K_OK)
+            }
+            None => {
+                let outcome = self.whole().call(cpu, number, registers);
+                if outcome == Outcome::Inside {
+                    self.goes_straight();
+                }
+                outcome
+            }
         }
     }
 
@@ -246,6 +266,26 @@ impl Site {
         let thread = self.nucleus.threads.progress_at(passed.thread as usize);
         thread.expect("nobody has the processor").result = passed.result;
         Outcome::HandedOver(passed.thread)
+    }
+
+    /// Whether a call is a visit, or the answer of a visitor.
+    #[inline(never)]
+    fn goes_visiting(&mut self, cpu: usize, number: usize, registers: &[u64; 6]) -> bool {
+        if self.nucleus.without_fast_path {
+            return false;
+        }
+        let mut annex = None;
+        let gone = match number {
+            CALL => {
+                let visited = self
+                    .nucleus
+                    .visit(cpu, registers, |bytes| annex = Some(bytes));
+                visited.map(|visited| self.goes_again(&visited, annex))
+            }
+            _ => self.nucleus.visitor_answers(cpu, registers[0]).map(|_| ()),
+        };
+        self.visited += u64::from(gone.is_some());
+        gone.is_some()
     }
 
     /// The same by processor and number.
@@ -261,7 +301,6 @@ impl Site {
             Outcome::Done(result) => Some(result),
             Outcome::Blocked => None,
             Outcome::Inside => {
-                self.goes_straight();
                 self.serve_kicks();
                 return None;
             }
@@ -286,7 +325,7 @@ impl Site {
         event: impl FnOnce(&mut Nucleus<Sim>, usize) -> Then,
     ) -> Then {
         let cpu = self.cpu_of(thread).expect("the thread does not run");
-        let then = event(&mut self.nucleus, cpu);
+        let then = event(self.whole(), cpu);
         self.choose(cpu);
         self.settle();
         then
@@ -311,6 +350,17 @@ impl Site {
         })
     }
 
+    /// The caller goes into a handler the way of its last call.
+    fn goes_again(&mut self, visited: &Visited, annex: Option<[u8; 64]>) {
+        let arrived = Arrived {
+            size: 0,
+            sequence: visited.sequence,
+            annex,
+        };
+        assert_eq!(visited.annexed, annex.is_some());
+        self.goes_in(visited.routine, visited.cookie, arrived);
+    }
+
     /// The caller goes the straight way into a handler.
     fn goes_straight(&mut self) {
         let Straight {
@@ -318,6 +368,10 @@ impl Site {
             cookie,
             arrived,
         } = *self.nucleus.straight();
+        self.goes_in(routine, cookie, arrived);
+    }
+
+    fn goes_in(&mut self, routine: u64, cookie: u64, arrived: Arrived) {
         self.straight += 1;
         self.entered = Some(Upcall {
             routine,
@@ -330,11 +384,16 @@ impl Site {
     /// The routine that a thread is in returns.
     pub fn back(&mut self, thread: Id<Thread>, result: i32) -> Then {
         let cpu = self.cpu_of(thread).expect("the thread does not run");
-        if !self.nucleus.without_fast_path
-            && let Some(result) = self.nucleus.straight_out(cpu)
-        {
+        let over = match self.nucleus.without_fast_path {
+            true => None,
+            false => {
+                let visit = self.nucleus.visit_over(cpu);
+                visit.or_else(|| self.whole().straight_out(cpu))
+            }
+        };
+        if let Some(result) = over {
             self.straight += 1;
-            self.nucleus.threads.get_mut(thread).unwrap().result = result;
+            self.nucleus.threads.progress(thread).unwrap().result = result;
             self.serve_kicks();
             return Then::Resume { changed: true };
         }
@@ -344,6 +403,29 @@ impl Site {
     /// The answer to a report has come, and the thread runs again.
     pub fn reported(&mut self, thread: Id<Thread>, trouble: &Trouble) -> Then {
         self.event(thread, |nucleus, cpu| nucleus.reported(cpu, trouble))
+    }
+
+    /// Whether a thread is inside a routine, whether there are records of that or not.
+    pub fn is_inside(&self, thread: Id<Thread>) -> bool {
+        self.nucleus.chain(thread).next().is_some() || self.visits(thread)
+    }
+
+    /// Whether a thread is inside a handler without records.
+    pub fn visits(&self, thread: Id<Thread>) -> bool {
+        let cpus = 0..self.nucleus.scheduler.processors.len();
+        let mut visitors = cpus.filter_map(|cpu| self.nucleus.visitor(cpu));
+        visitors.any(|visitor| visitor == thread)
+    }
+
+    /// The actor that a thread works for.
+    pub fn works_in(&self, thread: Id<Thread>) -> Option<Id<Actor>> {
+        match self.visits(thread) {
+            true => {
+                let handler = self.nucleus.visited_handler(thread)?;
+                self.nucleus.point(handler).map(|point| point.owner)
+            }
+            false => self.nucleus.execution_actor(thread),
+        }
     }
 
     /// What a thread's last wait gave; `None` while it waits.
@@ -364,7 +446,7 @@ impl Site {
             let Some((at, cpu)) = next else { break };
             self.nucleus.machine.clock = self.nucleus.machine.clock.max(at);
             self.nucleus.machine.timers[cpu] = None;
-            self.nucleus.timer(cpu);
+            self.whole().timer(cpu);
             self.choose(cpu);
             self.serve_kicks();
         }
@@ -453,7 +535,7 @@ impl Site {
     /// Ends all actors; then nothing is left of them.
     pub fn end(&mut self) {
         let actors: Vec<Id<Actor>> = self.nucleus.actors.iter().map(|(id, _)| id).collect();
-        self.nucleus.entered = None;
+        self.whole().entered = None;
         for actor in actors {
             self.nucleus.kill_actor(actor, End::default());
         }
