@@ -69,6 +69,8 @@ mod site;
 #[cfg(target_os = "none")]
 mod smp;
 #[cfg(target_os = "none")]
+mod spaces;
+#[cfg(target_os = "none")]
 mod stacks;
 #[cfg(target_os = "none")]
 mod start;
