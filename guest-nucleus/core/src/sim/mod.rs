@@ -37,6 +37,7 @@ mod nc_actor_states;
 mod nc_actors;
 mod nc_groups;
 mod nc_inbound;
+mod nc_lent;
 mod nc_loading;
 mod nc_mappers;
 mod nc_memory;
