@@ -131,6 +131,7 @@ impl Pages {
     }
 
     /// Pages in all.
+    #[cfg(test)]
     pub fn len(&self) -> u64 {
         self.used
     }

@@ -227,9 +227,7 @@ impl<M: Machine> Nucleus<M> {
         frame: Frame,
         run: &mut Run,
     ) {
-        if self.memory.pages.lent(frame) > 0 {
-            self.memory.pages.unlend(frame);
-        }
+        self.memory.pages.unlend(frame);
         let page = ground.region.page_at(address);
         self.page_borrowed(ground, page, address, frame, run);
     }
@@ -293,7 +291,7 @@ impl<M: Machine> Nucleus<M> {
     /// A body's frame is none of it any more.
     #[inline]
     pub(crate) fn frame_release(&mut self, frame: Frame) {
-        if self.memory.pages.lent(frame) == 0 || self.memory.pages.unlend(frame) {
+        if self.memory.pages.unlend(frame) {
             self.machine.frame_free(frame);
         }
     }

@@ -69,11 +69,14 @@ impl Pages {
 
     /// A message has a frame no more; whether nobody else has it.
     pub fn unlend(&mut self, frame: Frame) -> bool {
-        let Some(entry) = self.entries.get_mut(frame.0 as usize) else {
-            return true;
-        };
-        entry.lent = entry.lent.saturating_sub(1);
-        entry.lent == 0 && entry.cache == FREE && entry.ring == NONE
+        match self.entries.get_mut(frame.0 as usize) {
+            Some(entry) if entry.lent > 0 => {
+                entry.lent -= 1;
+                entry.lent == 0 && entry.cache == FREE && entry.ring == NONE
+            }
+            // It was the message's alone.
+            _ => true,
+        }
     }
 
     /// A stub of a frame that is in no list yet.
