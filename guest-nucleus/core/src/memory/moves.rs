@@ -6,7 +6,7 @@
 //! regions with `K_NODEMAND`) are copied, and zeroed; pages of segments are copied, and stay: they are not the sender's.
 
 use super::Region;
-use super::caches::Cache;
+use super::caches::{Cache, pages};
 use super::pages::{DIRTY, PUSHING};
 use super::runs::{Ground, Run, Structures};
 use crate::arena::Id;
@@ -398,7 +398,9 @@ impl<M: Machine> Nucleus<M> {
                 continue;
             };
             let past = ground.region.end().min(end & !(PAGE_SIZE - 1));
-            if !ground.smooth || !structures.is_none() {
+            let (first, count) = (ground.region.page_at(at), pages(past - at));
+            if !ground.smooth || self.any_structure(&structures, ground.cache, first..first + count)
+            {
                 for page in (at..past).step_by(PAGE_SIZE as usize) {
                     if !self.is_brought(&ground, page, &structures) {
                         self.check_writable(caller, page, PAGE_SIZE)?;
@@ -412,9 +414,6 @@ impl<M: Machine> Nucleus<M> {
 
     /// Whether a body may bring the page at an address, and can be copied there if it does not: what is outside has to come back first.
     fn is_brought(&self, ground: &Ground, address: u64, structures: &Structures) -> bool {
-        if ground.smooth {
-            return !self.has_structure(ground, ground.region.page_at(address), structures);
-        }
         let landing = self.landing(ground, address, structures);
         landing.is_some_and(|landing| {
             landing.old.is_some() || self.slot_seen(ground.cache, landing.page).is_none()

@@ -38,11 +38,6 @@ pub(super) struct Structures {
 }
 
 impl Structures {
-    /// Whether there is none anywhere.
-    pub(super) fn is_none(&self) -> bool {
-        self.count == 0 && !self.many
-    }
-
     /// Whether there may be one in a frame.
     pub(super) fn may_be_in(&self, frame: Frame) -> bool {
         let few = self.frames.get(..self.count).unwrap_or(&[]);
@@ -265,9 +260,7 @@ impl<M: Machine> Nucleus<M> {
         let ground = self.smooth_ground(place, count)?;
         let structures = self.structures();
         let first = ground.region.page_at(place.2);
-        let mut pages = first..first + count as u32;
-        if !structures.is_none() && pages.any(|page| self.has_structure(&ground, page, &structures))
-        {
+        if self.any_structure(&structures, ground.cache, first..first + count as u32) {
             return None;
         }
         let payer = self.cache(ground.cache)?.payer;
@@ -275,10 +268,16 @@ impl<M: Machine> Nucleus<M> {
         free.is_none_or(|payer| payer.limit == 0).then_some(ground)
     }
 
-    /// Whether a thread may wait for a structure in a page.
-    pub(super) fn has_structure(&self, ground: &Ground, page: u32, all: &Structures) -> bool {
-        let frame = self.memory.pages.find(ground.cache, page);
-        frame.is_some_and(|frame| all.may_be_in(frame))
+    /// Whether a thread may wait for a structure in a range of pages of a cache. Nobody else has the frame of such a page.
+    pub(super) fn any_structure(
+        &self,
+        all: &Structures,
+        cache: Id<Cache>,
+        range: core::ops::Range<u32>,
+    ) -> bool {
+        let mut few = all.frames.get(..all.count).unwrap_or(&[]).iter();
+        let inside = |(holder, page)| holder == cache.index() && range.contains(&page);
+        all.many || few.any(|&frame| self.memory.pages.holder(frame).is_some_and(inside))
     }
 
     /// Frames that nobody has become the pages from an address on.
