@@ -25,6 +25,7 @@ mod interrupts;
 mod invariants;
 mod laps;
 mod lent;
+mod lent_model;
 mod machine;
 mod mapper_lab;
 mod memory;
