@@ -107,7 +107,10 @@ fn copied() -> Result<u64, KError> {
     Ok(stat.copied)
 }
 
-/// Answers with the body that it got until an empty message comes; the pages go with it if they came so.
+/// What the annex of a request says: flags of the reply, and whether it has the request's body.
+type Wish = [u32; 2];
+
+/// Answers, with the body that it got if that is wished, until an empty message comes; the pages go with it if they came so.
 fn echo(port: &Port, buffer: u64) -> Result<(), KError> {
     let mut room = KnMsgDesc {
         body_addr: buffer,
@@ -125,10 +128,11 @@ fn echo(port: &Port, buffer: u64) -> Result<(), KError> {
             K_NODELAY_LIMIT,
         ))?;
         loop {
+            let [flags, answers] = (room.annex_addr as *const Wish).read_volatile();
             let reply = KnMsgDesc {
-                flags: (room.annex_addr as *const u32).read_volatile(),
+                flags,
                 body_addr: buffer,
-                body_size: size,
+                body_size: if answers != 0 { size } else { 0 },
                 ..KnMsgDesc::default()
             };
             if size == 0 {
@@ -144,11 +148,66 @@ fn echo(port: &Port, buffer: u64) -> Result<(), KError> {
     }
 }
 
-/// Round trips with 64 KiB there and back, copied and moved, and the bytes that each copies.
+/// What is done with a large body.
+#[derive(Clone, Copy)]
+enum Large {
+    /// There and back, at places that do not agree about where in a page they are.
+    Copied,
+    /// There and back with `K_MOVE`.
+    Moved,
+    /// There, from two buffers in turn, which nobody stores into.
+    Lent,
+    /// There and back, and nobody stores into it.
+    LentBack,
+    /// There, after a store into each page of it.
+    Stored,
+}
+
+const LARGE: [(&str, Large); 5] = [
+    ("64-KiB-copied", Large::Copied),
+    ("64-KiB-moved", Large::Moved),
+    ("64-KiB-lent", Large::Lent),
+    ("64-KiB-lent-back", Large::LentBack),
+    ("64-KiB-lent-stored", Large::Stored),
+];
+
+/// Sends a body of so many bytes at an address, and waits for the answer.
+fn call(dest: &KnIpcDest, body_addr: u64, size: u32, what: Large) -> Result<u32, KError> {
+    let mut annex = [0u32; 16];
+    let flags = if let Large::Moved = what { K_MOVE } else { 0 };
+    let answers = !matches!(what, Large::Lent | Large::Stored);
+    annex[..2].copy_from_slice(&[flags, answers.into()]);
+    let request = KnMsgDesc {
+        flags,
+        body_addr,
+        body_size: size,
+        annex_addr: at(&annex),
+        ..KnMsgDesc::default()
+    };
+    let mut reply = KnMsgDesc {
+        flags: 0,
+        annex_addr: 0,
+        ..request
+    };
+    // SAFETY: all that the call points at lives through it.
+    check(unsafe {
+        raw::ipc_call(
+            In::new(at(&request)),
+            K_DEFAULTPORT,
+            In::new(at(dest)),
+            InOut::new(at_mut(&mut reply)),
+            K_NODELAY_LIMIT,
+        )
+    })
+}
+
+/// Round trips with 64 KiB, copied, moved and lent, and the bytes that each copies.
 pub fn large_messages(count: usize) -> Result<(), KError> {
-    let (mine, theirs) = (
-        Region::new(K_CMSGSIZEMAX.into())?,
-        Region::new(K_CMSGSIZEMAX.into())?,
+    let size = u64::from(K_CMSGSIZEMAX);
+    let (mine, other, theirs) = (
+        Region::new(size + PAGE_SIZE)?,
+        Region::new(size)?,
+        Region::new(size)?,
     );
     let port = Port::create()?;
     let dest = KnIpcDest {
@@ -160,47 +219,34 @@ pub fn large_messages(count: usize) -> Result<(), KError> {
         drop(theirs);
     });
     server?;
-    let call = |flags: u32, size: u32| {
-        let mut annex = [0u8; 64];
-        annex[..4].copy_from_slice(&flags.to_le_bytes());
-        let request = KnMsgDesc {
-            flags,
-            body_addr: mine.0.start_addr,
-            body_size: size,
-            annex_addr: at(&annex),
-            ..KnMsgDesc::default()
+    let mut turn = false;
+    let mut once = |what: Large| {
+        let start = mine.0.start_addr;
+        turn = !turn;
+        let body = match what {
+            Large::Copied => start + 64,
+            Large::Lent if turn => other.0.start_addr,
+            _ => start,
         };
-        let mut reply = KnMsgDesc {
-            flags: 0,
-            annex_addr: 0,
-            ..request
-        };
-        // SAFETY: all that the call points at lives through it.
-        check(unsafe {
-            raw::ipc_call(
-                In::new(at(&request)),
-                K_DEFAULTPORT,
-                In::new(at(&dest)),
-                InOut::new(at_mut(&mut reply)),
-                K_NODELAY_LIMIT,
-            )
-        })
+        if let Large::Stored = what {
+            for page in (start..start + size).step_by(PAGE_SIZE as usize) {
+                // SAFETY: a page of this side's buffer, which nobody else uses between the calls.
+                unsafe { (page as *mut u8).write_volatile(3) };
+            }
+        }
+        call(&dest, body, K_CMSGSIZEMAX, what).err()
     };
-    for (name, flags) in [("64-KiB-copied", 0), ("64-KiB-moved", K_MOVE)] {
+    for (name, what) in LARGE {
         let mut failure = None;
-        let mut bytes = repeat_counted(count, || {
-            failure = call(flags, K_CMSGSIZEMAX).err().or(failure);
-        })?;
-        let mut samples = repeat(count, || {
-            failure = call(flags, K_CMSGSIZEMAX).err().or(failure);
-        });
+        let mut samples = repeat(count, || failure = once(what).or(failure));
+        let mut bytes = repeat_counted(count, || failure = once(what).or(failure))?;
         if let Some(error) = failure {
             return Err(error);
         }
         report("ipc", name, "ticks", &mut samples);
         report("ipc", &format!("{name}-bytes"), "bytes", &mut bytes);
     }
-    call(0, 0).map(|_| ())
+    call(&dest, mine.0.start_addr, 0, Large::Copied).map(|_| ())
 }
 
 /// The bytes that each run of an operation has the Nucleus copy.

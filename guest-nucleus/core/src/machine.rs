@@ -178,6 +178,14 @@ pub trait Machine {
         frame: Frame,
         protection: Protection,
     ) -> Result<(), NoMemory>;
+    /// Maps frames one after another from a page-aligned address on, as `map` does each, in less time. How many: for the others there was no memory for a table.
+    fn map_run(
+        &mut self,
+        space: Space,
+        address: u64,
+        frames: &[Frame],
+        protection: Protection,
+    ) -> usize;
     /// Removes a mapping on all processors and returns its frame; `None` when there was none.
     fn unmap(&mut self, space: Space, address: u64) -> Option<Frame>;
     /// The same for all pages of a range of whole pages, in less time than one by one.
@@ -230,6 +238,8 @@ pub trait Machine {
     fn store<T: IntoBytes + Immutable>(&mut self, space: Space, address: u64, value: &T) -> bool;
     /// Whether a range of at most a page lies in one page that is there.
     fn readable(&mut self, space: Space, address: u64, size: usize) -> bool;
+    /// The first address in a range of a page that is not there, or may not be written if that is wanted; the end of the range if there is none.
+    fn accessible_until(&mut self, space: Space, start: u64, end: u64, write: bool) -> u64;
     /// Whether a range of at most a page lies in one page that is there and may be written.
     fn writable(&mut self, space: Space, address: u64, size: usize) -> bool;
     /// From now on it is counted there whenever a page that was mapped is not any more, or is mapped otherwise, in any space.

@@ -45,6 +45,15 @@ pub struct X86 {
     pub(crate) scratch: [UnsafeCell<u64>; crate::entry::MAX_CPUS],
 }
 
+/// Bits of an entry that give these rights.
+fn rights(protection: Protection) -> u64 {
+    match protection {
+        Protection { write: true, .. } => WRITE | NO_EXECUTE,
+        Protection { execute: true, .. } => 0,
+        _ => NO_EXECUTE,
+    }
+}
+
 impl Machine for X86 {
     fn now(&mut self) -> u64 {
         self.latest = self.latest.max(clock::now());
@@ -151,35 +160,11 @@ impl Machine for X86 {
     }
 
     fn space_create(&mut self) -> Option<Space> {
-        let slot = self.spaces.iter().skip(1).position(Option::is_none)? + 1;
-        let root = Self::table(&mut self.frames)?;
-        // SAFETY: a fresh page.
-        let tables = unsafe { Tables::new(root) };
-        for index in 256..512 {
-            let entry = self.kernel.top(index);
-            if entry != 0 {
-                // SAFETY: the upper half is the same everywhere.
-                unsafe { tables.set_top(index, entry) };
-            }
-        }
-        let (page, frames) = (self.stub_page, &mut self.frames);
-        // SAFETY: the stub page is for everybody, read-only.
-        if unsafe { tables.map(STUB_PAGE, page, USER, PAGE, || Self::table(frames)) }.is_none() {
-            // SAFETY: nobody uses the space yet.
-            unsafe { tables.destroy(|page| self.frames.release((page / PAGE) as u32)) };
-            return None;
-        }
-        self.spaces[slot] = Some(tables);
-        Some(Space(slot as u16))
+        self.make_space()
     }
 
     fn space_destroy(&mut self, space: Space) {
-        if let Some(tables) = self.spaces.get_mut(space.0 as usize).and_then(Option::take) {
-            self.lately.forget_all();
-            shootdown::leave(tables.root);
-            // SAFETY: no processor runs in it, and those that had it in force left it.
-            unsafe { tables.destroy(|page| self.frames.release((page / PAGE) as u32)) };
-        }
+        self.drop_space(space);
     }
 
     fn space_bounds(&self, space: Space) -> (u64, u64) {
@@ -227,12 +212,18 @@ impl Machine for X86 {
         frame: Frame,
         protection: Protection,
     ) -> Result<(), NoMemory> {
-        let flags = match protection {
-            Protection { write: true, .. } => WRITE | NO_EXECUTE,
-            Protection { execute: true, .. } => 0,
-            _ => NO_EXECUTE,
-        };
-        self.insert(space, address, u64::from(frame.0) * PAGE, flags)
+        let physical = u64::from(frame.0) * PAGE;
+        self.insert(space, address, physical, rights(protection))
+    }
+
+    fn map_run(
+        &mut self,
+        space: Space,
+        address: u64,
+        frames: &[Frame],
+        protection: Protection,
+    ) -> usize {
+        self.insert_run(space, address, frames, rights(protection))
     }
 
     fn unmap(&mut self, space: Space, address: u64) -> Option<Frame> {
@@ -438,34 +429,21 @@ impl Machine for X86 {
         self.within(space, address, size, true).is_some()
     }
 
+    fn accessible_until(&mut self, space: Space, start: u64, end: u64, write: bool) -> u64 {
+        self.reach_until(space, start, end, write)
+    }
+
     #[inline(always)]
     fn deliver(&mut self, delivery: &Delivery) -> bool {
         self.deliver_within_pages(delivery)
     }
 
     fn context_create(&mut self, thread: usize, start: Start) -> Result<u64, NoMemory> {
-        let pages = if start.supervisor {
-            SUPERVISOR_PAGES
-        } else {
-            USER_PAGES
-        };
-        if self.contexts.get(thread).is_none_or(Option::is_some) {
-            return Err(NoMemory);
-        }
-        let frames = &mut self.frames;
-        let stack = self
-            .stacks
-            .take(self.kernel, pages, || Self::table(frames))
-            .ok_or(NoMemory)?;
-        let root = self.root(start.space);
-        let context = self.contexts[thread].insert(context::prepare(stack, start, root));
-        Ok(core::ptr::from_mut(context).expose_provenance() as u64)
+        self.make_context(thread, start)
     }
 
     fn context_destroy(&mut self, thread: usize) {
-        if let Some(context) = self.contexts.get_mut(thread).and_then(Option::take) {
-            self.stacks.give(context.stack);
-        }
+        self.drop_context(thread);
     }
 
     fn registers(&mut self, thread: usize) -> KnThreadCtx {

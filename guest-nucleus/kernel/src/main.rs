@@ -70,6 +70,8 @@ mod site;
 #[cfg(target_os = "none")]
 mod smp;
 #[cfg(target_os = "none")]
+mod spaces;
+#[cfg(target_os = "none")]
 mod spots;
 #[cfg(target_os = "none")]
 mod stacks;

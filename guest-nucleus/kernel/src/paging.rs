@@ -26,6 +26,8 @@ pub const WRITE: u64 = 1 << 1;
 pub const USER: u64 = 1 << 2;
 /// The processor used the entry.
 pub const ACCESSED: u64 = 1 << 5;
+/// What processors set in entries.
+pub const BY_PROCESSOR: u64 = ACCESSED | 1 << 6;
 /// Neither cached nor combined.
 pub const UNCACHED: u64 = 1 << 3 | 1 << 4;
 const LARGE: u64 = 1 << 7;
@@ -155,6 +157,70 @@ impl Tables {
         // SAFETY: as above.
         let before = unsafe { pointer.replace(physical | flags | PRESENT) };
         Some(before & (!WRITE | above))
+    }
+
+    /// Maps 4 KiB pages one after another; how many before there was no memory for a table. What was mapped is replaced, and told as it was in force
+    /// with the entry that is there now.
+    ///
+    /// # Safety
+    /// As [`Tables::map`], of all of them.
+    pub unsafe fn map_run(
+        &self,
+        address: u64,
+        physical: impl Iterator<Item = u64>,
+        flags: u64,
+        mut allocate: impl FnMut() -> Option<u64>,
+        mut replaced: impl FnMut(u64, u64, u64),
+    ) -> usize {
+        let (mut count, mut at, mut next) = (0, address, None);
+        for physical in physical {
+            let entry = physical | flags | PRESENT;
+            let known: Option<(*mut u64, u64)> = next.filter(|_| !at.is_multiple_of(2 << 20));
+            let before = match known {
+                Some((pointer, above)) => {
+                    next = Some((pointer.wrapping_add(1), above));
+                    // SAFETY: an entry of our tables, behind one of the same table; the caller answers for the content.
+                    unsafe { pointer.replace(entry) & (!WRITE | above) }
+                }
+                None => {
+                    // SAFETY: the caller's promise.
+                    let before = unsafe { self.map(at, physical, flags, 4096, &mut allocate) };
+                    let Some(before) = before else {
+                        return count;
+                    };
+                    let found = self.find(at);
+                    next = found.map(|(pointer, _, above)| (pointer.wrapping_add(1), above));
+                    before
+                }
+            };
+            if before & PRESENT != 0 {
+                replaced(at, before, entry);
+            }
+            (count, at) = (count + 1, at + 4096);
+        }
+        count
+    }
+
+    /// The first address of a range whose page is absent, is none of memory, or forbids stores if `write`; else its end.
+    pub fn allowed_until(&self, start: u64, end: u64, write: bool) -> u64 {
+        let wanted = if write { PRESENT | WRITE } else { PRESENT };
+        let mut address = start & !4095;
+        while address < end {
+            let Some((mut pointer, size, above)) = self.find(address) else {
+                break;
+            };
+            let past = (address & !((2 << 20) - 1)) + (2 << 20);
+            let past = if size == 4096 { past } else { address + 4096 };
+            while address < past.min(end) {
+                // SAFETY: an entry of our tables, behind one of the same table.
+                let entry = unsafe { pointer.read() } & (!WRITE | above);
+                if entry & wanted != wanted || entry & UNCACHED != 0 {
+                    return address.max(start);
+                }
+                (pointer, address) = (pointer.wrapping_add(1), address + 4096);
+            }
+        }
+        address.max(start).min(end)
     }
 
     /// Forbids stores by the last-level entries of a table and allows them by the entry that leads to it.

@@ -106,6 +106,63 @@ impl X86 {
         Ok(())
     }
 
+    /// As `Machine::map_run`, with bits of entries.
+    pub(crate) fn insert_run(
+        &mut self,
+        space: Space,
+        address: u64,
+        frames: &[Frame],
+        flags: u64,
+    ) -> usize {
+        let end = address + frames.len() as u64 * PAGE;
+        let Some(tables) = self.tables_for(space, address, end) else {
+            return 0;
+        };
+        let whose = if space == Space::SUPERVISOR {
+            GLOBAL
+        } else {
+            USER
+        };
+        let flags = flags | paging::ACCESSED | whose;
+        let (free, mut forgotten, mut last) = (&mut self.frames, 0, 0);
+        let physical = frames.iter().map(|frame| u64::from(frame.0) * PAGE);
+        // SAFETY: as `insert`.
+        let done = unsafe {
+            tables.map_run(
+                address,
+                physical,
+                flags,
+                || Self::table(free),
+                |at, before, entry| {
+                    if (before ^ entry) & !paging::BY_PROCESSOR != 0 {
+                        (forgotten, last) = (forgotten + 1, at);
+                    }
+                },
+            )
+        };
+        match forgotten {
+            0 => {}
+            1 => {
+                self.lately.forget(space, last);
+                shootdown::forget(Self::concerned(tables, space), last);
+            }
+            _ => {
+                self.lately.forget_all();
+                shootdown::forget_all(Self::concerned(tables, space));
+            }
+        }
+        done
+    }
+
+    /// As `Machine::accessible_until`.
+    pub(crate) fn reach_until(&self, space: Space, start: u64, end: u64, write: bool) -> u64 {
+        let inside = start < end && accessible(space, start) && accessible(space, end - 1);
+        match self.tables(space) {
+            Some(tables) if inside => tables.allowed_until(start, end, write),
+            _ => start,
+        }
+    }
+
     /// Root of the spaces that see a change, as `shootdown` names them.
     pub(crate) fn concerned(tables: Tables, space: Space) -> u64 {
         if space == Space::SUPERVISOR {

@@ -117,6 +117,29 @@ impl<M: Machine> Nucleus<M> {
         self.waiters.count > 0 || !self.timers.is_empty()
     }
 
+    /// Tells the places of all structures for which threads wait, and of pools of timers.
+    pub(crate) fn each_structure(&self, mut found: impl FnMut(u64)) {
+        // Of many threads few wait for structures: those are in the lists.
+        let mut left = self.waiters.count;
+        for list in &self.waiters.lists {
+            if left == 0 {
+                break;
+            }
+            let mut slot = list.first();
+            while let Some(at) = slot {
+                slot = self.waiters.links.next(at);
+                left = left.saturating_sub(1);
+                let thread = self.threads.at(at).and_then(|id| self.threads.get(id));
+                if let Some(place) = thread.and_then(|thread| thread.wait.structure()) {
+                    found(place);
+                }
+            }
+        }
+        if !self.timers.is_empty() {
+            self.pools().for_each(found);
+        }
+    }
+
     /// Whether anybody waits for a structure in a frame.
     pub(crate) fn is_structure_in(&self, frame: crate::machine::Frame) -> bool {
         let within = |place: u64| place >> 12 == u64::from(frame.0);

@@ -149,6 +149,11 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
+    /// The places of the pools of timers.
+    pub(crate) fn pools(&self) -> impl Iterator<Item = u64> {
+        self.timers.iter().filter_map(|(_, timer)| timer.pool)
+    }
+
     /// Whether there is a timer whose pool is at such a place.
     pub(crate) fn is_pool_at(&self, place: impl Fn(u64) -> bool) -> bool {
         let mut all = self.timers.iter();

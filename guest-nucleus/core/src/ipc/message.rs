@@ -40,7 +40,7 @@ pub(crate) fn pieces(lead: u32, size: u32) -> impl Iterator<Item = Piece> {
     })
 }
 
-/// A body kept in frames.
+/// A body kept in frames, some of which actors may have as pages (`memory/sharing.rs`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Body {
     /// Bytes.
@@ -205,6 +205,13 @@ impl Message {
 pub type Place = (Id<Actor>, Space, u64);
 
 impl<M: Machine> Nucleus<M> {
+    /// The bodies that messages have in frames.
+    #[cfg(test)]
+    pub(crate) fn bodies(&self) -> impl Iterator<Item = Body> {
+        let kept = self.ipc.kept.iter().map(|(_, kept)| kept.body);
+        kept.chain(self.ipc.network.bodies())
+    }
+
     /// Copies a body into frames. Errors: `K_EFAULT`, `K_ENOMEM`; then nothing is kept.
     pub(crate) fn body_keep(&mut self, from: Place, size: u32) -> Result<Body, KError> {
         let mut body = Body::begins(0, size);
@@ -252,7 +259,7 @@ impl<M: Machine> Nucleus<M> {
     /// Gives the frames of a body back.
     pub(crate) fn body_free(&mut self, body: &mut Body) {
         for frame in body.frames.iter_mut().filter_map(Option::take) {
-            self.machine.frame_free(frame);
+            self.frame_release(frame);
         }
         body.size = 0;
     }
@@ -267,7 +274,7 @@ impl<M: Machine> Nucleus<M> {
     ) -> Result<Id<Kept>, KError> {
         let mut body = match moves {
             true => self.body_lift(from, size, false)?,
-            false => self.body_keep(from, size)?,
+            false => self.body_lend(from, size)?,
         };
         // There are as many as messages, of which each has at most one.
         self.ipc.kept.insert(Kept { annex, body }).ok_or_else(|| {

@@ -1,6 +1,7 @@
 //! Ports, groups, messages (spec 2.4–2.6, 3.4–3.6, 3.13).
 //!
-//! A message that finds a thread waiting is copied straight into its buffers; one that must wait has its body in page frames. A request ends in
+//! A message that finds a thread waiting is copied straight into its buffers; one that must wait has its body in page frames. Whole pages of large bodies are
+//! lent instead (`memory/sharing`). A request ends in
 //! exactly one of the ways of spec 2.6: replied, failed, withdrawn, abandoned, orphaned.
 
 mod asking;
@@ -24,7 +25,7 @@ pub(crate) use conversation::{Annex, Remembered};
 pub use conversation::{Passed, Seat, Standing, Way};
 pub(crate) use handling::Handling;
 pub use message::Message;
-pub(crate) use message::{Body, PIECES, Place, pieces};
+pub(crate) use message::{Body, PIECES, Piece, Place, pieces};
 pub use port::Port;
 pub(crate) use straight::INSIDE;
 pub use straight::Straight;

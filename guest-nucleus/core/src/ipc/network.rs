@@ -42,6 +42,14 @@ impl Network {
     }
 }
 
+#[cfg(test)]
+impl Network {
+    /// The bodies of the outbound items.
+    pub(super) fn bodies(&self) -> impl Iterator<Item = Body> {
+        self.outbound.iter().map(|&(_, body)| body)
+    }
+}
+
 impl<M: Machine> Nucleus<M> {
     /// Whether there is a Network Manager.
     pub(crate) fn network_attached(&self) -> bool {
@@ -67,7 +75,7 @@ impl<M: Machine> Nucleus<M> {
         }
         let body = match body {
             Some((place, true)) => self.body_lift(place, item.body_size, false)?,
-            Some((place, false)) => self.body_keep(place, item.body_size)?,
+            Some((place, false)) => self.body_lend(place, item.body_size)?,
             None => Body::EMPTY,
         };
         self.ipc.network.outbound.push_back((item, body));

@@ -245,7 +245,7 @@ impl<M: Machine> Nucleus<M> {
                     let kept = self.keep(None, parcel.body, size, false);
                     after = Some(kept.map_err(|error| (true, error))?);
                 } else if size > 0 {
-                    self.copy(parcel.body, to, size.min(desc.body_size) as usize)?;
+                    self.body_pass(parcel.body, to, size.min(desc.body_size) as usize)?;
                 }
             }
             Source::Kept => {

@@ -370,11 +370,12 @@ impl<M: Machine> Nucleus<M> {
         Ok(Outcome::Done(K_OK))
     }
 
-    /// The body of a parcel in frames. Errors: `K_EFAULT`, `K_ENOMEM`.
+    /// The body of a parcel in frames; `whole_pages`: that begin with its bytes and are nobody else's. Errors: `K_EFAULT`, `K_ENOMEM`.
     fn body_of(&mut self, parcel: &Parcel, whole_pages: bool) -> Result<Body, KError> {
         match parcel.moves {
             true => self.body_lift(parcel.body, parcel.size, whole_pages),
-            false => self.body_keep(parcel.body, parcel.size),
+            false if whole_pages => self.body_keep(parcel.body, parcel.size),
+            false => self.body_lend(parcel.body, parcel.size),
         }
     }
 
@@ -413,7 +414,7 @@ impl<M: Machine> Nucleus<M> {
             given.map(|_| ()).map_err(|error| (false, error))
         } else {
             let size = parcel.size.min(room) as usize;
-            self.at_once(|it| it.copy(parcel.body, to, size))
+            self.at_once(|it| it.body_pass(parcel.body, to, size))
         };
         let given = match copied {
             Err((true, error)) => return Err(error),

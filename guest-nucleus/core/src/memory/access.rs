@@ -155,6 +155,9 @@ impl<M: Machine> Nucleus<M> {
                 }
             }
             page += PAGE_SIZE;
+            if page < end {
+                page = self.machine.accessible_until(space, page, end, write);
+            }
         }
         Ok(())
     }

@@ -258,11 +258,10 @@ impl<M: Machine> Nucleus<M> {
             (first..end).filter_map(seen).for_each(count);
         } else {
             let mut next = list.first();
-            while let Some(frame) = next {
-                next = self.memory.pages.next(frame);
-                let holder = self.memory.pages.holder(frame);
-                if holder.is_some_and(|(_, page)| (first..end).contains(&page)) {
-                    count(frame);
+            while let Some(held) = next {
+                next = self.memory.pages.next(held);
+                if (first..end).contains(&self.memory.pages.page(held)) {
+                    count(self.memory.pages.frame(held));
                 }
             }
         }

@@ -11,13 +11,14 @@
 //! - A cache that is mapped has at most one child. A second copy puts a *working* cache between, which nobody maps and which has two children
 //!   or more; with one child left it is merged into that child, and so is a cache that is mapped no more.
 //! - A page that a cache sees is its own, else its parent's, and so on; nobody has it: zeros.
-//! - A region maps only the frame that its cache sees, and for stores only when the page is its own and the child, if it sees that page, has
-//!   one of its own.
+//! - A region maps only the frame that its cache sees, and for stores only when the page is its own, nobody else has its frame (`sharing`), and the
+//!   child, if it sees that page, has one of its own.
 
 use super::Region;
 use super::pageout::{SlotList, Store};
-use super::pages::PageList;
+use super::pages::{Held, PageList};
 use super::segments::Segment;
+use super::sharing::Credit;
 use crate::arena::Id;
 use crate::executive::actor::Actor;
 use crate::machine::{Frame, Machine};
@@ -55,6 +56,8 @@ pub struct Cache {
     pub(super) store: Option<Id<Store>>,
     /// How often the default mapper refused to make one.
     pub(super) asked: u8,
+    /// Whether bodies of messages are lent and borrowed here.
+    pub(super) credit: Credit,
 }
 
 impl Cache {
@@ -76,6 +79,7 @@ impl Cache {
             slots: SlotList::EMPTY,
             store: None,
             asked: 0,
+            credit: Credit::default(),
         }
     }
 
@@ -188,28 +192,30 @@ impl<M: Machine> Nucleus<M> {
         true
     }
 
-    /// A frame is no page of a cache any more.
-    pub(super) fn page_remove(&mut self, cache: Id<Cache>, frame: Frame) {
+    /// A page is none of its cache any more; its frame, and whether nobody else has that.
+    pub(super) fn page_remove(&mut self, cache: Id<Cache>, held: Held) -> (Frame, bool) {
         let Some(entry) = self.memory.caches.get_mut(cache) else {
-            return;
+            return (self.memory.pages.frame(held), false);
         };
-        self.memory.pages.remove(&mut entry.list, frame);
+        let removed = self.memory.pages.remove(&mut entry.list, held);
         if let Some(actor) = entry.payer.and_then(|payer| self.actors.get_mut(payer)) {
             actor.pages = actor.pages.saturating_sub(1);
         }
+        removed
     }
 
-    /// A page goes away with its frame; nobody maps it.
-    pub(super) fn page_free(&mut self, cache: Id<Cache>, frame: Frame) {
+    /// A page goes away, with its frame if nobody else has that; nobody maps it.
+    pub(super) fn page_free(&mut self, cache: Id<Cache>, held: Held) {
+        if self.memory.pageout.is_on() {
+            self.slot_drop(cache, self.memory.pages.page(held));
+        }
+        let (frame, alone) = self.page_remove(cache, held);
+        if !alone {
+            return;
+        }
         if self.any_waits_for_a_structure() {
             self.structures_end(frame);
         }
-        if self.memory.pageout.is_on()
-            && let Some((_, page)) = self.memory.pages.holder(frame)
-        {
-            self.slot_drop(cache, page);
-        }
-        self.page_remove(cache, frame);
         self.machine.frame_free(frame);
     }
 
@@ -300,8 +306,8 @@ impl<M: Machine> Nucleus<M> {
             }
             match entry.child {
                 None => {
-                    while let Some(frame) = self.cache(id).and_then(|cache| cache.list.first()) {
-                        self.page_free(id, frame);
+                    while let Some(held) = self.cache(id).and_then(|cache| cache.list.first()) {
+                        self.page_free(id, held);
                     }
                     if entry.store.is_some() || entry.slots.count > 0 {
                         self.cache_forget_slots(id);
@@ -327,14 +333,11 @@ impl<M: Machine> Nucleus<M> {
         let (Some(&entry), Some(&heir)) = (self.cache(id), self.cache(child)) else {
             return;
         };
-        while let Some(frame) = self.cache(id).and_then(|cache| cache.list.first()) {
-            let seen = self
-                .memory
-                .pages
-                .holder(frame)
-                .and_then(|(_, page)| heir.sees(page))
+        while let Some(held) = self.cache(id).and_then(|cache| cache.list.first()) {
+            let seen = heir
+                .sees(self.memory.pages.page(held))
                 .filter(|&page| !self.has_page(child, page));
-            self.page_bequeath(id, frame, seen.map(|page| (child, page)));
+            self.page_bequeath(id, held, seen.map(|page| (child, page)));
         }
         if self.memory.pageout.is_on() {
             self.cache_merge_slots(id, child);
@@ -355,21 +358,19 @@ impl<M: Machine> Nucleus<M> {
     pub(super) fn page_bequeath(
         &mut self,
         cache: Id<Cache>,
-        frame: Frame,
+        held: Held,
         heir: Option<(Id<Cache>, u32)>,
     ) {
         let Some((heir, page)) = heir else {
-            return self.page_free(cache, frame);
+            return self.page_free(cache, held);
         };
         if self.any_waits_for_a_structure() {
-            self.structures_end(frame);
+            self.structures_end(self.memory.pages.frame(held));
         }
-        if self.memory.pageout.is_on()
-            && let Some((_, page)) = self.memory.pages.holder(frame)
-        {
-            self.slot_drop(cache, page);
+        if self.memory.pageout.is_on() {
+            self.slot_drop(cache, self.memory.pages.page(held));
         }
-        self.page_remove(cache, frame);
+        let (frame, _) = self.page_remove(cache, held);
         self.page_insert(heir, page, frame);
     }
 
@@ -383,13 +384,13 @@ impl<M: Machine> Nucleus<M> {
         else {
             return;
         };
-        let one = |nucleus: &mut Self, page: u32, frame: Frame| {
+        let one = |nucleus: &mut Self, page: u32, held: Held| {
             let mapped = nucleus
                 .regions_of(cache)
                 .any(|(_, region)| region.address_of(page).is_some());
             if !mapped {
                 let heir = nucleus.history(cache, page);
-                nucleus.page_bequeath(cache, frame, heir);
+                nucleus.page_bequeath(cache, held, heir);
             }
         };
         if self.memory.pageout.is_on() {
@@ -397,19 +398,18 @@ impl<M: Machine> Nucleus<M> {
         }
         if end - first < list.count {
             for page in first..end {
-                if let Some(frame) = self.memory.pages.find(cache, page) {
-                    one(self, page, frame);
+                if let Some(held) = self.memory.pages.held(cache, page) {
+                    one(self, page, held);
                 }
             }
             return;
         }
         let mut next = list.first();
-        while let Some(frame) = next {
-            next = self.memory.pages.next(frame);
-            if let Some((_, page)) = self.memory.pages.holder(frame)
-                && (first..end).contains(&page)
-            {
-                one(self, page, frame);
+        while let Some(held) = next {
+            next = self.memory.pages.next(held);
+            let page = self.memory.pages.page(held);
+            if (first..end).contains(&page) {
+                one(self, page, held);
             }
         }
     }

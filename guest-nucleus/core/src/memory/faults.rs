@@ -119,7 +119,19 @@ impl<M: Machine> Nucleus<M> {
         let (payer, slots) = (entry.payer, entry.slots.count > 0);
         if !segment && entry.parent.is_none() && entry.child.is_none() {
             // Neither a copy nor copied from, as most memory is.
+            let mut lent = false;
             let frame = match self.memory.pages.find(cache, page) {
+                Some(frame) if self.memory.pages.is_shared(frame) => match own {
+                    // It is counted already: this takes a frame, but no page more.
+                    true => {
+                        self.room_for(region.actor, None)?;
+                        self.page_own(cache, page).ok_or(SUPPLY)?
+                    }
+                    false => {
+                        lent = true;
+                        frame
+                    }
+                },
                 Some(frame) => frame,
                 None => {
                     if slots && let Some(slot) = self.page_slot(cache, page) {
@@ -131,7 +143,7 @@ impl<M: Machine> Nucleus<M> {
                 }
             };
             let kept = slots && self.is_kept_outside(cache, page, own);
-            let write = allowed.write && !kept;
+            let write = allowed.write && !kept && !lent;
             return self.page_map(region, address, frame, Protection { write, ..allowed });
         }
         // What a segment's mapper has need not be changed to be fixed.
@@ -154,6 +166,8 @@ impl<M: Machine> Nucleus<M> {
         }
         if seen.is_none_or(|(_, mine)| own && (!mine || self.history(cache, page).is_some())) {
             self.room_for(region.actor, payer)?;
+        } else if own && seen.is_some_and(|(frame, _)| self.memory.pages.is_shared(frame)) {
+            self.room_for(region.actor, None)?;
         }
         let (frame, mine) = match seen {
             Some(seen) if !own => seen,
@@ -175,6 +189,7 @@ impl<M: Machine> Nucleus<M> {
             && mine
             && !clean
             && !outside
+            && !self.memory.pages.is_shared(frame)
             && (own || self.history(cache, page).is_none());
         self.page_map(region, address, frame, Protection { write, ..allowed })
     }

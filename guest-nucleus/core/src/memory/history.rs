@@ -105,14 +105,20 @@ impl<M: Machine> Nucleus<M> {
                 self.page_put(cache, page, zeros)?
             }
         };
-        let Some((child, seen)) = self.history(cache, page) else {
+        let heir = self.history(cache, page);
+        if heir.is_none() && !self.memory.pages.is_shared(frame) {
             return Some(frame);
-        };
-        // The child takes the frame itself, which it and its own children may have mapped; nobody waits in it, nor is it locked (see `cache_copy`).
+        }
+        // The child takes the frame itself, which it and its own children may have mapped; nobody waits in it, nor is it locked (see `cache_copy`). Without
+        // one the others keep it.
+        let held = self.memory.pages.held(cache, page)?;
         let copy = self.frame_like(Some(frame))?;
         let flags = self.memory.pages.flags(frame);
-        self.page_remove(cache, frame);
-        self.page_insert(child, seen, frame);
+        self.page_remove(cache, held);
+        match heir {
+            Some((child, seen)) => _ = self.page_insert(child, seen, frame),
+            None => self.lent_in_vain(cache),
+        }
         self.page_unmap(cache, page);
         let copy = self.page_put(cache, page, copy)?;
         self.memory.pages.set_flags(copy, flags, 0);
@@ -126,11 +132,9 @@ impl<M: Machine> Nucleus<M> {
             .is_some_and(|cache| cache.list.locked > 0);
         let fixed = self.regions_of(source).any(|(_, region)| region.is_fixed());
         let mut next = self.cache(source).and_then(|cache| cache.list.first());
-        while let Some(frame) = next.filter(|_| locked || fixed) {
-            next = self.memory.pages.next(frame);
-            let Some((_, page)) = self.memory.pages.holder(frame) else {
-                return true;
-            };
+        while let Some(held) = next.filter(|_| locked || fixed) {
+            next = self.memory.pages.next(held);
+            let (page, frame) = (self.memory.pages.page(held), self.memory.pages.frame(held));
             let stays = self.memory.pages.locks(frame) > 0
                 || self
                     .regions_of(source)

@@ -3,6 +3,7 @@
 use super::Region;
 use super::caches::Cache;
 use crate::arena::Id;
+use crate::ipc::PIECES;
 use crate::machine::Machine;
 use crate::nucleus::Nucleus;
 use chorus_abi::*;
@@ -16,6 +17,11 @@ impl<M: Machine> Nucleus<M> {
             memory.caches.len(),
             memory.pages.len(),
         )
+    }
+
+    /// Pages that have no frame of their own, since others have it too.
+    pub fn memory_together(&self) -> u64 {
+        self.memory.pages.len() - self.memory.pages.frames()
     }
 
     fn check_cache(&self, id: Id<Cache>, cache: &Cache) {
@@ -43,12 +49,11 @@ impl<M: Machine> Nucleus<M> {
             _ => assert!(children().count() <= 1 && !cache.working),
         }
         let (mut count, mut locked, mut next) = (0, 0, cache.list.first());
-        while let Some(frame) = next {
-            next = self.memory.pages.next(frame);
-            let (holder, page) = self.memory.pages.holder(frame).unwrap();
-            assert_eq!(holder, id.index());
+        while let Some(held) = next {
+            next = self.memory.pages.next(held);
+            let (page, frame) = (self.memory.pages.page(held), self.memory.pages.frame(held));
             assert!(page < cache.size);
-            assert_eq!(self.memory.pages.find(id, page), Some(frame));
+            assert_eq!(self.memory.pages.held(id, page), Some(held));
             count += 1;
             locked += u32::from(self.memory.pages.locks(frame) > 0);
         }
@@ -76,7 +81,26 @@ impl<M: Machine> Nucleus<M> {
                 );
                 assert!(region.options & K_WRITABLE != 0);
                 assert!(mine && self.history(cache, page).is_none());
+                assert!(!self.memory.pages.is_shared(frame), "{at:#x} is lent");
             }
+        }
+    }
+
+    /// What messages have of frames that pages have, or had.
+    fn check_lent(&self) {
+        let mut lent = alloc::collections::BTreeMap::new();
+        for body in self.bodies() {
+            for frame in (0..PIECES).filter_map(|index| body.frame(index)) {
+                *lent.entry(frame).or_insert(0) += 1;
+            }
+        }
+        for (frame, count) in self.memory.pages.check() {
+            assert_eq!(lent.remove(&frame), Some(count), "{frame:?} is lent");
+        }
+        // Nobody else has the rest.
+        for (frame, count) in lent {
+            assert_eq!(count, 1, "{frame:?} is in two messages");
+            assert_eq!(self.memory.pages.holder(frame), None);
         }
     }
 
@@ -95,6 +119,7 @@ impl<M: Machine> Nucleus<M> {
         }
         assert_eq!(self.memory.pages.len(), total);
         self.check_stores();
+        self.check_lent();
         let counted: u64 = self
             .actors
             .iter()

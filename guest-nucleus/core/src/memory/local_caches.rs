@@ -270,12 +270,10 @@ impl<M: Machine> Nucleus<M> {
             return Ok(Outcome::Done(K_OK));
         }
         let mut next = self.cache(cache).and_then(|cache| cache.list.first());
-        while let Some(frame) = next {
+        while let Some(held) = next {
             // A page whose frame a copy takes has a new one, before this in the list.
-            next = self.memory.pages.next(frame);
-            let Some((_, page)) = self.memory.pages.holder(frame) else {
-                break;
-            };
+            next = self.memory.pages.next(held);
+            let (page, frame) = (self.memory.pages.page(held), self.memory.pages.frame(held));
             if !(first..last).contains(&page) {
                 continue;
             }

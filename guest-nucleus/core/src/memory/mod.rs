@@ -27,7 +27,9 @@ mod pushes;
 mod regions;
 mod replies;
 mod restarts;
+mod runs;
 mod segments;
+mod sharing;
 mod transfers;
 
 use crate::arena::{Arena, Id};

@@ -6,13 +6,12 @@
 //! regions with `K_NODEMAND`) are copied, and zeroed; pages of segments are copied, and stay: they are not the sender's.
 
 use super::Region;
-use super::caches::Cache;
+use super::caches::{Cache, pages};
 use super::pages::{DIRTY, PUSHING};
-use super::{DEVICE, FIXED};
+use super::runs::{Ground, Run, Structures};
 use crate::arena::Id;
-use crate::executive::actor::Actor;
-use crate::ipc::{Body, PIECES, Place, pieces};
-use crate::machine::{Frame, Machine, Protection, Space};
+use crate::ipc::{Body, PIECES, Piece, Place, pieces};
+use crate::machine::{Frame, Machine};
 use crate::nucleus::{Caller, Nucleus};
 use chorus_abi::*;
 
@@ -28,23 +27,6 @@ struct Leaving {
     stays: bool,
 }
 
-/// A region of an actor's own where it may store, and which shows memory that is no segment's.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Ground {
-    region: Region,
-    cache: Id<Cache>,
-    /// Some pages of the cache have to stay in their frames, as if all had.
-    fixed: bool,
-    /// No other region shows the cache.
-    alone: bool,
-}
-
-impl Ground {
-    fn has(&self, address: u64) -> bool {
-        address >= self.region.start && address < self.region.end()
-    }
-}
-
 /// Where a page can arrive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Landing {
@@ -54,40 +36,24 @@ struct Landing {
 }
 
 impl<M: Machine> Nucleus<M> {
-    /// The ground at an address.
-    fn ground(&self, actor: Id<Actor>, space: Space, address: u64) -> Option<Ground> {
-        let region = self.region_at(actor, address)?;
-        let options = region.options & (K_WRITABLE | K_RESERVED | DEVICE | FIXED);
-        if region.actor != actor || region.space != space || options != K_WRITABLE {
-            return None;
-        }
-        let cache = region.cache?;
-        self.cache(cache)?.segment.is_none().then(|| Ground {
-            region,
-            cache,
-            fixed: self.regions_of(cache).any(|(_, region)| region.is_fixed()),
-            alone: self.regions_of(cache).nth(1).is_none(),
-        })
-    }
-
-    /// The same; most often it is that of the page before.
-    #[inline]
-    fn ground_next(
-        &self,
-        known: &mut Option<Ground>,
-        (actor, space, address): Place,
-    ) -> Option<Ground> {
-        if known.is_none_or(|ground| !ground.has(address)) {
-            *known = self.ground(actor, space, address);
-        }
-        *known
-    }
-
-    /// The page at an address, made ready to leave. Errors: `K_ENOMEM`.
-    fn page_to_leave(&mut self, ground: &Ground, address: u64) -> Result<Leaving, KError> {
+    /// The page at an address, made ready to leave; `alone`: with a frame that nobody else has. Errors: `K_ENOMEM`.
+    fn page_to_leave(
+        &mut self,
+        ground: &Ground,
+        address: u64,
+        alone: bool,
+    ) -> Result<Leaving, KError> {
         let cache = ground.cache;
         let page = ground.region.page_at(address);
-        let frame = self.page_own(cache, page).ok_or(KError::NoMem)?;
+        let lent = self.memory.pages.find(cache, page).filter(|&frame| {
+            let pages = &self.memory.pages;
+            !alone && pages.is_shared(frame) && pages.can_be_lent(frame)
+        });
+        let frame = match lent.filter(|_| self.history(cache, page).is_none()) {
+            // The others keep it.
+            Some(frame) => frame,
+            None => self.page_own(cache, page).ok_or(KError::NoMem)?,
+        };
         let stays = ground.fixed || self.memory.pages.locks(frame) > 0;
         let behind = self
             .cache(cache)
@@ -119,7 +85,10 @@ impl<M: Machine> Nucleus<M> {
             self.structures_end(frame);
         }
         self.slot_drop(cache, page);
-        self.page_remove(cache, frame);
+        let held = self.memory.pages.held(cache, page)?;
+        if let (frame, false) = self.page_remove(cache, held) {
+            self.memory.pages.lend(frame);
+        }
         if let Some(spare) = leaving.spare {
             self.page_insert(cache, page, spare);
         }
@@ -137,6 +106,11 @@ impl<M: Machine> Nucleus<M> {
         whole_pages: bool,
     ) -> Result<Body, KError> {
         let lead = (from.2 % PAGE_SIZE) as u32;
+        if (lead == 0 || !whole_pages)
+            && let Some(body) = self.smooth_lift(from, size, lead)
+        {
+            return body;
+        }
         let mut leaving = [None; PIECES];
         let made = self.body_made(from, size, lead, whole_pages, &mut leaving);
         let mut body = match made {
@@ -154,10 +128,43 @@ impl<M: Machine> Nucleus<M> {
                 continue;
             };
             if body.lead != lead || !body.put(index, frame) {
-                self.machine.frame_free(frame);
+                self.frame_release(frame);
             }
         }
         Ok(body)
+    }
+
+    /// The same where nothing is special about the whole pages; `None`: something is, or there are none.
+    fn smooth_lift(&mut self, from: Place, size: u32, lead: u32) -> Option<Result<Body, KError>> {
+        let first = usize::from(lead != 0);
+        let begin = (from.2.wrapping_neg() % PAGE_SIZE) as u32;
+        let count = (size.checked_sub(begin)? / PAGE_SIZE as u32) as usize;
+        let place = (from.0, from.1, from.2 + u64::from(begin));
+        let (ground, all) = self.smooth_pages(place, count)?;
+        let mut body = Body::begins(lead, size);
+        let ends = [(0, begin), (begin + count as u32 * PAGE_SIZE as u32, size)];
+        for (offset, end) in ends {
+            if offset >= end {
+                continue;
+            }
+            let piece = Piece {
+                into: ((from.2 + u64::from(offset)) % PAGE_SIZE) as usize,
+                offset: offset as usize,
+                count: (end - offset) as usize,
+            };
+            let at = (from.0, from.1, from.2 + u64::from(offset));
+            if let Err(error) = self.piece_keep(at, &mut body, piece) {
+                self.body_free(&mut body);
+                return Some(Err(error));
+            }
+        }
+        // From here on nothing fails.
+        let mut index = first;
+        self.smooth_leave(&ground, place.2, all.get(..count)?, |frame| {
+            body.put(index, frame);
+            index += 1;
+        });
+        Some(Ok(body))
     }
 
     /// The body with copies of what does not leave; the rest is in `leaving`. Errors: those of `body_lift`; the spares are left in `leaving`.
@@ -179,11 +186,11 @@ impl<M: Machine> Nucleus<M> {
                 // Not the actor's to give.
                 continue;
             };
-            let page = self.page_to_leave(&ground, at)?;
+            let page = self.page_to_leave(&ground, at, whole_pages)?;
             // Two windows may show one page: it leaves once.
             let again = |page: &Leaving| {
                 let mut all = leaving.iter().flatten();
-                all.any(|other| other.frame == page.frame)
+                all.any(|other| (other.cache, other.page) == (page.cache, page.page))
             };
             if !ground.alone && again(&page) {
                 if let Some(spare) = page.spare {
@@ -213,51 +220,49 @@ impl<M: Machine> Nucleus<M> {
 
     /// Whether a page can arrive at an address, which begins one, instead of being copied.
     #[inline]
-    fn landing(&self, ground: &Ground, address: u64) -> Option<Landing> {
+    fn landing(&self, ground: &Ground, address: u64, structures: &Structures) -> Option<Landing> {
         let page = ground.region.page_at(address);
         let old = self.memory.pages.find(ground.cache, page);
-        let held = old.is_some_and(|frame| {
-            self.memory.pages.locks(frame) > 0
-                || self.any_waits_for_a_structure() && self.is_structure_in(frame)
-        });
+        let held = old
+            .is_some_and(|frame| self.memory.pages.locks(frame) > 0 || structures.may_be_in(frame));
         if held || ground.fixed || self.history(ground.cache, page).is_some() {
             return None;
         }
         Some(Landing { page, old })
     }
 
-    /// A frame becomes the page at an address, and is mapped there.
-    fn page_lands(&mut self, ground: &Ground, landing: Landing, address: u64, frame: Frame) {
-        let (cache, Landing { page, old }) = (ground.cache, landing);
-        // The only region that shows it has the mapping replaced.
-        if !ground.alone {
-            self.page_unmap(cache, page);
+    /// Copies into a receiver's buffer what of a body cannot arrive there as pages; a bit for each page that can. Errors: `K_EFAULT`.
+    #[inline]
+    pub(crate) fn body_fill(&mut self, body: &Body, to: Place, room: u32) -> Result<u32, KError> {
+        if u64::from(body.size.min(room)) >= PAGE_SIZE {
+            return self.large_body_fill(body, to, room);
         }
-        if let Some(old) = old {
-            self.page_remove(cache, old);
+        for (index, piece) in pieces(body.lead, body.size.min(room)).enumerate() {
+            if let Some(frame) = body.frame(index) {
+                let at = to.2.wrapping_add(piece.offset as u64);
+                self.copy_out(frame, piece.into, (to.0, to.1, at), piece.count)?;
+            }
         }
-        // What is kept outside of the page that was there is older.
-        self.slot_drop(cache, page);
-        self.page_insert(cache, page, frame);
-        let stores = Protection {
-            write: true,
-            execute: false,
-        };
-        let space = ground.region.space;
-        let mapped = self.machine.map(space, address, frame, stores);
-        if mapped.is_err() {
-            // It is mapped when it is touched.
-            self.page_unmap(cache, page);
-        }
-        if let Some(old) = old {
-            self.machine.frame_free(old);
-        }
+        Ok(0)
     }
 
-    /// Copies into a receiver's buffer what of a body cannot arrive there as pages; a bit for each page that can. Errors: `K_EFAULT`.
-    pub(crate) fn body_fill(&mut self, body: &Body, to: Place, room: u32) -> Result<u32, KError> {
+    #[inline(never)]
+    fn large_body_fill(&mut self, body: &Body, to: Place, room: u32) -> Result<u32, KError> {
+        let size = body.size.min(room);
+        if let Some((_, at)) = self.easy_landing(body, to, size) {
+            let all = pieces(body.lead, size).enumerate();
+            for (index, piece) in all.filter(|(index, _)| !at.contains(index)) {
+                if let Some(frame) = body.frame(index) {
+                    let at = (to.0, to.1, to.2 + piece.offset as u64);
+                    self.copy_out(frame, piece.into, at, piece.count)?;
+                }
+            }
+            return Ok((1 << at.end) - (1 << at.start));
+        }
         let (mut whole, mut known, mut more) = (0, None, 0);
-        for (index, piece) in pieces(body.lead, body.size.min(room)).enumerate() {
+        let structures = self.structures();
+        let mut borrows = None;
+        for (index, piece) in pieces(body.lead, size).enumerate() {
             let Some(frame) = body.frame(index) else {
                 continue;
             };
@@ -265,8 +270,10 @@ impl<M: Machine> Nucleus<M> {
             if piece.count == PAGE_SIZE as usize
                 && at.is_multiple_of(PAGE_SIZE)
                 && let Some(ground) = self.ground_next(&mut known, (to.0, to.1, at))
-                && let Some(landing) = self.landing(&ground, at)
+                && let Some(landing) = self.landing(&ground, at, &structures)
                 && (landing.old.is_some() || self.may_grow(ground.cache, more + 1))
+                && (self.memory.pages.lent(frame) == 0
+                    || *borrows.get_or_insert_with(|| self.may_borrow(to, &ground)))
             {
                 more += u32::from(landing.old.is_none());
                 whole |= 1 << index;
@@ -277,30 +284,82 @@ impl<M: Machine> Nucleus<M> {
         Ok(whole)
     }
 
-    /// Puts the pages that `body_fill` named into the receiver's buffer.
-    pub(crate) fn body_land(&mut self, body: &mut Body, to: Place, whole: u32) {
-        if whole == 0 {
-            return;
+    /// Whether frames of a body are there, and nobody else's.
+    fn are_own(&self, body: &Body, mut range: core::ops::Range<usize>) -> bool {
+        range.all(|index| {
+            let frame = body.frame(index);
+            frame.is_some_and(|frame| self.memory.pages.lent(frame) == 0)
+        })
+    }
+
+    /// Where all whole pages of the beginning of a body can arrive, if nothing is special about any, and which they are.
+    fn easy_landing(
+        &self,
+        body: &Body,
+        to: Place,
+        size: u32,
+    ) -> Option<(Ground, core::ops::Range<usize>)> {
+        let first = usize::from(body.lead != 0);
+        let end = ((body.lead + size) / PAGE_SIZE as u32) as usize;
+        let offset = (first as u64 * PAGE_SIZE).saturating_sub(body.lead.into());
+        let place = (to.0, to.1, to.2.checked_add(offset)?);
+        if !place.2.is_multiple_of(PAGE_SIZE) || !self.are_own(body, first..end) {
+            return None;
         }
-        let mut known = None;
+        let ground = self.smooth_landing(place, end.checked_sub(first)?)?;
+        Some((ground, first..end))
+    }
+
+    /// Puts the pages that `body_fill` named into the receiver's buffer.
+    #[inline]
+    pub(crate) fn body_land(&mut self, body: &mut Body, to: Place, whole: u32) {
+        if whole != 0 {
+            self.pages_land(body, to, whole);
+        }
+    }
+
+    #[inline(never)]
+    fn pages_land(&mut self, body: &mut Body, to: Place, whole: u32) {
+        let first = whole.trailing_zeros() as usize;
+        let count = (whole >> first).trailing_ones() as usize;
+        let offset = (first as u64 * PAGE_SIZE).saturating_sub(body.lead.into());
+        let place = (to.0, to.1, to.2 + offset);
+        if whole.count_ones() as usize == count
+            && self.are_own(body, first..first + count)
+            && let Some(ground) = self.smooth_landing(place, count)
+        {
+            let mut frames = [Frame(0); PIECES];
+            for (index, entry) in (first..first + count).zip(&mut frames) {
+                *entry = body.take(index).unwrap_or(*entry);
+            }
+            return self.smooth_enter(&ground, place.2, frames.get(..count).unwrap_or(&[]));
+        }
+        let (mut known, mut run) = (None, Run::none());
+        let structures = self.structures();
         for (index, piece) in pieces(body.lead, body.size).enumerate() {
             let Some(frame) = body.frame(index).filter(|_| whole & 1 << index != 0) else {
                 continue;
             };
             let at = to.2.wrapping_add(piece.offset as u64);
             let ground = self.ground_next(&mut known, (to.0, to.1, at));
-            let landing = ground.and_then(|ground| Some((ground, self.landing(&ground, at)?)));
-            match landing {
-                Some((ground, landing)) => {
+            let ground = ground.filter(|ground| {
+                let room =
+                    self.memory.pages.lent(frame) == 0 || self.memory.pages.can_be_shared(frame);
+                room && self.landing(ground, at, &structures).is_some()
+            });
+            match ground {
+                Some(ground) => {
                     body.take(index);
-                    self.page_lands(&ground, landing, at, frame);
+                    self.page_arrives(&ground, at, frame, &mut run);
                 }
-                // What was copied since made a page that has to stay: it has memory.
+                // What was copied since made a page that has to stay, or too many have the frame: the receiver has memory.
                 None => {
+                    self.run_map(&mut run);
                     let _ = self.copy_out(frame, 0, (to.0, to.1, at), piece.count);
                 }
             }
         }
+        self.run_map(&mut run);
     }
 
     /// Whether all of a receiver's buffer can be written. Its pages are made, but for whole ones that a body may bring. Errors: `K_EFAULT`.
@@ -324,23 +383,41 @@ impl<M: Machine> Nucleus<M> {
         address: u64,
         size: u32,
     ) -> Result<(), KError> {
-        address.checked_add(size.into()).ok_or(KError::Fault)?;
-        let mut known = None;
-        for piece in pieces((address % PAGE_SIZE) as u32, size) {
-            let at = address + piece.offset as u64;
-            if self.machine.writable(caller.space, at, 1) {
+        let end = address.checked_add(size.into()).ok_or(KError::Fault)?;
+        let structures = self.structures();
+        let mut at = address;
+        while at < end {
+            let next = (at & !(PAGE_SIZE - 1)).saturating_add(PAGE_SIZE).min(end);
+            let ground = match at.is_multiple_of(PAGE_SIZE) && next - at == PAGE_SIZE {
+                true => self.ground((caller.actor, caller.space, at)),
+                false => None,
+            };
+            let Some(ground) = ground else {
+                self.check_writable(caller, at, next - at)?;
+                at = next;
                 continue;
+            };
+            let past = ground.region.end().min(end & !(PAGE_SIZE - 1));
+            let (first, count) = (ground.region.page_at(at), pages(past - at));
+            if !ground.smooth || self.any_structure(&structures, ground.cache, first..first + count)
+            {
+                for page in (at..past).step_by(PAGE_SIZE as usize) {
+                    if !self.is_brought(&ground, page, &structures) {
+                        self.check_writable(caller, page, PAGE_SIZE)?;
+                    }
+                }
             }
-            let brought = piece.count == PAGE_SIZE as usize
-                && self.machine.translate(caller.space, at).is_none()
-                && self
-                    .ground_next(&mut known, (caller.actor, caller.space, at))
-                    .is_some_and(|ground| self.landing(&ground, at).is_some());
-            if !brought {
-                self.check_writable(caller, at, piece.count as u64)?;
-            }
+            at = past;
         }
         Ok(())
+    }
+
+    /// Whether a body may bring the page at an address, and can be copied there if it does not: what is outside has to come back first.
+    fn is_brought(&self, ground: &Ground, address: u64, structures: &Structures) -> bool {
+        let landing = self.landing(ground, address, structures);
+        landing.is_some_and(|landing| {
+            landing.old.is_some() || self.slot_seen(ground.cache, landing.page).is_none()
+        })
     }
 
     /// The page at an address takes the place of a segment's page, which is the cache's own and which no copy needs. `false`: it is to be copied.
@@ -356,10 +433,10 @@ impl<M: Machine> Nucleus<M> {
         if !self.may_be_replaced(cache, page, old) {
             return false;
         }
-        let Some(ground) = self.ground(actor, space, address) else {
+        let Some(ground) = self.ground((actor, space, address)) else {
             return false;
         };
-        let Ok(leaving) = self.page_to_leave(&ground, address) else {
+        let Ok(leaving) = self.page_to_leave(&ground, address, true) else {
             return false;
         };
         if leaving.stays {
@@ -368,7 +445,9 @@ impl<M: Machine> Nucleus<M> {
         }
         let flags = self.memory.pages.flags(old);
         self.page_unmap(cache, page);
-        self.page_free(cache, old);
+        if let Some(held) = self.memory.pages.held(cache, page) {
+            self.page_free(cache, held);
+        }
         if let Some(frame) = self.page_lifted(&leaving) {
             self.page_insert(cache, page, frame);
             self.memory.pages.set_flags(frame, flags | DIRTY, 0);
@@ -393,15 +472,17 @@ impl<M: Machine> Nucleus<M> {
         {
             return false;
         }
-        let ground = self.ground(actor, space, address);
-        let Some((ground, landing)) =
-            ground.and_then(|ground| Some((ground, self.landing(&ground, address)?)))
-        else {
+        let structures = self.structures();
+        let ground = self.ground((actor, space, address));
+        let ground = ground.filter(|ground| self.landing(ground, address, &structures).is_some());
+        let (Some(ground), Some(held)) = (ground, self.memory.pages.held(cache, page)) else {
             return false;
         };
         self.page_unmap(cache, page);
-        self.page_remove(cache, frame);
-        self.page_lands(&ground, landing, address, frame);
+        self.page_remove(cache, held);
+        let mut run = Run::none();
+        self.page_arrives(&ground, address, frame, &mut run);
+        self.run_map(&mut run);
         true
     }
 

@@ -160,7 +160,9 @@ impl<M: Machine> Nucleus<M> {
                 Some(copy) => copy,
                 None => {
                     self.page_unmap(push.source, page);
-                    self.page_remove(push.source, frame);
+                    if let Some(held) = self.memory.pages.held(push.source, page) {
+                        self.page_remove(push.source, held);
+                    }
                     frame
                 }
             };

@@ -101,7 +101,7 @@ impl<M: Machine> Nucleus<M> {
     /// Pages that are neither free nor made by touch in a region that lets them go again: what the Nucleus holds for itself, and fixed regions.
     fn fixed_pages(&self) -> u64 {
         let (free, total) = self.machine.frames();
-        let of_caches = self.memory.pages.len();
+        let of_caches = self.memory.pages.frames();
         let fixed: u64 = self
             .memory
             .regions

@@ -35,6 +35,8 @@ impl<M: Machine> Nucleus<M> {
         annex: Option<[u8; 64]>,
         mut body: Body,
     ) {
+        // One that a handler gave may lie otherwise in its frames, or in those of pages.
+        let annex = annex.filter(|_| self.body_own(&mut body));
         let request = self.memory.mappers.requests.get(id).copied();
         if let Some(request) = request.filter(Self::is_of_pageout) {
             self.pageout_answered(id, &request, annex, &mut body);

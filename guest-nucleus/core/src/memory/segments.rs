@@ -135,11 +135,9 @@ impl<M: Machine> Nucleus<M> {
     ) -> Option<(u32, Frame)> {
         let mut best: Option<(u32, Frame)> = None;
         let mut next = self.cache(cache).and_then(|cache| cache.list.first());
-        while let Some(frame) = next {
-            next = self.memory.pages.next(frame);
-            let Some((_, page)) = self.memory.pages.holder(frame) else {
-                continue;
-            };
+        while let Some(held) = next {
+            next = self.memory.pages.next(held);
+            let (page, frame) = (self.memory.pages.page(held), self.memory.pages.frame(held));
             if self.memory.pages.flags(frame) & (DIRTY | PUSHING) != 0
                 && (first..end).contains(&page)
                 && best.is_none_or(|(least, _)| page < least)
@@ -179,11 +177,9 @@ impl<M: Machine> Nucleus<M> {
     /// Takes the rights to store from a range of a cache, or its pages; locked pages stay.
     pub(super) fn segment_reduce(&mut self, cache: Id<Cache>, (first, end): (u32, u32), to: Left) {
         let mut next = self.cache(cache).and_then(|cache| cache.list.first());
-        while let Some(frame) = next {
-            next = self.memory.pages.next(frame);
-            let Some((_, page)) = self.memory.pages.holder(frame) else {
-                continue;
-            };
+        while let Some(held) = next {
+            next = self.memory.pages.next(held);
+            let (page, frame) = (self.memory.pages.page(held), self.memory.pages.frame(held));
             if !(first..end).contains(&page) || self.memory.pages.locks(frame) > 0 {
                 continue;
             }
@@ -202,7 +198,7 @@ impl<M: Machine> Nucleus<M> {
             self.memory
                 .pages
                 .set_flags(frame, 0, GRANTED | DIRTY | PUSHING);
-            self.page_bequeath(cache, frame, heir);
+            self.page_bequeath(cache, held, heir);
         }
     }
 }

@@ -304,8 +304,9 @@ impl<M: Machine> Nucleus<M> {
             (named.key, own.key) = (0, 0);
         }
         let (mut dirty, mut next) = (0, cache.list.first());
-        while let Some(frame) = next {
-            next = self.memory.pages.next(frame);
+        while let Some(held) = next {
+            next = self.memory.pages.next(held);
+            let frame = self.memory.pages.frame(held);
             dirty += u64::from(self.memory.pages.flags(frame) & DIRTY != 0);
         }
         let value = KnLcStat {

@@ -9,8 +9,8 @@ use chorus_abi::*;
 const FOREVER: u64 = u64::MAX;
 /// Where the receiver's annex is: a region that goes away.
 const GOES: u64 = 0x80_0000;
-/// Bytes of the body.
-const SIZE: u32 = 5 * PAGE_SIZE as u32;
+/// Bytes of the body: so few that it is copied.
+const SIZE: u32 = 3 * PAGE_SIZE as u32;
 
 /// A receiver waits with its annex in a region, another thread of its actor frees the region, then a body comes.
 fn receive_without_annex(body_addr: bool, memory_for_body: bool) {

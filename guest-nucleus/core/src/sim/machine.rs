@@ -1,5 +1,7 @@
 //! A machine of tables: frames, page tables, a clock that the test moves, kicks that the driver carries out.
 
+mod looks;
+
 use crate::changes::Changes;
 use crate::machine::*;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -98,50 +100,6 @@ impl Sim {
         }
     }
 
-    /// Spaces of actors that there are.
-    pub fn spaces(&self) -> usize {
-        self.spaces.iter().skip(1).flatten().count()
-    }
-
-    /// What is in the memory: pages of zeros count for nothing.
-    pub fn digest(&self) -> u64 {
-        let word = |hash: u64, (at, bytes): (usize, &[u8])| {
-            let word = bytes
-                .iter()
-                .fold(0u64, |word, &byte| word << 8 | u64::from(byte));
-            let mixed = (word ^ at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            hash.wrapping_add(if word == 0 { 0 } else { mixed ^ mixed >> 31 })
-        };
-        let frames = self.memory.iter().enumerate();
-        frames
-            .filter_map(|(at, frame)| Some((at, frame.as_ref()?)))
-            .flat_map(|(at, frame)| {
-                let words = frame.chunks(8).enumerate();
-                words.map(move |(index, bytes)| (at * PAGE + index, bytes))
-            })
-            .fold(0, word)
-    }
-
-    /// Whether all pages of a range may be written.
-    pub fn may_write(&self, space: Space, address: u64, size: u64) -> bool {
-        let table = self.spaces.get(space.0 as usize).and_then(Option::as_ref);
-        let last = address + size.max(1) - 1;
-        let mut pages = address / PAGE_SIZE..last / PAGE_SIZE + 1;
-        pages.all(|page| {
-            let found = table.and_then(|table| table.get(&(page * PAGE_SIZE)));
-            found.is_some_and(|(_, protection)| protection.write)
-        })
-    }
-
-    /// Where a byte is.
-    pub fn whereabouts(&self, space: Space, address: u64) -> Option<Spot> {
-        let table = self.spaces.get(space.0 as usize)?.as_ref()?;
-        let (frame, _) = table.get(&(address / PAGE_SIZE * PAGE_SIZE))?;
-        Some(Spot(
-            (frame.0 as usize * PAGE + address as usize % PAGE + PAGE) as u64,
-        ))
-    }
-
     fn table(&mut self, space: Space) -> Option<&mut BTreeMap<u64, (Frame, Protection)>> {
         self.spaces.get_mut(space.0 as usize)?.as_mut()
     }
@@ -165,35 +123,6 @@ impl Sim {
             }
             None => false,
         }
-    }
-
-    /// Runs over the pieces of a range; the frame and offset of each.
-    fn pieces(
-        &mut self,
-        space: Space,
-        address: u64,
-        size: usize,
-        write: bool,
-    ) -> Result<Vec<(Frame, usize, usize)>, AccessFault> {
-        let mut pieces = Vec::new();
-        let mut done = 0;
-        while done < size {
-            let at = address.wrapping_add(done as u64);
-            let offset = at as usize % PAGE;
-            let count = (PAGE - offset).min(size - done);
-            let found = self.translate(space, at - offset as u64);
-            match found {
-                Some((frame, protection))
-                    if (protection.write || !write) && (frame.0 as usize) < self.memory.len() =>
-                {
-                    self.touched.insert((space.0, at - offset as u64));
-                    pieces.push((frame, offset, count))
-                }
-                _ => return Err(AccessFault { address: at, write }),
-            }
-            done += count;
-        }
-        Ok(pieces)
     }
 }
 
@@ -312,6 +241,20 @@ impl Machine for Sim {
         }
         self.touched.insert((space.0, address));
         Ok(())
+    }
+    fn map_run(
+        &mut self,
+        space: Space,
+        address: u64,
+        frames: &[Frame],
+        protection: Protection,
+    ) -> usize {
+        let mut at = (address..).step_by(PAGE);
+        let mut mapped = |&frame: &Frame| {
+            let at = at.next().expect("an address");
+            self.map(space, at, frame, protection).is_ok()
+        };
+        frames.iter().take_while(|frame| mapped(frame)).count()
     }
     fn unmap(&mut self, space: Space, address: u64) -> Option<Frame> {
         self.mappings.happen();
@@ -452,6 +395,10 @@ impl Machine for Sim {
     fn writable(&mut self, space: Space, address: u64, size: usize) -> bool {
         let pieces = self.pieces(space, address, size, true);
         pieces.is_ok_and(|pieces| pieces.len() <= 1)
+    }
+    fn accessible_until(&mut self, space: Space, start: u64, end: u64, write: bool) -> u64 {
+        let pieces = self.pieces(space, start, (end - start) as usize, write);
+        pieces.err().map_or(end, |fault| fault.address)
     }
     fn deliver(&mut self, delivery: &Delivery) -> bool {
         let (from, to) = (delivery.from, delivery.to);

@@ -208,7 +208,8 @@ impl Site {
             .actors
             .iter()
             .map(|(_, actor)| u64::from(actor.pages));
-        total - free - pages.sum::<u64>()
+        // Pages that have a frame together are counted each.
+        total + nucleus.memory_together() - free - pages.sum::<u64>()
     }
 
     /// UI of an actor's default port.

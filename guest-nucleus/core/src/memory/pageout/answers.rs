@@ -116,7 +116,7 @@ impl<M: Machine> Nucleus<M> {
             && !self.must_stay(cache, page, frame)
             && !self.was_touched(cache, page)
         {
-            self.page_leaves(cache, page, frame);
+            self.page_leaves(cache, page);
         }
         true
     }

@@ -43,7 +43,7 @@ impl Marks {
 
 impl<M: Machine> Nucleus<M> {
     /// Whether page-out must not touch an actor's memory, and waits for it rather than it for page-out.
-    pub(super) fn is_needed(&self, actor: Id<Actor>) -> bool {
+    pub(in crate::memory) fn is_needed(&self, actor: Id<Actor>) -> bool {
         let supervisor = self
             .actors
             .get(actor)

@@ -101,7 +101,7 @@ impl<M: Machine> Nucleus<M> {
             return Turn::Stays;
         }
         if flags & STORED != 0 {
-            self.page_leaves(cache, page, frame);
+            self.page_leaves(cache, page);
             return Turn::Leaves;
         }
         let leaves = match self.store_of(cache) {
@@ -122,7 +122,9 @@ impl<M: Machine> Nucleus<M> {
         };
         if self.memory.pages.flags(frame) & DIRTY == 0 {
             self.page_unmap(cache, page);
-            self.page_free(cache, frame);
+            if let Some(held) = self.memory.pages.held(cache, page) {
+                self.page_free(cache, held);
+            }
             return Turn::Leaves;
         }
         if segment.bad || self.request(id, Kind::Push, page, 1).is_err() {
@@ -131,11 +133,14 @@ impl<M: Machine> Nucleus<M> {
         Turn::Leaves
     }
 
-    /// A page goes whose bytes are in a temporary segment.
-    pub(super) fn page_leaves(&mut self, cache: Id<Cache>, page: u32, frame: Frame) {
+    /// A page goes whose bytes are in a temporary segment. Others may have the frame as theirs: their turn comes too.
+    pub(super) fn page_leaves(&mut self, cache: Id<Cache>, page: u32) {
         self.page_hide(cache, page);
-        self.page_remove(cache, frame);
-        self.machine.frame_free(frame);
+        if let Some(held) = self.memory.pages.held(cache, page)
+            && let (frame, true) = self.page_remove(cache, held)
+        {
+            self.machine.frame_free(frame);
+        }
     }
 
     /// Runs over the regions that show a page, of its cache and of those that see it there, until one is found that is looked for.
