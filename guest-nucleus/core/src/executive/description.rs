@@ -23,7 +23,7 @@ impl<M: Machine> Nucleus<M> {
         // All or nothing: a list that cannot be written to its end is not begun.
         let shown = room.min(threads) * size_of::<KnThreadStat>();
         self.check_writable(caller, list.address(), shown as u64)?;
-        let mut count = 0;
+        let (mut count, now) = (0, self.machine.ticks());
         for slot in 0..self.threads.extent() {
             let Some(id) = self.threads.at(slot) else {
                 continue;
@@ -31,6 +31,11 @@ impl<M: Machine> Nucleus<M> {
             let Some(thread) = self.threads.get(id).filter(|thread| thread.actor == actor) else {
                 continue;
             };
+            // One that is on a processor has had that for a while.
+            let processor = thread
+                .cpu
+                .and_then(|cpu| self.scheduler.processors.get(cpu));
+            let running = processor.map_or(0, |processor| now.saturating_sub(processor.since));
             let stat = KnThreadStat {
                 li: local_identifier(id),
                 privilege: thread.supervisor.into(),
@@ -40,7 +45,7 @@ impl<M: Machine> Nucleus<M> {
                 absolute: self.absolute(id),
                 cpu: thread.last_cpu as u32,
                 pad: 0,
-                cpu_time_ns: self.machine.nanoseconds(thread.cpu_time),
+                cpu_time_ns: self.machine.nanoseconds(thread.cpu_time + running),
             };
             if count < room {
                 self.write(
