@@ -24,6 +24,13 @@ pub const RUNS: [&str; 5] = [KINDS[0], KINDS[1], KINDS[2], SITES, PRESSURE];
 const LEADER: usize = 1;
 /// The last of the partners: the host ends its site when the leader asks for it.
 const DOOMED: usize = LEADER + 4;
+/// Partners of the supervisor actor, beside it on its site: name, kind, argument. They end as it wants them to: by exceptions.
+const PARTNERS: [(&str, &str, &str); 4] = [
+    ("victim", "user", "victim"),
+    ("saboteur", "supervisor", "saboteur"),
+    ("overrunner", "supervisor", "saboteur stack"),
+    ("faulter", "supervisor", "saboteur handler"),
+];
 /// Processors of each site.
 const VCPUS: u32 = 2;
 /// Longest that all of it may take on one host.
@@ -77,7 +84,14 @@ fn kinds() -> String {
         actor(index + 1, VCPUS, kind, &format!("kind = \"{kind}\""))
     };
     let sites: String = KINDS.iter().enumerate().map(site).collect();
-    format!("version = 1\n{sites}")
+    let partners = PARTNERS.map(|(name, kind, arguments)| {
+        let words: Vec<_> = arguments.split(' ').collect();
+        format!(
+            "[[actor]]\nbuiltin = \"{ACTOR}\"\nname = \"{name}\"\nsite = {}\nkind = \"{kind}\"\nargs = {words:?}\n",
+            KINDS.len()
+        )
+    });
+    format!("version = 1\n{sites}{}", partners.concat())
 }
 
 /// A cluster for what takes more than one site: a leader and its partners, two of them behind links with faults.
@@ -251,7 +265,17 @@ fn on_microvms(nucleus: Option<&Path>) -> Outcome<Vec<Run>> {
                 ),
                 "chorus.swap=192M",
             ),
-            kind => (format!("{referee}{ACTOR} {kind} 140 {kind}\n"), ""),
+            kind => {
+                let partners = PARTNERS.map(|(name, of, arguments)| match kind == KINDS[2] {
+                    true => format!("{ACTOR} {of} 140 {name} {arguments}\n"),
+                    false => String::new(),
+                });
+                let partners = partners.concat();
+                (
+                    format!("{referee}{partners}{ACTOR} {kind} 140 {kind}\n"),
+                    "",
+                )
+            }
         };
         let archive = archive::build(&conf, "the conformance boot list", None)?;
         let site = Microvm {
