@@ -146,11 +146,19 @@ fn obey(me: &Path, name: &str, line: &str) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// Passes on what the cluster complains of, but not that the site whose end was asked for has ended.
+/// Whether a line of the cluster tells of an end that is as it should be: of the site whose end was asked for, or of a partner of the supervisor actor.
+fn is_known(line: &str) -> bool {
+    let of_partner = |(name, ..): &(&str, &str, &str)| {
+        line.starts_with(&format!("error: actor {name} on site {}: ", KINDS.len()))
+    };
+    line == format!("error: actor partner on site {DOOMED}: its site ended")
+        || PARTNERS.iter().any(of_partner)
+}
+
+/// Passes on what the cluster complains of, but not what should be.
 fn pass_on(errors: impl Read) {
-    let known = format!("error: actor partner on site {DOOMED}: its site ended");
     for line in BufReader::new(errors).lines().map_while(Result::ok) {
-        if line != known {
+        if !is_known(&line) {
             let _ = writeln!(std::io::stderr(), "{line}");
         }
     }
@@ -209,8 +217,9 @@ fn on_cluster(
     let exit = child.wait().map_err(|error| failed(error.to_string()))?;
     let _ = errors.map(std::thread::JoinHandle::join);
     let status = exit.code();
-    // The partner on the site that was ended did not end by itself.
-    let well = exit.success() || (killed && status == Some(i32::from(Status::Guest.code())));
+    // The partner on the site that was ended did not end by itself, and those of the supervisor actor end by exceptions.
+    let others_end = killed || names == KINDS;
+    let well = exit.success() || (others_end && status == Some(i32::from(Status::Guest.code())));
     if console.is_empty() && !exit.success() {
         // It has told why on stderr.
         let status = Status::ALL
@@ -370,6 +379,23 @@ mod tests {
             .map(|check| (check.of.as_str(), check.holds))
             .collect();
         assert_eq!(names, [("NC-002", true), ("NC-011 deleted", false)]);
+    }
+
+    #[test]
+    fn ends_that_were_wanted_are_not_complained_of() {
+        for known in [
+            "error: actor victim on site 3: illegal instruction at 0x1",
+            "error: actor partner on site 5: its site ended",
+        ] {
+            assert!(is_known(known), "{known}");
+        }
+        for other in [
+            "error: actor supervisor on site 3: illegal instruction at 0x1",
+            "error: actor victim on site 2: illegal instruction at 0x1",
+            "error: actor partner on site 4: its site ended",
+        ] {
+            assert!(!is_known(other), "{other}");
+        }
     }
 
     #[test]
