@@ -21,5 +21,8 @@ fn names_say_which_assertions() {
     assert_eq!(scan::numbers("nc_147_148_target_refuses_ports"), [147, 148]);
     assert_eq!(scan::numbers("nc_182_and_183_a_client"), [182, 183]);
     assert_eq!(scan::numbers("nc_007_stamp_and_nc_008_limit"), [7, 8]);
+    assert_eq!(scan::numbers("nc_093_to_096_flags"), [93, 94, 95, 96]);
+    assert_eq!(scan::numbers("nc_151_ss_032_a_multicast"), [151]);
+    assert_eq!(scan::numbers("nc_004_what_goes_to_005"), [4]);
     assert_eq!(scan::numbers("nc_173_of_100_ports_and_200_more"), [173]);
 }

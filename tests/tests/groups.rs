@@ -46,7 +46,7 @@ fn ss_028_functional_mode_costs_as_much_as_unicast_after_the_first_call() {
 }
 
 #[test]
-fn ss_029_replacing_a_server_under_load_loses_and_doubles_nothing() {
+fn nc_154_ss_029_replacing_a_server_under_load_loses_and_doubles_nothing() {
     for (seed, faults) in [(29, Faults::NONE), (30, Faults::all(100))] {
         let mut world = World::new(seed, 3, faults);
         let mut serving = (1, members(&mut world, &[1])[0]);
@@ -87,7 +87,7 @@ fn ss_029_replacing_a_server_under_load_loses_and_doubles_nothing() {
 }
 
 #[test]
-fn ss_030_selective_mode_reaches_the_co_targets_site_only() {
+fn nc_156_ss_030_selective_mode_reaches_the_co_targets_site_only() {
     let mut world = World::new(30, 4, Faults::NONE);
     let ports = members(&mut world, &[1, 2]);
     let resource = world.open(2, 8);
@@ -187,7 +187,7 @@ fn ss_031_exclusive_mode_never_picks_the_co_targets_site() {
 }
 
 #[test]
-fn ss_032_multicast_reaches_every_member_once_by_one_broadcast_per_piece() {
+fn nc_151_ss_032_multicast_reaches_every_member_once_by_one_broadcast_per_piece() {
     let mut world = World::new(32, 4, Faults::NONE);
     let ports = members(&mut world, &[1, 2, 2, 3]);
     world.run(2 * SEC);
@@ -262,7 +262,7 @@ fn ss_034_a_call_to_a_group_in_broadcast_mode_is_refused_without_a_frame() {
 }
 
 #[test]
-fn ss_035_members_of_a_crashed_site_are_passed_over_once_it_is_known_to_be_dead() {
+fn nc_164_ss_035_members_of_a_crashed_site_are_passed_over_once_it_is_known_to_be_dead() {
     let mut world = World::new(35, 3, Faults::NONE);
     members(&mut world, &[1]);
     let call = world.call(3, mode(K_FUNCMODE), &[], Plan::NULL);

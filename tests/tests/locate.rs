@@ -58,7 +58,7 @@ fn ss_002_second_call_causes_no_locate_and_costs_two_frames() {
 }
 
 #[test]
-fn ss_004_unknown_port_fails_as_not_executed_within_a_second_and_three_broadcasts() {
+fn nc_190_ss_004_unknown_port_fails_as_not_executed_within_a_second_and_three_broadcasts() {
     for faults in [Faults::NONE, Faults::all(200)] {
         let mut world = World::new(4, 3, faults);
         world.run(2 * SEC);
@@ -105,7 +105,7 @@ fn ss_005_a_hundred_calls_cause_one_locate_exchange() {
 }
 
 #[test]
-fn ss_006_a_call_to_a_deleted_port_is_not_executed_and_its_hint_goes() {
+fn nc_105_ss_006_a_call_to_a_deleted_port_is_not_executed_and_its_hint_goes() {
     let mut world = recorded(3);
     let port = world.open(1, 8);
     world.call(2, port, &[], Plan::NULL);

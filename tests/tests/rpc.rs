@@ -39,7 +39,7 @@ fn ss_042_a_server_that_takes_30_s_is_waited_for_and_runs_once() {
 }
 
 #[test]
-fn ss_043_power_off_during_the_call_is_outcome_unknown_after_five_seconds() {
+fn nc_187_ss_043_power_off_during_the_call_is_outcome_unknown_after_five_seconds() {
     let (mut world, port) = warm(2, Faults::NONE);
     let call = world.call(2, port, &[], slow(60 * SEC));
     world.run(10 * SEC);

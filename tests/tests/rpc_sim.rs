@@ -44,6 +44,42 @@ fn ss_041_loss_duplication_reordering_all_succeed_once() {
     assert_eq!(outcome.replied, outcome.calls, "{outcome:?}");
 }
 
+/// A thousand calls on a link with one fault; the run checks that each call that was answered was executed once.
+fn a_thousand(name: &'static str, faults: Faults) {
+    let mix = Mix {
+        calls: 1000,
+        sites: 2,
+        concurrent: 10,
+        faults,
+        ..Mix::CALM
+    };
+    let outcome = run(name, 185, mix);
+    assert_eq!(
+        (outcome.calls, outcome.replied),
+        (1000, 1000),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn nc_185_a_fifth_of_the_frames_lost_costs_no_request_and_executes_none_twice() {
+    let loss = Faults {
+        loss: 200,
+        ..Faults::NONE
+    };
+    a_thousand("nc_185_a_fifth_of_the_frames_lost", loss);
+}
+
+#[test]
+fn nc_186_a_fifth_of_the_frames_doubled_executes_no_request_twice() {
+    let doubled = Faults {
+        duplicate: 200,
+        late: 20_000_000,
+        ..Faults::NONE
+    };
+    a_thousand("nc_186_a_fifth_of_the_frames_doubled", doubled);
+}
+
 #[test]
 fn ss_052_busy_mix_without_crashes_is_truthful() {
     for (seed, sites) in [(52, 2), (53, 3), (54, 5)] {

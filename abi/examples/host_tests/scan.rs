@@ -1,6 +1,6 @@
 //! Which tests on the host check which assertions: by their names.
 //!
-//! `nc_029_a_server…` checks one, `nc_147_148_target…` and `nc_182_and_183_a_client…` two, and a name may say `nc_` more than once.
+//! `nc_029_a_server…` checks one, `nc_147_148_target…` and `nc_182_and_183_a_client…` two, `nc_093_to_096_flags…` four, and a name may say `nc_` more than once.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -52,13 +52,15 @@ fn scan(folder: &Path, name: &str, lines: &mut BTreeSet<String>) -> io::Result<(
 
 /// Numbers of the assertions that a name speaks of.
 pub fn numbers(test: &str) -> Vec<u16> {
-    let (mut found, mut after_nc) = (Vec::new(), false);
+    let (mut found, mut after_nc, mut to) = (Vec::new(), false, false);
     for word in test.split('_') {
         let number = word.parse::<u16>().ok().filter(|_| word.len() == 3);
-        match number {
-            Some(number) if after_nc => found.push(number),
-            _ => after_nc = word == "nc" || after_nc && word == "and",
+        match (number, found.last()) {
+            (Some(number), Some(&last)) if after_nc && to => found.extend(last + 1..=number),
+            (Some(number), _) if after_nc => found.push(number),
+            _ => after_nc = word == "nc" || after_nc && matches!(word, "and" | "to"),
         }
+        to = word == "to";
     }
     found
 }

@@ -180,7 +180,7 @@ fn stops(verdict: &mut Verdict, user: bool) {
         let told = states(OWN)
             .iter()
             .any(|stat| stat.li == li && stat.state & THREAD_STOPPED != 0);
-        let stands = stopped == K_OK && told && !counter.goes();
+        let stands = stopped == K_OK && told && counter.stands();
         let starts = call!(thread_start, OWN, li) == K_OK && counter.goes();
         let again = call!(thread_start, OWN, li) == K_EINVAL;
         verdict.check("threadStop", went && stands && starts && again);

@@ -17,6 +17,7 @@ mod events;
 mod exceptions;
 mod faults;
 mod flags;
+mod foreign;
 mod groups;
 mod handlers;
 mod lent;
@@ -26,6 +27,7 @@ mod messages;
 mod moves;
 mod names;
 mod partner;
+mod planted;
 mod pointers;
 mod ports;
 mod pressure;
@@ -34,9 +36,11 @@ mod regions;
 mod requests;
 mod segments;
 mod sites;
+mod stopped;
 mod supervisor;
 mod threads;
 mod timers;
+mod urgency;
 mod verdict;
 mod victim;
 
@@ -66,6 +70,7 @@ fn main() -> i32 {
         sites::check(&mut verdict, sites.map(|site| site.unwrap_or(1)));
         return told(&verdict);
     }
+    let late = requests::Late::ask();
     let own = names::check(&mut verdict);
     messages::check(&mut verdict, own);
     requests::check(&mut verdict);
@@ -78,6 +83,9 @@ fn main() -> i32 {
     timers::check(&mut verdict);
     actors::check(&mut verdict);
     life::check(&mut verdict);
+    stopped::check(&mut verdict);
+    urgency::check(&mut verdict);
+    foreign::check(&mut verdict);
     memory::check(&mut verdict);
     exceptions::check(&mut verdict);
     handlers::check(&mut verdict);
@@ -87,6 +95,7 @@ fn main() -> i32 {
     segments::faults(&mut verdict);
     moves::check(&mut verdict);
     pointers::check(&mut verdict);
+    verdict.check("NC-188", late.is_ok_and(|late| late.answered()));
     let bad = told(&verdict);
     if args().nth(1) == Some("halt") {
         call!(site_halt, bad);

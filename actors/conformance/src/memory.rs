@@ -42,12 +42,16 @@ pub fn check(verdict: &mut Verdict) {
         "NC-086",
         take(&mut sem, &none) == K_OK && take(&mut sem, &none) == K_ETIMEOUT,
     );
-    let start = chorus_runtime::time::now();
-    let empty = take(&mut sem, &none) == K_ETIMEOUT;
-    let took = chorus_runtime::time::now() - start;
+    // At once: the shortest of some, since the host has other work too.
+    let (mut empty, mut least) = (true, core::time::Duration::MAX);
+    for _ in 0..5 {
+        let start = chorus_runtime::time::now();
+        empty &= take(&mut sem, &none) == K_ETIMEOUT;
+        least = least.min(chorus_runtime::time::now() - start);
+    }
     verdict.check(
         "NC-090",
-        empty && took < core::time::Duration::from_millis(50),
+        empty && least < core::time::Duration::from_millis(10),
     );
     let clock = || {
         let mut now = KnTimeVal::default();

@@ -48,6 +48,25 @@ typedef int (*ChorusHandler)(const ChorusMessage *request, ChorusMessage *reply,
  * returned, or an error of ipcReceive. */
 int chorus_serve(int port, ChorusMessage *request, ChorusHandler handler, void *cookie);
 
+/* A server that another instance of it can replace while its clients run, in the other ring perhaps (docs/succession.md). */
+typedef struct ChorusServer {
+    /* The first instance, with a new port: to be made known. An error ends the service. */
+    int (*begin)(const KnUniqueId *port);
+    /* A later one, with the state of the one before. An error ends the service. */
+    int (*succeed)(const void *state, unsigned int size);
+    /* All that the next instance must know: where it lies, and its bytes, at most K_CMSGSIZEMAX. */
+    unsigned int (*state)(const void **bytes);
+    /* Treats one request, with `cookie`. */
+    ChorusHandler treat;
+    void *cookie;
+} ChorusServer;
+/* Another instance serves now. */
+#define CHORUS_REPLACED 0
+
+/* Serves, from the beginning or in succession of another instance: CHORUS_REPLACED, what the handler returned, or an error. `request` as in chorus_serve. Requests to the
+ * actor's default port are not the server's: that is where a successor asks. */
+int chorus_serve_in_succession(const ChorusServer *server, ChorusMessage *request);
+
 /* Starts a thread of this actor, with a priority relative to the actor's (0: the same); its LI, or an error. It ends when `routine` returns. The stack of a user thread
  * (64 KiB) is not given back; a supervisor thread has a stack of the Nucleus. */
 int chorus_thread(void (*routine)(void *argument), void *argument, int priority);

@@ -1,5 +1,6 @@
 /* Messages as one thing each, and the loop of a server. */
 #include "libchorus.h"
+#include "message.h"
 
 #include <string.h>
 
@@ -72,7 +73,7 @@ int chorus_reply(const ChorusMessage *message)
     return ipcReply(&out);
 }
 
-static int reply_awaited(void)
+int chorus_reply_awaited(void)
 {
     KnMsgHead head;
     return ipcSysInfo(&head) >= 0 && head.flags[0] == 1;
@@ -84,7 +85,7 @@ int chorus_serve(int port, ChorusMessage *request, ChorusHandler handler, void *
     while (came >= 0) {
         ChorusMessage reply = { .body = 0 };
         int next = handler(request, &reply, cookie);
-        int awaited = reply_awaited();
+        int awaited = chorus_reply_awaited();
         if (next != CHORUS_SERVE) {
             if (awaited)
                 chorus_reply(&reply);

@@ -54,6 +54,8 @@ pub struct Request {
     /// The cache that a temporary segment is asked for.
     pub(super) cache: Option<Id<Cache>>,
     pub(super) kind: Kind,
+    /// The segment whose cache has gone, and that cache: its mapper is told.
+    pub(super) gone: Option<(KnCap, KnCap)>,
     /// First page of the segment, or the slot.
     pub(super) page: u32,
     pub(super) count: u32,
@@ -96,6 +98,7 @@ impl Request {
             segment: None,
             store: None,
             cache: None,
+            gone: None,
             kind,
             page,
             count,
@@ -173,6 +176,11 @@ impl<M: Machine> Nucleus<M> {
             segment: Some(segment),
             ..Request::new(kind, page, count)
         };
+        self.request_begin(request)
+    }
+
+    /// The same of a request that was made.
+    fn request_begin(&mut self, request: Request) -> Result<Id<Request>, KError> {
         let id = self.memory.mappers.requests.insert(request);
         let id = id.ok_or(KError::NoMem)?;
         match self.request_out(id, &request) {
@@ -244,7 +252,9 @@ impl<M: Machine> Nucleus<M> {
 
     pub(super) fn request_out(&mut self, id: Id<Request>, request: &Request) -> Result<(), KError> {
         let segment = request.segment.and_then(|id| self.memory.segments.get(id));
-        let segment = *segment.ok_or(KError::Inval)?;
+        let of = segment.map(|segment| (segment.cap, segment.own));
+        let cache = segment.map(|segment| segment.cache);
+        let (cap, own) = of.or(request.gone).ok_or(KError::Inval)?;
         let (service, access) = match request.kind {
             Kind::Pull => (KN_MPPULLIN, K_READABLE),
             Kind::PullToStore => (KN_MPPULLIN, K_READABLE | K_WRITABLE),
@@ -253,13 +263,13 @@ impl<M: Machine> Nucleus<M> {
             Kind::Release => (KN_MPRELEASE, 0),
             Kind::Create | Kind::Out | Kind::In | Kind::Room => return Err(KError::Inval),
         };
-        self.can_post_request(segment.cap.ui)?;
+        self.can_post_request(cap.ui)?;
         let offset = u64::from(request.page) * PAGE_SIZE;
         let annex = KnMpRequest {
             service,
             access,
-            seg_key: segment.cap.key,
-            lc_cap: segment.own,
+            seg_key: cap.key,
+            lc_cap: own,
             offset,
             size: u64::from(request.count) * PAGE_SIZE,
             required_offset: offset,
@@ -268,44 +278,32 @@ impl<M: Machine> Nucleus<M> {
         let mut body = Body::EMPTY;
         let mut pushed = None;
         if request.kind == Kind::Push {
-            let frame = self.memory.pages.find(segment.cache, request.page);
+            let cache = cache.ok_or(KError::Inval)?;
+            let frame = self.memory.pages.find(cache, request.page);
             let frame = frame.ok_or(KError::Inval)?;
             let copy = self.machine.frame_allocate().ok_or(KError::NoMem)?;
             // From here on stores make it dirty again.
-            self.page_unmap(segment.cache, request.page);
+            self.page_unmap(cache, request.page);
             self.machine.frame_copy(frame, copy);
             body = Body::of_frame(copy);
             pushed = Some(frame);
         }
         let mut bytes = [0; 64];
         bytes.copy_from_slice(annex.as_bytes());
-        self.request_send(id, segment.cap.ui, bytes, body)?;
+        self.request_send(id, cap.ui, bytes, body)?;
         if let Some(frame) = pushed {
             self.memory.pages.set_flags(frame, PUSHING, DIRTY);
         }
         Ok(())
     }
 
-    /// Tells a mapper that the cache of a segment has gone; its answer means nothing.
+    /// Tells a mapper that the cache of a segment has gone, when its queue has room; its answer means nothing.
     pub(super) fn mapper_release(&mut self, segment: &Segment) {
-        let annex = KnMpRequest {
-            service: KN_MPRELEASE,
-            seg_key: segment.cap.key,
-            lc_cap: segment.own,
-            ..KnMpRequest::default()
-        };
-        let request = Request::new(Kind::Release, 0, 0);
-        let Some(id) = self.memory.mappers.requests.insert(request) else {
-            return;
-        };
-        let mut bytes = [0; 64];
-        bytes.copy_from_slice(annex.as_bytes());
-        if self
-            .request_send(id, segment.cap.ui, bytes, Body::EMPTY)
-            .is_err()
-        {
-            self.memory.mappers.requests.remove(id);
-        }
+        // A mapper that is not there, and a full table, leave nobody to tell.
+        let _ = self.request_begin(Request {
+            gone: Some((segment.cap, segment.own)),
+            ..Request::new(Kind::Release, 0, 0)
+        });
     }
 
     /// A request with a number that is out.

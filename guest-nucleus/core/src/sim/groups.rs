@@ -91,29 +91,6 @@ impl Alone {
 const NONE: KnUniqueId = KnUniqueId::NULL;
 
 #[test]
-fn nc_133_and_134_and_136_and_137_capabilities_of_groups() {
-    let mut user = Alone::new(K_USERACTOR);
-    let [one, two] = [user.allocate(K_DYNAMIC, 7), user.allocate(K_DYNAMIC, 7)].map(Result::unwrap);
-    assert!(!one.ui.same(two.ui) && one.key != two.key);
-    assert_eq!(one.ui.kind(), Some(UiType::Group));
-    let seven = user.allocate(K_STATUSER, 7).unwrap();
-    assert_eq!(user.allocate(K_STATUSER, 7), Ok(seven));
-    assert_ne!(user.allocate(K_STATUSER, 8), Ok(seven));
-    assert!(user.allocate(K_STATUSER, u32::MAX).is_ok());
-    assert_eq!(user.allocate(K_STATSYS, 7), Err(K_EPRIV));
-    for bad in [-1, 3, i32::MAX] {
-        assert_eq!(user.allocate(bad, 7), Err(K_EINVAL));
-    }
-    let faulty = user.call("grpAllocate", &[0, 0x10, 0]);
-    assert_eq!(faulty, K_EFAULT);
-    let mut system = Alone::new(K_SYSTEMACTOR);
-    let other = system.allocate(K_STATSYS, 7).unwrap();
-    assert!(!other.ui.same(seven.ui) && other.key != seven.key);
-    user.site.end();
-    system.site.end();
-}
-
-#[test]
 fn nc_135_the_key_of_a_well_known_group_is_the_cluster_s() {
     let key = |site_number, secret| {
         let mut alone = Alone::new(K_USERACTOR);
@@ -124,85 +101,6 @@ fn nc_135_the_key_of_a_well_known_group_is_the_cluster_s() {
     assert_eq!(key(1, (1, 2)), key(2, (1, 2)));
     assert_ne!(key(1, (1, 2)).key, key(1, (1, 3)).key);
     assert_ne!(key(1, (1, 2)).key, key(1, (2, 2)).key);
-}
-
-#[test]
-fn nc_138_and_140_and_141_and_142_who_may_not_join() {
-    let mut user = Alone::new(K_USERACTOR);
-    let group = user.allocate(K_DYNAMIC, 0).unwrap();
-    let (_, port) = user.port();
-    for bit in 0..64 {
-        let wrong = KnCap {
-            key: group.key ^ 1 << bit,
-            ..group
-        };
-        assert_eq!(user.join(wrong, port), K_EINVAL);
-        assert_eq!(user.leave(wrong, port), K_EINVAL);
-    }
-    assert_eq!(user.leave(group, port), K_EINVAL, "it is no member");
-    assert_eq!(user.join(group, group.ui), K_EINVAL, "a group in a group");
-    assert_eq!(user.join(group, NONE), K_EINVAL);
-    let elsewhere = KnUniqueId::from_fields(2, UiType::Port, 1, 1);
-    assert_eq!(user.join(group, elsewhere), K_EUNKNOWN);
-    let mut system = Alone::new(K_SYSTEMACTOR);
-    let stolen = system.allocate(K_STATSYS, 7).unwrap();
-    for key in [stolen.key, 0] {
-        assert_eq!(user.join(KnCap { key, ..stolen }, port), K_EPRIV);
-    }
-    let (_, port) = system.port();
-    assert_eq!(system.join(stolen, port), K_OK);
-    user.site.end();
-    system.site.end();
-}
-
-#[test]
-fn nc_139_and_143_and_144_and_145_members_get_what_is_sent_to_their_groups() {
-    let mut alone = Alone::new(K_USERACTOR);
-    let groups = [0; 2].map(|_| alone.allocate(K_DYNAMIC, 0).unwrap());
-    let [group, other] = groups;
-    let (li, port) = alone.port();
-    for _ in 0..2 {
-        assert_eq!(alone.join(group, port), K_OK);
-    }
-    assert_eq!(alone.send(group.ui, NONE), K_OK);
-    assert_eq!(alone.drain(li), 1, "a member twice gets it once");
-    assert_eq!(alone.join(other, port), K_OK);
-    for group in groups {
-        assert_eq!(alone.send(group.ui, NONE), K_OK);
-    }
-    assert_eq!(alone.leave(group, port), K_OK);
-    assert_eq!(alone.send(group.ui, NONE), K_OK);
-    assert_eq!(alone.drain(li), 2, "what was queued stays, no more comes");
-    alone.site.end();
-}
-
-#[test]
-fn nc_149_and_150_and_152_and_160_and_162_and_163_modes() {
-    let mut alone = Alone::new(K_USERACTOR);
-    let group = alone.allocate(K_DYNAMIC, 0).unwrap();
-    let mode = |mode| group.ui.with_mode(mode).unwrap();
-    assert_eq!(alone.send(group.ui, NONE), K_OK, "nobody hears it");
-    assert_eq!(alone.send(mode(K_FUNCMODE), NONE), K_EUNKNOWN);
-    let ports = [0; 3].map(|_| alone.port());
-    for (_, port) in ports {
-        assert_eq!(alone.join(group, port), K_OK);
-    }
-    assert_eq!(alone.send(group.ui, NONE), K_OK);
-    assert_eq!(ports.map(|(li, _)| alone.drain(li)), [1; 3]);
-    for _ in 0..30 {
-        assert_eq!(alone.send(mode(K_FUNCMODE), NONE), K_OK);
-    }
-    assert_eq!(ports.map(|(li, _)| alone.drain(li)), [10; 3], "in turn");
-    assert_eq!(alone.leave(group, ports[2].1), K_OK);
-    for _ in 0..10 {
-        assert_eq!(alone.send(mode(K_FUNCXMODE), ports[0].1), K_OK);
-    }
-    assert_eq!(ports.map(|(li, _)| alone.drain(li)), [0, 10, 0]);
-    for with_co_target in [K_FUNCUMODE, K_FUNCXMODE] {
-        let sent = alone.send(mode(with_co_target), NONE);
-        assert_eq!(sent, K_EINVAL, "without a co-target");
-    }
-    alone.site.end();
 }
 
 proptest! {

@@ -7,7 +7,7 @@ use chorus_abi::error::*;
 use chorus_abi::*;
 
 #[test]
-fn nc_070_a_call_that_is_not_abortable_gets_its_reply_and_the_mark() {
+fn nc_070_and_071_a_call_that_is_not_abortable_gets_its_reply_and_the_mark() {
     let mut site = Site::new(3);
     let (client, server) = (site.party(K_USERACTOR), site.party(K_SYSTEMACTOR));
     let door = site.door(server.actor);

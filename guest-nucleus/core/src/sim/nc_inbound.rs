@@ -46,6 +46,25 @@ fn nc_109_and_218_what_comes_in_is_delivered_as_it_was_sent() {
 }
 
 #[test]
+fn nc_127_who_knows_only_the_name_reaches_the_port_after_it_moved() {
+    let (mut site, manager, user, other) = attached();
+    let (li, ui) = site.port(user);
+    let request = message(NET_CALL, 7, ui);
+    let to = site.cap_for(user, other.actor);
+    let count = site.space(user.actor, 4);
+    let arguments = [K_MIGRATEMSG as u64, 0, li as u64, to, count];
+    let moved = site.grants(user, "portMigrate", &arguments);
+    assert!(moved > 0);
+    assert_eq!(hand(&mut site, manager, "nmDeliver", request, b"far"), K_OK);
+    assert_eq!(site.take(other, moved).as_deref(), Some(&b"far"[..]));
+    assert_eq!(site.answer(other, b"here"), Some(K_OK));
+    let (item, body) = take(&mut site, manager).unwrap();
+    assert_eq!((item.kind, item.handle, item.result), (NET_REPLY, 7, 0));
+    assert_eq!(body, b"here");
+    site.end();
+}
+
+#[test]
 fn what_cannot_be_delivered_is_told_and_does_not_go_out_again() {
     let (mut site, manager, user, _) = attached();
     let group = KnUniqueId::static_group(false, 4);

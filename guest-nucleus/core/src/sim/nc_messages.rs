@@ -247,3 +247,30 @@ fn nc_176_and_215_the_receiver_sees_who_sent_as_it_was_then() {
     site.refuses(sender, "ipcSysInfo", &[NOWHERE], K_EFAULT);
     site.end();
 }
+
+#[test]
+fn nc_216_a_user_is_seen_as_nobody_but_itself() {
+    let (mut site, sender, receiver) = pair();
+    let own = KnProtId {
+        uid: 4,
+        gid: 5,
+        did: 6,
+        pad: 0,
+    };
+    site.nucleus.actors.get_mut(sender.actor).unwrap().pi = own;
+    let (li, _) = site.port(sender);
+    let other = site.arg(sender.actor, &KnProtId { uid: 0, ..own });
+    site.refuses(sender, "actorPi", &[0, 0, other], K_EPRIV);
+    site.refuses(sender, "portPi", &[0, li as u64, 0, other], K_EPRIV);
+    let door = site.door(receiver.actor);
+    let (letter, dest) = (site.letter(sender, b"it is I"), site.dest(sender, door));
+    // Another actor's port is no source either.
+    let (foreign, _) = site.port(receiver);
+    let by_other = [letter, foreign as u64, dest];
+    site.refuses(sender, "ipcSend", &by_other, K_EINVAL);
+    site.grants(sender, "ipcSend", &[letter, li as u64, dest]);
+    site.take(receiver, K_DEFAULTPORT);
+    let head = head(&mut site, receiver);
+    assert_eq!((head.actor_id, head.port_id), (own, own));
+    site.end();
+}

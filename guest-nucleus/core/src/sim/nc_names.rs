@@ -51,9 +51,26 @@ fn nc_004_another_incarnation_gives_other_names() {
 }
 
 #[test]
+fn nc_005_ports_of_three_sites_have_names_of_their_own() {
+    let mut seen = BTreeSet::new();
+    for number in 1..=3 {
+        let mut site = Site::new(1);
+        site.nucleus.configuration.site = number;
+        let user = site.party(K_USERACTOR);
+        // The three counters go alike: it is the site that tells the names apart.
+        for _ in 0..20 {
+            let (_, ui) = site.port(user);
+            assert_eq!(ui.site(), number);
+            assert!(seen.insert(ui.word()), "{ui} came again");
+        }
+        site.end();
+    }
+}
+
+#[test]
 fn nc_006_reserved_types_are_refused() {
-    let mut site = Site::new(1);
-    let user = site.party(K_USERACTOR);
+    let mut site = Site::new(2);
+    let (user, system) = (site.party(K_USERACTOR), site.party(K_SYSTEMACTOR));
     for kind in [0u64, 1, 4, 5, 6, 7] {
         let ui = KnUniqueId::from_word(1 << 51 | kind << 48 | 1 << 32 | 5);
         let (letter, dest) = (site.letter(user, b"x"), site.dest(user, ui));
@@ -61,6 +78,10 @@ fn nc_006_reserved_types_are_refused() {
         let room = site.room(user, 8);
         let call = [letter, 0, dest, room.desc, FOREVER];
         site.refuses(user, "ipcCall", &call, K_EINVAL);
+        let name = site.arg(system.actor, &ui);
+        for call in ["uiDeclare", "uiForget"].iter().filter(|_| kind != 1) {
+            site.refuses(system, call, &[name], K_EINVAL);
+        }
     }
     site.end();
 }

@@ -144,7 +144,7 @@ fn waiting_for_work_ends_by_items_interrupts_limits_and_aborts() {
 }
 
 #[test]
-fn groups_reach_members_here_and_elsewhere() {
+fn nc_155_and_161_groups_reach_members_here_and_elsewhere() {
     let (mut site, manager, user, other) = attached();
     let cap = site.arg(user.actor, &KnCap::default());
     site.grants(user, "grpAllocate", &[K_STATUSER as u64, cap, 4]);

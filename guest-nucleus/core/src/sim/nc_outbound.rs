@@ -51,6 +51,20 @@ fn nc_178_a_message_for_another_site_goes_out_as_it_was_sent() {
 }
 
 #[test]
+fn nc_179_a_send_to_a_site_that_is_gone_waits_for_nobody() {
+    let (mut site, manager, user, _) = attached();
+    // Whether it answers is the manager's affair, which does not even run: the sender's calls end where they are made, also the one that finds no room.
+    let ends = (0..40).map(|_| site.send(user, far(), b"x"));
+    let ends: alloc::vec::Vec<_> = ends.collect();
+    assert!(ends.iter().all(|end| matches!(end, Some(K_OK | K_EFULL))));
+    assert_eq!(
+        take(&mut site, manager).map(|(item, _)| item.kind),
+        Some(NET_SEND)
+    );
+    site.end();
+}
+
+#[test]
 fn taking_an_item_fails_without_losing_it() {
     let (mut site, manager, user, _) = attached();
     let (item, body) = (

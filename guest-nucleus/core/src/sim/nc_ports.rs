@@ -256,7 +256,7 @@ fn nc_107_and_108_declared_ports_need_trust_and_a_name_of_their_own() {
 }
 
 #[test]
-fn nc_111_the_port_with_the_lower_number_is_served_first() {
+fn nc_111_and_112_the_port_with_the_lower_number_is_served_first() {
     let mut site = Site::new(2);
     let (user, other) = (site.party(K_USERACTOR), site.party(K_USERACTOR));
     let (a, first) = site.port(user);

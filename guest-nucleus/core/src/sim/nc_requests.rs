@@ -209,7 +209,7 @@ fn nc_205_a_request_that_is_supplanted_is_abandoned() {
 }
 
 #[test]
-fn nc_206_208_and_219_replies_have_their_errors_and_can_be_tried_again() {
+fn nc_206_to_208_and_219_replies_have_their_errors_and_can_be_tried_again() {
     let (mut site, server, client, other) = three();
     let (good, bad) = (site.letter(server, b"yes"), KnMsgDesc::default());
     site.refuses(server, "ipcReply", &[good], K_EINVAL);
@@ -230,6 +230,7 @@ fn nc_206_208_and_219_replies_have_their_errors_and_can_be_tried_again() {
     }
     site.refuses(server, "ipcReply", &[NOWHERE], K_EFAULT);
     assert_eq!(site.grants(server, "ipcReply", &[good]), K_OK);
+    site.refuses(server, "ipcReply", &[good], K_EINVAL);
     assert_eq!(site.bytes(client.actor, room.body, 3), b"yes");
     // An asynchronous message is answered at its source port.
     let (li, ui) = site.port(client);

@@ -369,3 +369,19 @@ fn who_stops_a_thread_waits_until_it_has_left_its_processor() {
         site.end();
     }
 }
+
+#[test]
+fn the_time_of_a_running_thread_is_told_up_to_now() {
+    let mut site = Site::new(2);
+    let (user, other) = (site.party(K_USERACTOR), site.party(K_USERACTOR));
+    let before = site.state_of(user, other).cpu_time_ns;
+    // It makes no call and is not preempted.
+    site.pass(5_000_000);
+    assert!(site.runs(other));
+    let after = site.state_of(user, other).cpu_time_ns;
+    assert_eq!(after - before, 5_000_000);
+    site.waits(other, "threadDelay", &[0]);
+    site.pass(5_000_000);
+    assert_eq!(site.state_of(user, other).cpu_time_ns, after);
+    site.end();
+}

@@ -102,11 +102,6 @@ impl Pair {
     }
 
     /// A request of four bytes; it waits, unless it fails.
-    fn ask(&mut self, who: usize, target: KnUniqueId) -> Option<i32> {
-        let (message, dest) = (self.desc(who), self.dest(who, target));
-        self.call(who, "ipcCall", &[message, 0, dest, message, FOREVER])
-    }
-
     /// `who` moves a port from one actor to another; LI there, or an error.
     fn migrate(&mut self, who: usize, options: i32, from: usize, li: i32, to: usize) -> i32 {
         let (from, to) = (self.cap(from, who, FROM), self.cap(to, who, TO));
@@ -118,22 +113,6 @@ impl Pair {
     fn count(&mut self, who: usize) -> u32 {
         self.site.get(self.actors[who], NUMBER)
     }
-}
-
-#[test]
-fn nc_097_and_129_and_130_a_port_has_two_names() {
-    let mut pair = Pair::new(K_USERACTOR);
-    let (li, ui) = pair.port(0);
-    assert!(li > 0 && ui.kind() == Some(UiType::Port) && ui.site() == 1);
-    let at = pair.site.at(pair.actors[0], UI);
-    assert_eq!(pair.call(0, "portLi", &[at]), Some(li));
-    let foreign = pair.site.put(pair.actors[1], UI, &ui);
-    assert_eq!(pair.call(1, "portLi", &[foreign]), Some(K_EINVAL));
-    assert_eq!(
-        pair.call(1, "portUi", &[foreign, li as u64]),
-        Some(K_EINVAL)
-    );
-    pair.site.end();
 }
 
 #[test]
@@ -384,83 +363,6 @@ fn nc_099_and_131_and_132_a_port_s_pi_is_its_creator_s_until_a_trusted_actor_set
         pair.call(1, "portPi", &[cap, K_DEFAULTPORT as u64, old, new]),
         Some(K_OK)
     );
-    pair.site.end();
-}
-
-#[test]
-fn nc_103_and_106_and_107_and_108_ports_that_cannot_be() {
-    let mut pair = Pair::new(K_SYSTEMACTOR);
-    assert_eq!(
-        pair.call(0, "portDelete", &[0, K_DEFAULTPORT as u64]),
-        Some(K_EINVAL)
-    );
-    let (li, _) = pair.port(0);
-    assert_eq!(pair.call(0, "portDelete", &[0, li as u64]), Some(K_OK));
-    assert_eq!(pair.take(0, li), Err(K_EINVAL));
-    let ui = KnUniqueId::well_known_port(1, 100);
-    for (who, results) in [(0, [K_EPRIV; 2]), (1, [1, K_EBUSY])] {
-        let at = pair.site.put(pair.actors[who], UI, &ui);
-        for result in results {
-            let declared = pair.call(who, "portDeclare", &[0, at]).unwrap();
-            assert_eq!(declared.min(1), result);
-        }
-    }
-    pair.site.end();
-}
-
-#[test]
-fn nc_110_and_111_and_114_the_enabled_set() {
-    let mut pair = Pair::new(K_USERACTOR);
-    let ((first, one), (second, two)) = (pair.port(0), pair.port(0));
-    assert_eq!((pair.send(1, one, 1), pair.send(1, two, 2)), (K_OK, K_OK));
-    assert_eq!(pair.take(0, K_ANYENABLED), Err(K_ETIMEOUT), "NC-098");
-    for (li, priority) in [(first, 9), (second, 3)] {
-        let enabled = pair.call(0, "portEnable", &[0, li as u64, priority]);
-        assert_eq!(enabled, Some(K_OK));
-    }
-    assert_eq!(pair.take(0, K_ANYENABLED), Ok(2));
-    assert_eq!(pair.site.get::<i32>(pair.actors[0], LI), second, "NC-112");
-    assert_eq!(pair.take(0, K_ANYENABLED), Ok(1));
-    let bad = (-1i32) as u32 as u64;
-    let refused = pair.call(0, "portEnable", &[0, first as u64, bad]);
-    assert_eq!(refused, Some(K_EINVAL));
-    // A thread that waits for any goes on waiting although the set becomes empty, and gets the next.
-    assert_eq!(pair.receive(0, K_ANYENABLED, FOREVER), None);
-    let cap = pair.cap(0, 1, FROM);
-    for li in [first, second] {
-        let disabled = pair.call(1, "portDisable", &[cap, li as u64]);
-        assert_eq!(disabled, Some(K_OK));
-    }
-    assert_eq!(pair.site.result(pair.threads[0]), None);
-    assert_eq!(pair.send(1, one, 3), K_OK);
-    assert_eq!(pair.site.result(pair.threads[0]), None);
-    let enabled = pair.call(1, "portEnable", &[cap, first as u64, 0]);
-    assert_eq!(
-        (enabled, pair.site.result(pair.threads[0])),
-        (Some(K_OK), Some(4))
-    );
-    pair.site.end();
-}
-
-#[test]
-fn nc_101_and_102_and_104_a_deleted_port() {
-    let mut pair = Pair::new(K_USERACTOR);
-    let (li, ui) = pair.port(1);
-    let late = pair.site.thread(pair.actors[0]);
-    assert_eq!(pair.ask(0, ui), None);
-    assert_eq!(pair.receive(1, li, 0), Some(4));
-    let (message, dest) = (pair.desc(0), pair.dest(0, ui));
-    let asked = pair
-        .site
-        .call(late, "ipcCall", &[message, 0, dest, message, FOREVER]);
-    assert_eq!(asked, None);
-    assert_eq!(pair.call(1, "portDelete", &[0, li as u64]), Some(K_OK));
-    assert_eq!(pair.site.result(late), Some(K_ENOPORT));
-    let answer = pair.desc(1);
-    assert_eq!(pair.call(1, "ipcReply", &[answer]), Some(K_OK));
-    assert_eq!(pair.site.result(pair.threads[0]), Some(4));
-    assert_eq!(pair.send(0, ui, 1), K_EUNKNOWN);
-    assert_eq!(pair.ask(0, ui), Some(K_EUNKNOWN));
     pair.site.end();
 }
 

@@ -331,6 +331,41 @@ fn what_was_stored_reaches_the_mapper_when_the_last_region_goes() {
 }
 
 #[test]
+fn a_release_waits_for_room_in_the_mapper_s_queue() {
+    for dies in [false, true] {
+        let mut lab = Lab::new();
+        assert_eq!(lab.map(0, BASE, 1, 0), K_OK);
+        assert_eq!(lab.touch(0, BASE, false), Fault::Waits);
+        lab.expect(KN_MPPULLIN);
+        let reply = KnMpReply { release: 1, ..FINE };
+        lab.answer(reply, &[]);
+        assert_eq!(lab.touch(0, BASE, false), Fault::Resolved);
+        let message = lab.site.put(lab.users[0], 0x600, &KnMsgDesc::default());
+        let dest = KnIpcDest {
+            target: lab.cap.ui,
+            co_target: KnUniqueId::NULL,
+        };
+        let dest = lab.site.put(lab.users[0], 0x700, &dest);
+        while lab.call(0, "ipcSend", &[message, 0, dest]) == Some(K_OK) {}
+        assert_eq!(lab.free(0, BASE, 1), K_OK);
+        lab.site.nucleus.check_memory();
+        if dies {
+            assert_eq!(lab.site.call(lab.serves, "actorExit", &[0]), None);
+            lab.site.settle();
+            assert_eq!(lab.call(0, "sysNull", &[]), Some(K_OK));
+        } else {
+            let others = core::iter::from_fn(|| lab.request());
+            let last = others.take(K_CPORTQUEUE + 1).last();
+            let told = last.map(|(request, _)| (request.service, request.seg_key));
+            assert_eq!(told, Some((KN_MPRELEASE, 77)));
+            lab.answer(FINE, &[]);
+            assert_eq!(lab.request(), None);
+        }
+        lab.finish();
+    }
+}
+
+#[test]
 fn a_mapper_may_give_more_pages_than_one_and_zeros() {
     let mut lab = Lab::new();
     lab.map(0, BASE, 8, 0);
