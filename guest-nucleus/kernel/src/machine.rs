@@ -26,6 +26,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 /// Bytes from one user space's place to the next one's: 2^15 of them are all addresses.
 const PLACE: u64 = 1 << 32;
 
+/// Tables of a space that are freed in one step.
+const TABLES: u32 = 3;
+
 /// State of the machine, under the site's lock.
 pub struct X86 {
     pub(crate) frames: Frames,
@@ -75,7 +78,7 @@ impl Machine for X86 {
         }
     }
 
-    fn longest_stretch(&self) -> (u64, u32) {
+    fn longest_stretches(&mut self) -> [(u64, u32); 2] {
         crate::stretches::longest()
     }
 
@@ -172,6 +175,16 @@ impl Machine for X86 {
         Some(Space(slot as u16))
     }
 
+    fn space_shrink(&mut self, space: Space) -> bool {
+        let Some(&Some(tables)) = self.spaces.get(space.0 as usize) else {
+            return true;
+        };
+        self.lately.forget_all();
+        shootdown::leave(tables.root);
+        // SAFETY: no processor runs in it, and those that had it in force left it.
+        unsafe { tables.shrink(TABLES, |page| self.frames.release((page / PAGE) as u32)) }
+    }
+
     fn space_destroy(&mut self, space: Space) {
         if let Some(tables) = self.spaces.get_mut(space.0 as usize).and_then(Option::take) {
             self.lately.forget_all();
@@ -249,10 +262,16 @@ impl Machine for X86 {
         if end - start == PAGE {
             self.unmap(space, start);
         } else if let Some(tables) = self.tables_for(space, start, end)
-            && tables.unmap_range(start, end) > 0
+            && let Some(first) = tables.unmap_range(start, end)
         {
             self.lately.forget_all();
             shootdown::forget_all(Self::concerned(tables, space));
+            let mut next = first;
+            while next != 0 {
+                let table = next;
+                next = tables.taken_before(table);
+                self.frames.release((table / PAGE) as u32);
+            }
         }
     }
 

@@ -107,6 +107,9 @@ thread_continues:
 
     .global idle_forever, idle_halt
 idle_forever:
+    cli
+    andq $-16, %rsp
+    call idle_work
     sti
 idle_halt:
     hlt

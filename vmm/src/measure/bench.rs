@@ -153,18 +153,18 @@ fn counted(args: &BenchArgs) -> Outcome<(Facts, Vec<Record>)> {
     Ok((facts, records))
 }
 
-/// One boot of the benchmark on a bare microvm.
 /// What the longest stretch was in, a call by its name: the actor knows its number only.
 fn named_stretch(op: &str) -> String {
-    let number = op.strip_prefix("longest-in-call-");
-    let number = number.and_then(|number| number.parse::<u16>().ok());
-    let call = number.and_then(|number| {
+    let call = op.split_once("-in-call-").and_then(|(of, number)| {
+        let number = number.parse::<u16>().ok()?;
         let calls = chorus_abi::table::CALLS;
-        calls.iter().find(|call| call.number == number)
+        let call = calls.iter().find(|call| call.number == number)?;
+        Some(format!("{of}-in-{}", call.name))
     });
-    call.map_or(op.to_owned(), |call| format!("longest-in-{}", call.name))
+    call.unwrap_or_else(|| op.to_owned())
 }
 
+/// One boot of the benchmark on a bare microvm.
 fn bare_run(nucleus: &[u8], conf: &str, vcpus: u32, mem_mib: u32) -> Outcome<Vec<Record>> {
     let archive = archive::build(conf, "the benchmark's boot list", None)?;
     let site = Microvm {

@@ -133,6 +133,7 @@ impl<M: Machine> Nucleus<M> {
         if !self.actors.has_room() || !self.port_room() {
             return Err(KError::NoMem);
         }
+        self.frames_spare();
         let space = match kind {
             K_SUPACTOR => Space::SUPERVISOR,
             _ => self.machine.space_create().ok_or(KError::NoMem)?,
@@ -238,6 +239,7 @@ impl<M: Machine> Nucleus<M> {
         if gone {
             return Ok(Outcome::Done(K_OK));
         }
+        self.actor_awaited(id, caller.thread);
         self.block(caller.thread, Wait::Gone(id), None);
         Ok(Outcome::Blocked)
     }

@@ -11,6 +11,7 @@ pub mod inheritance;
 pub mod life;
 pub mod placement;
 pub mod real_time_mutexes;
+mod reaping;
 pub mod registers;
 pub mod scheduler;
 pub mod stopping;

@@ -60,6 +60,8 @@ pub enum Wait {
     Unlocked(LockWait),
     /// The answer of a segment's mapper.
     Mapper(Id<Request>),
+    /// That all has gone that its call made go; the call's result.
+    Going(i32),
     /// For ever: the site ends.
     Halt,
 }
@@ -299,6 +301,7 @@ impl<M: Machine> Nucleus<M> {
             },
         };
         let id = self.threads.insert(thread).ok_or(KError::NoMem)?;
+        self.frames_spare();
         if self.machine.context_create(id.index(), start).is_err() {
             self.threads.remove(id);
             return Err(KError::NoMem);

@@ -270,7 +270,7 @@ impl<M: Machine> Nucleus<M> {
         if request.kind == Kind::Push {
             let frame = self.memory.pages.find(segment.cache, request.page);
             let frame = frame.ok_or(KError::Inval)?;
-            let copy = self.machine.frame_allocate().ok_or(KError::NoMem)?;
+            let copy = self.frame_get().ok_or(KError::NoMem)?;
             // From here on stores make it dirty again.
             self.page_unmap(segment.cache, request.page);
             self.machine.frame_copy(frame, copy);

@@ -200,7 +200,7 @@ impl<M: Machine> Nucleus<M> {
         }
         // With what tables take: failing after all of it was zeroed would keep others out for long.
         let tables = size / (512 * PAGE_SIZE);
-        if nodemand && self.machine.frames().0 < size / PAGE_SIZE + tables {
+        if nodemand && self.frames_left() < size / PAGE_SIZE + tables {
             return Err(KError::NoMem);
         }
         if self.memory.regions.room() < 1 {
@@ -439,7 +439,12 @@ impl<M: Machine> Nucleus<M> {
     /// Frees all memory of an actor.
     pub(crate) fn regions_free_all(&mut self, actor: Id<Actor>) {
         self.region_free(actor, 0, u64::MAX);
-        self.caches_repay(actor);
+        self.caches_repay(actor, 0, usize::MAX);
+        self.memory_left(actor);
+    }
+
+    /// An actor has no memory any more: nobody waits for it, and what only it used goes.
+    pub(crate) fn memory_left(&mut self, actor: Id<Actor>) {
         self.opens_end(actor);
         self.segments_settle();
         self.unlocked();

@@ -17,6 +17,7 @@ mod exceptions;
 mod fast;
 mod first_touch;
 mod fuzz;
+mod going;
 mod groups;
 mod handlers;
 mod handling;

@@ -36,10 +36,12 @@ impl<M: Machine> Nucleus<M> {
     /// Counters of the site.
     pub fn statistics(&mut self) -> KnSiteStat {
         let (idle_fixups, delivered_twice) = self.machine.fixups();
-        let (longest_ns, longest_in) = self.machine.longest_stretch();
+        let [(longest_ns, longest_in), (recent_ns, recent_in)] = self.machine.longest_stretches();
         KnSiteStat {
             longest_ns,
             longest_in,
+            recent_ns,
+            recent_in,
             idle_fixups,
             delivered_twice,
             site: self.configuration.site.into(),

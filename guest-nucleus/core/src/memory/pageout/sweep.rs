@@ -83,6 +83,10 @@ impl<M: Machine> Nucleus<M> {
         let Some(cache) = self.memory.caches.at(at) else {
             return Turn::Stays;
         };
+        if self.cache(cache).is_some_and(Cache::is_lost) {
+            self.page_free(cache, frame);
+            return Turn::Leaves;
+        }
         let moving = self.memory.pages.flags(frame) & SENT != 0;
         if moving || self.memory.pages.locks(frame) > 0 || self.must_stay(cache, page, frame) {
             return Turn::Stays;
