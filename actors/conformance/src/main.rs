@@ -27,6 +27,7 @@ mod names;
 mod partner;
 mod pointers;
 mod ports;
+mod preemption;
 mod pressure;
 mod referee;
 mod regions;
@@ -78,6 +79,7 @@ fn main() -> i32 {
     actors::check(&mut verdict);
     life::check(&mut verdict);
     memory::check(&mut verdict);
+    preemption::check(&mut verdict);
     exceptions::check(&mut verdict);
     handlers::check(&mut verdict);
     supervisor::check(&mut verdict);

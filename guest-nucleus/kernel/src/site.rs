@@ -88,6 +88,13 @@ pub fn settle(nucleus: &mut Nucleus<X86>, own: &Processor) {
     }
 }
 
+/// Between two steps of a call: lets other processors in, and interrupts, which may put another thread on this one.
+pub fn breathe() -> &'static mut Nucleus<X86> {
+    leave();
+    cpu::hear_interrupts();
+    enter()
+}
+
 /// What a processor does before it sleeps: it gives back what goes, in steps, if it was told so. Between two of them interrupts are heard. They are off before and
 /// after.
 #[unsafe(no_mangle)]

@@ -71,6 +71,8 @@ pub struct Actor {
     pub handlers: Handlers,
     /// Threads and processors inside its points.
     pub guests: u32,
+    /// Its image is being loaded, in steps.
+    pub loading: bool,
     /// It is being deleted.
     pub dying: bool,
     /// How it ends, when it is dying.
@@ -172,6 +174,7 @@ impl<M: Machine> Nucleus<M> {
             exception_port: KnUniqueId::NULL,
             handlers: Handlers::default(),
             guests: 0,
+            loading: false,
             dying: false,
             end: End::default(),
         };

@@ -51,6 +51,7 @@ impl<M: Machine> Nucleus<M> {
         }
         thread.dying = true;
         let wait = thread.wait;
+        self.restart_forget(id);
         self.timeouts.clear(id.index());
         if matches!(wait, Wait::Semaphore(..)) {
             self.semaphore_undo(id);

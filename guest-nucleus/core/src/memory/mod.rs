@@ -11,6 +11,7 @@ mod access;
 mod attributes;
 mod caches;
 mod copies;
+mod copying;
 mod faults;
 mod first_touch;
 mod giving_back;
@@ -30,6 +31,7 @@ mod regions;
 mod replies;
 mod restarts;
 mod segments;
+mod steps;
 mod transfers;
 
 use crate::arena::{Arena, Id};
@@ -142,12 +144,16 @@ pub struct Memory {
     opens: Arena<Open>,
     pageout: Pageout,
     pub(crate) going: Going,
+    loadings: Arena<loader::Loading>,
 }
 
 /// Segments of which anything is here.
 const SEGMENTS: usize = 256;
-/// Requests to mappers that are out, and calls that wait for them.
+/// Requests to mappers that are out.
 const REQUESTS: usize = 512;
+
+/// Actors that are being loaded at the same time.
+const LOADINGS: usize = 64;
 
 impl Memory {
     /// Room for so many regions and actors, for pages in frames below a number, and for so many outside.
@@ -158,10 +164,11 @@ impl Memory {
             caches: Arena::new(regions),
             pages: Pages::new(frames),
             segments: Arena::new(SEGMENTS),
-            mappers: Mappers::new(REQUESTS),
+            mappers: Mappers::new(REQUESTS, limits.threads),
             opens: Arena::new(SEGMENTS),
             pageout: Pageout::new(outside.0, regions, outside.1),
             going: Going::new(regions, limits.actors),
+            loadings: Arena::new(LOADINGS),
         }
     }
 }

@@ -206,18 +206,22 @@ fn who_deletes_an_actor_waits_until_it_is_gone_and_makes_it_as_urgent_as_he_is()
 fn frames_that_go_are_as_good_as_free() {
     let (mut site, user, desc) = large(2, K_USERACTOR, 140);
     let other = site.party(K_USERACTOR);
-    let taken = region(&mut site, other, 1);
+    let desc_of = KnRgnDesc {
+        size: PAGES * PAGE,
+        options: K_WRITABLE | K_ANYWHERE,
+        ..KnRgnDesc::default()
+    };
+    let taken = site.arg(other.actor, &desc_of);
+    site.grants(other, "rgnAllocate", &[0, taken]);
     site.steps = Some(0);
     site.waits(user, "rgnFree", &[0, desc]);
     let hoard = site.hoard(0);
     // All pages that the other wants come from what goes.
-    let more = KnRgnDesc {
-        size: (PAGES - 20) * PAGE,
-        options: K_WRITABLE | K_ANYWHERE | K_NODEMAND,
-        ..KnRgnDesc::default()
-    };
-    site.poke(other.actor, taken, &more);
-    site.grants(other, "rgnAllocate", &[0, taken]);
+    let made: KnRgnDesc = site.peek(other.actor, taken);
+    for page in 0..PAGES - 20 {
+        site.poke(other.actor, made.start_addr + page * PAGE, &page);
+    }
+    site.settle();
     check(&mut site);
     site.give_back(hoard);
     site.steps = None;
@@ -327,4 +331,166 @@ fn a_copy_of_a_copy_in_the_middle_of_a_merge_sees_what_it_saw() {
     }
     scene.site.steps = None;
     scene.finish();
+}
+
+/// A descriptor of a region all of whose pages are to be there.
+fn nodemand(site: &mut Site, of: Party, pages: u64) -> u64 {
+    let desc = KnRgnDesc {
+        size: pages * PAGE,
+        options: K_WRITABLE | K_ANYWHERE | K_NODEMAND,
+        ..KnRgnDesc::default()
+    };
+    site.arg(of.actor, &desc)
+}
+
+#[test]
+fn a_region_without_demand_is_seen_when_all_its_pages_are_there() {
+    let mut site = Site::new(1);
+    let user = site.party(K_USERACTOR);
+    let desc = nodemand(&mut site, user, PAGES);
+    let (before, had) = (free(&site), site.nucleus.memory.regions.len());
+    site.steps = Some(0);
+    assert_eq!(site.call(user.thread, "rgnAllocate", &[0, desc]), None);
+    let mut steps = 0;
+    while site.step(1) {
+        check(&mut site);
+        steps += 1;
+        let there = site.nucleus.memory.regions.len() > had;
+        assert_eq!(
+            there,
+            free(&site) + PAGES <= before,
+            "it is there with all its pages"
+        );
+    }
+    assert!(steps > 4, "{steps} steps");
+    assert_eq!(site.result(user.thread), Some(K_OK));
+    let made: KnRgnDesc = site.peek(user.actor, desc);
+    let space = site.nucleus.actors.get(user.actor).unwrap().space;
+    for page in 0..PAGES {
+        let mapped = site
+            .nucleus
+            .machine
+            .may_write(space, made.start_addr + page * PAGE, 1);
+        assert!(mapped, "page {page} faults");
+    }
+    site.end();
+}
+
+#[test]
+fn who_dies_in_the_middle_of_making_pages_leaves_none() {
+    for made in 0..12 {
+        let mut site = Site::new(2);
+        let (user, system) = (site.party(K_USERACTOR), site.party(K_SYSTEMACTOR));
+        let desc = nodemand(&mut site, user, PAGES);
+        let other = site.fellow(user);
+        site.steps = Some(0);
+        site.call(user.thread, "rgnAllocate", &[0, desc]);
+        site.step(made);
+        let (cap, li) = (site.cap_for(system, user.actor), site.li(user.thread));
+        let over = site.result(user.thread).is_some();
+        site.steps = None;
+        site.grants(system, "threadDelete", &[cap, li]);
+        check(&mut site);
+        let pages = u64::from(pages_of(&site, user.actor));
+        let seen = site.nucleus.memory.regions.len() == 3;
+        assert!(over || seen || pages <= 16, "{pages} pages are nobody's");
+        let _ = other;
+        site.end();
+    }
+}
+
+#[test]
+fn memory_that_runs_out_in_the_middle_of_making_pages_is_given_back() {
+    let mut site = Site::new(2);
+    let user = site.party(K_USERACTOR);
+    let desc = nodemand(&mut site, user, PAGES);
+    let had = pages_of(&site, user.actor);
+    site.steps = Some(0);
+    assert_eq!(site.call(user.thread, "rgnAllocate", &[0, desc]), None);
+    site.step(2);
+    let hoard = site.hoard(10);
+    let left = free(&site);
+    site.step(100);
+    assert_eq!(site.result(user.thread), Some(K_ENOMEM));
+    check(&mut site);
+    assert_eq!(pages_of(&site, user.actor), had);
+    assert!(free(&site) > left, "what was made is free again");
+    site.give_back(hoard);
+    site.end();
+}
+
+#[test]
+fn nc_264_a_more_urgent_thread_runs_while_pages_are_made() {
+    let mut site = Site::new(1);
+    let slow = site.party(K_SUPACTOR);
+    let actor = site.actor(K_SUPACTOR, 100);
+    let urgent = Party {
+        actor,
+        thread: site.thread(actor),
+    };
+    let delay = site.arg(actor, &KnTimeVal::from_ns(1000));
+    site.waits(urgent, "threadDelay", &[delay]);
+    let desc = nodemand(&mut site, slow, PAGES);
+    site.steps = Some(0);
+    assert_eq!(site.call(slow.thread, "rgnAllocate", &[0, desc]), None);
+    assert!(site.step(2) && site.runs(slow));
+    site.pass(2000);
+    assert!(site.runs(urgent) && site.result(slow.thread).is_none());
+    assert!(!site.step(1), "the call does not go on meanwhile");
+    let delay = site.arg(actor, &KnTimeVal::from_ns(1_000_000));
+    site.waits(urgent, "threadDelay", &[delay]);
+    site.step(100);
+    assert_eq!(site.result(slow.thread), Some(K_OK));
+    site.end();
+}
+
+#[test]
+fn pages_of_a_region_that_is_to_have_no_demand_are_made_in_steps() {
+    let mut site = Site::new(2);
+    let (user, system) = (site.party(K_USERACTOR), site.party(K_SYSTEMACTOR));
+    let desc = KnRgnDesc {
+        size: PAGES * PAGE,
+        options: K_WRITABLE | K_ANYWHERE,
+        ..KnRgnDesc::default()
+    };
+    let desc = site.arg(user.actor, &desc);
+    site.grants(user, "rgnAllocate", &[0, desc]);
+    let made: KnRgnDesc = site.peek(user.actor, desc);
+    let paging = KnRgnDesc {
+        options: K_NODEMAND,
+        ..made
+    };
+    let paging = site.arg(user.actor, &paging);
+    site.steps = Some(0);
+    assert_eq!(site.call(user.thread, "rgnSetPaging", &[0, paging]), None);
+    assert!(site.step(3));
+    check(&mut site);
+    // In the middle half of it is freed: the call then finds that the range is not covered.
+    let cap = site.cap_for(system, user.actor);
+    let half = KnRgnDesc {
+        start_addr: made.start_addr + PAGES / 2 * PAGE,
+        size: PAGES / 2 * PAGE,
+        ..KnRgnDesc::default()
+    };
+    let half = site.arg(system.actor, &half);
+    site.waits(system, "rgnFree", &[cap, half]);
+    site.steps = None;
+    site.settle();
+    assert_eq!(site.result(user.thread), Some(K_EADDR));
+    check(&mut site);
+    // What is left has all its pages afterwards.
+    let rest = KnRgnDesc {
+        size: PAGES / 2 * PAGE,
+        options: K_NODEMAND,
+        ..made
+    };
+    let rest = site.arg(user.actor, &rest);
+    site.grants(user, "rgnSetPaging", &[0, rest]);
+    let space = site.nucleus.actors.get(user.actor).unwrap().space;
+    let mapped = site
+        .nucleus
+        .machine
+        .may_write(space, made.start_addr, PAGES / 2 * PAGE);
+    assert!(mapped);
+    site.end();
 }

@@ -273,6 +273,7 @@ fn processors(nucleus: &Nucleus<Sim>) {
     }
     nucleus.scheduler.check_top();
     nucleus.check_going();
+    nucleus.check_restarts();
     let goes = nucleus.going_level();
     let by = nucleus.scheduler.reaper.is_some();
     let waits = nucleus.scheduler.level_of(nucleus.scheduler.reaper_slot());

@@ -176,7 +176,7 @@ impl Site {
         let Some(thread) = self.nucleus.running(cpu) else {
             return;
         };
-        if !self.nucleus.resumes(thread) {
+        if !self.nucleus.resumes(thread) || self.nucleus.pauses(cpu) && !self.may_step() {
             return;
         }
         match self.nucleus.resume(cpu) {
@@ -270,7 +270,9 @@ impl Site {
             let thread = nucleus.threads.get(thread?)?;
             matches!(thread.wait, Wait::Going(_) | Wait::Gone(_)).then_some(())
         };
-        let waited = waits(&self.nucleus).is_some();
+        let pauses =
+            thread.is_some_and(|thread| self.nucleus.resumes(thread)) && self.nucleus.pauses(cpu);
+        let waited = waits(&self.nucleus).is_some() || pauses;
         self.choose(cpu);
         self.serve_kicks();
         // What took several steps is over: the call has a result.
@@ -349,8 +351,9 @@ impl Site {
 
     /// What a thread's last wait gave; `None` while it waits.
     pub fn result(&self, thread: Id<Thread>) -> Option<i32> {
+        let pauses = self.nucleus.resumes(thread);
         let thread = self.nucleus.threads.get(thread)?;
-        (thread.wait == Wait::None).then_some(thread.result)
+        (thread.wait == Wait::None && !pauses).then_some(thread.result)
     }
 
     /// Lets time pass.
