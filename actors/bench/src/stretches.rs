@@ -5,9 +5,10 @@
 use crate::memory::{Region, free};
 use crate::samples::report;
 use alloc::format;
+use chorus_abi::image::NOTE_OWNER;
 use chorus_abi::{
-    In, InOut, K_ACTIVE, K_ANYWHERE, K_FILLZERO, K_MYACTOR, K_NODEMAND, K_USERACTOR, K_WRITABLE,
-    KError, KnCap, KnRgnDesc, KnSiteStat, Out, PAGE_SIZE,
+    ABI_VERSION, In, InOut, K_ACTIVE, K_ANYWHERE, K_FILLZERO, K_MYACTOR, K_NODEMAND, K_USERACTOR,
+    K_WRITABLE, KError, KnCap, KnLoadDesc, KnRgnDesc, KnSiteStat, Out, PAGE_SIZE,
 };
 use chorus_runtime::{at, at_mut, check, raw};
 
@@ -125,5 +126,76 @@ pub fn of_long_calls() -> Result<(), KError> {
         Ok(())
     })?;
     let target = Region::fresh(LARGE)?;
-    during("vmCopy-16-MiB", || copy(&kept, &target, LARGE))
+    during("vmCopy-16-MiB", || copy(&kept, &target, LARGE))?;
+    let image = image();
+    let child = actor()?;
+    during("load-1-MiB", || load(&child, &image))?;
+    delete(&child)
+}
+
+/// Bytes of the image that is loaded, and words in it that are relocated.
+const IMAGE: usize = 1 << 20;
+const WORDS: usize = 10_000;
+const NOTE: usize = 0x200;
+const DYNAMIC: usize = 0x300;
+const RELOCATIONS: usize = 0x1000;
+
+/// An image of one page of code and much data, with many words to relocate. Its thread would end with its first instruction.
+fn image() -> alloc::vec::Vec<u8> {
+    let data = (RELOCATIONS + WORDS * 24).next_multiple_of(PAGE_SIZE as usize);
+    let mut image = alloc::vec![0u8; IMAGE];
+    let mut put = |at: usize, bytes: &[u8]| {
+        if let Some(place) = image.get_mut(at..at + bytes.len()) {
+            place.copy_from_slice(bytes);
+        }
+    };
+    put(0, b"\x7fELF\x02\x01\x01");
+    put(16, &[3, 0, 62, 0, 1, 0, 0, 0]);
+    put(24, &0x400u64.to_le_bytes());
+    put(32, &64u64.to_le_bytes());
+    put(54, &[56, 0, 4, 0]);
+    // Kind, flags, place, bytes in the file and in memory.
+    let parts = [
+        (1u32, 5u32, 0, data),
+        (1, 6, data, IMAGE - data),
+        (4, 4, NOTE, 0x34),
+        (2, 6, DYNAMIC, 48),
+    ];
+    for (index, (kind, flags, at, size)) in parts.into_iter().enumerate() {
+        let header = 64 + index * 56;
+        put(header, &kind.to_le_bytes());
+        put(header + 4, &flags.to_le_bytes());
+        for (field, value) in [(8, at), (16, at), (32, size), (40, size)] {
+            put(header + field, &(value as u64).to_le_bytes());
+        }
+    }
+    put(NOTE, &[8, 0, 0, 0, 32, 0, 0, 0, 1, 0, 0, 0]);
+    put(NOTE + 12, NOTE_OWNER);
+    put(NOTE + 20, &ABI_VERSION.to_le_bytes());
+    for field in [36, 40] {
+        // No imports: an empty table, named relative to the field.
+        let to = data as i32 - (NOTE + field) as i32;
+        put(NOTE + field, &to.to_le_bytes());
+    }
+    let table = [7, RELOCATIONS as u64, 8, WORDS as u64 * 24, 0, 0];
+    for (index, value) in table.into_iter().enumerate() {
+        put(DYNAMIC + index * 8, &value.to_le_bytes());
+    }
+    for word in 0..WORDS {
+        let at = RELOCATIONS + word * 24;
+        put(at, &((data + word * 8) as u64).to_le_bytes());
+        put(at + 8, &8u64.to_le_bytes());
+    }
+    image
+}
+
+fn load(actor: &KnCap, image: &[u8]) -> Result<(), KError> {
+    let mut desc = KnLoadDesc {
+        image: at(image),
+        image_size: image.len() as u64,
+        priority: 100,
+        ..KnLoadDesc::default()
+    };
+    // SAFETY: capability, descriptor and image live through the call.
+    check(unsafe { raw::actor_load(In::new(at(actor)), InOut::new(at_mut(&mut desc))) }).map(|_| ())
 }

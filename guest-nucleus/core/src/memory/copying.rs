@@ -9,9 +9,9 @@ use chorus_abi::*;
 /// In the progress of the call: pages are made no more, bytes are copied; below that, how many.
 const COPYING: u64 = 1 << 32;
 /// Pages that are copied in one step.
-const COPIED: u64 = 12;
+const COPIED: u64 = 8;
 /// What a step may take: a page that is there, and one that is made.
-const EFFORT: u32 = 96;
+const EFFORT: u32 = 64;
 const MAKING: u32 = 8;
 
 /// A place in the memory of an actor.
@@ -31,6 +31,9 @@ impl<M: Machine> Nucleus<M> {
         let progress = self.memory.mappers.progress;
         if progress < COPYING {
             self.make_in_steps([(source, false), (target, true)], size, progress)?;
+            if size > COPIED * PAGE_SIZE {
+                return Err(self.pause(COPYING));
+            }
         }
         let done = progress.saturating_sub(COPYING);
         let (from, to) = (source.2, target.2);

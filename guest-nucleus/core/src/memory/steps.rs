@@ -10,9 +10,9 @@ use crate::nucleus::{Nucleus, Outcome};
 use chorus_abi::*;
 
 /// Pages that are made in one step.
-pub(super) const MADE: u32 = 16;
+pub(super) const MADE: u32 = 12;
 /// Pages that are there and mapped in one step.
-const MAPPED: u64 = 32;
+const MAPPED: u64 = 16;
 
 /// A range of an actor in which pages of a cache are still to be mapped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -42,7 +42,8 @@ fn free(site: &Site) -> u64 {
     site.nucleus.machine.frames().0
 }
 
-fn check(site: &mut Site) {
+/// All invariants hold.
+pub(super) fn check(site: &mut Site) {
     super::invariants::check(&site.nucleus);
     site.nucleus.check_memory();
 }

@@ -26,6 +26,7 @@ mod interrupts;
 mod invariants;
 mod laps;
 mod lent;
+mod loading_steps;
 mod machine;
 mod mapper_lab;
 mod memory;

@@ -73,8 +73,8 @@ impl<M: Machine> Source for Reader<'_, M> {
 }
 
 /// Pieces and records that are loaded in one step, and pages of an image that are looked at.
-const EFFORT: u32 = 24;
-const CHECKED: u64 = 64;
+const EFFORT: u32 = 12;
+const CHECKED: u64 = 32;
 
 /// Where a loading is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -376,9 +376,9 @@ impl<M: Machine> Nucleus<M> {
         gift: &Gift<'_>,
         effort: &mut u32,
     ) -> Result<Option<(Id<Thread>, u64)>, Refusal> {
+        let plan = loading.plan;
         while let Some(left) = effort.checked_sub(1) {
             *effort = left;
-            let plan = loading.plan;
             let (actor, at) = (loading.actor, loading.at);
             let count = match loading.phase {
                 Phase::CheckRelocations | Phase::Relocations => plan.relocations.1,
