@@ -39,7 +39,7 @@ ports as by `portDelete`; messages that it saved are given up, regions are freed
 with `K_ENOPORT`. Its children live on. With the null pointer the caller's own actor goes, and the call does not return. The port that `actorNotify` named \
 hears of the end, with the status of a deletion (the smallest integer)."
 privilege "For another actor that is a system or supervisor actor, system privilege."
-waits "until the last thread of the actor has left its processor."
+waits "until the last thread of the actor has left its processor, and its memory has been given back. That is done in steps at the priority of the actor, or of whoever waits for it if that is more urgent."
 arguments {
     actor_cap "Capability of the actor; null: the caller's own.";
 }
@@ -264,7 +264,8 @@ see ["actorExit", "actorDelete", "actorLoad", "ipcReceive"]
 contract "The image is a static position-independent ELF file that was linked with the actor runtime (or `chorus.h`). Each segment becomes a region with the segment's \
 own protection; the slots of its imports are filled with stubs for a user or system actor and with the Nucleus' own entry points for a supervisor actor: the same \
 file serves both. Then come a page with the start information and the arguments, and a stack, and one thread begins at the entry point. Of the arguments, the first is \
-the actor's name by custom. An image that is refused leaves the actor as empty as it was, and `diag` and `detail` of the descriptor say why."
+the actor's name by custom. An image that is refused leaves the actor as empty as it was, and `diag` and `detail` of the descriptor say why. Loading takes steps, between which more urgent threads run; meanwhile nobody else can load \
+the actor (`K_EBUSY`) or name it in a call about its memory (`K_EINVAL`), and if the caller is deleted the actor is empty again."
 arguments {
     actor_cap "Capability of an actor without threads and regions.";
     load "What is to be loaded: image (at most 16 MiB), arguments (at most 3 KiB, zero-terminated strings), priority of the first thread relative to the actor, size of its \

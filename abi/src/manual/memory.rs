@@ -8,7 +8,7 @@ contract "A region is a range of whole pages of an actor's address space, all wi
 zero, and come to be when they are first touched. The size is rounded up to pages, and the address used is written back. With `K_ANYWHERE` the Nucleus picks an address, with \
 `K_RESTRICTIVE` one between `start_addr` and `end_addr`; it leaves a page free before and behind. `K_WRITABLE` allows stores, `K_EXECUTABLE` execution, and both at once are refused; \
 `K_RESERVED` takes the addresses only, and touching them faults; `K_NODEMAND` makes all pages at once, and they stay; `K_INHERITCOPY` and `K_INHERITSHARE` say what a duplicate gets \
-(`rgnDup`). `K_FILLZERO` and `K_NOWAITFORMEMORY` hold always. All or nothing happens."
+(`rgnDup`). `K_FILLZERO` and `K_NOWAITFORMEMORY` hold always. All or nothing happens. Many pages are made in steps, between which more urgent threads run; the region is seen when all are there."
 privilege "For another actor that is a system or supervisor actor, system privilege."
 arguments {
     actor_cap "Capability of the actor; null: the caller's own.";
@@ -41,7 +41,8 @@ see ["rgnFree", "vmPageSize", "vmStat", "actorLoad"]
 
 "rgnFree": "Frees a range of an address space."
 contract "The range may cover several regions, or parts of them: a region that lies across an end of it is split, and the rest stays as it was. Parts of the range that are in no region are passed over. \
-After the call touching the range faults. Pages that no other region shows and no copy needs are given back; threads that wait for a mutex or semaphore in such a page leave with `K_EFAULT`."
+After the call touching the range faults. Pages that no other region shows and no copy needs are given back; threads that wait for a mutex or semaphore in such a page leave with `K_EFAULT`. The range is out of sight at once; its memory is given back in steps at the caller's priority, between which \
+more urgent threads run, and the call returns when that is done, or goes on without its caller when that is deleted."
 privilege "For another actor that is a system or supervisor actor, system privilege."
 waits "until no page of the range is locked (`vmLock`). Nothing ends that wait but unlocking: whoever frees what it locked itself waits for another thread to unlock it."
 arguments {
@@ -159,7 +160,7 @@ see ["rgnStat", "rgnAllocate"]
 
 "rgnSetPaging": "Makes and fixes the pages of a range, or lets them go again."
 contract "With `K_NODEMAND` all pages of the range are there when the call returns, and no later access that their protection allows faults. A deferred copy of such a range takes its pages at once. \
-`K_NOWAITFORMEMORY` holds always. Without memory the options stay as they were; pages that were made by then stay too, which nobody can tell but by `vmStat`."
+`K_NOWAITFORMEMORY` holds always. Without memory the options stay as they were; pages that were made by then stay too, which nobody can tell but by `vmStat`. Many pages are made in steps, between which more urgent threads run."
 privilege "For another actor that is a system or supervisor actor, system privilege."
 arguments {
     actor_cap "Capability of the actor; null: the caller's own.";
@@ -216,7 +217,7 @@ see ["rgnSetProtect", "rgnSetOpaque", "actorStat", "vmStat"]
 
 "vmCopy": "Copies bytes from actor to actor."
 contract "Where the two ranges overlap in one space, the target gets what the source held before. All of both ranges is checked, and its pages made, before the first byte is copied. Memory that is shared at \
-other addresses is copied page after page, upwards."
+other addresses is copied page after page, upwards. More urgent threads run in the middle: if one frees or protects a part of the ranges then, the call ends with the error of that, and what was copied stays."
 privilege "For another actor that is a system or supervisor actor, system privilege."
 arguments {
     src_actor "Capability of the actor that has the bytes; null: the caller's own.";

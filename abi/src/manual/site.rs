@@ -39,7 +39,9 @@ example r#"void here(void)
 see ["siteStat", "siteMark"]
 
 "siteStat": "Counters of the site."
-contract "Number and incarnation of the site, how many processors, actors, threads and ports it has, and what it has counted since boot: calls, thread switches, messages, page faults, exceptions, interrupts."
+contract "Number and incarnation of the site, how many processors, actors, threads and ports it has, and what it has counted since boot: calls, thread switches, messages, page faults, exceptions, interrupts. \
+`longest_ns` is the longest time since boot that a processor heard no interrupts, `recent_ns` the same since this call was made last, each with what it was in. A thread that is ready waits for a less urgent \
+one just as long at most: after each such stretch, a step of a long call among them, the most urgent runs, so that the longest stretches without preemption are these too (NC-264)."
 arguments {
     stat "Where the counters go.";
 }

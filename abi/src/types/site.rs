@@ -44,9 +44,11 @@ plain! {
         /// The longest time that a processor heard no interrupts, since it was in the Nucleus or waited for another there. Calls that are short by construction (the null call,
         /// a request or reply that goes on with a conversation) and the boot are not looked at.
         longest_ns: u64,
-        /// What that was in: the number of a call, or an interrupt's or exception's vector with bit 16 set.
+        /// What that was in: the number of a call, or an interrupt's or exception's vector with bit 16 set, or only bit 17 for giving back what goes.
         longest_in: u32,
-        /// Padding, zero.
-        pad: u32,
+        /// What the longest since `siteStat` was called last was in.
+        recent_in: u32,
+        /// How long that took, in nanoseconds. A thread that is ready waits for a less urgent one just as long at most: after each stretch the most urgent runs.
+        recent_ns: u64,
     }
 }

@@ -13,6 +13,7 @@ mod operations;
 mod partners;
 mod samples;
 mod server;
+mod stretches;
 
 use chorus_abi::KError;
 use chorus_runtime::{args, check, eprintln, println, raw, start_info, time};
@@ -44,7 +45,8 @@ fn measure(booted: u64, count: usize, halt: bool) -> Result<(), KError> {
         partners::stop(partners::server(kind)?)?;
     }
     partners::stop(partners::supervisor()?)?;
-    operations::longest_stretch()?;
+    stretches::longest()?;
+    stretches::of_long_calls()?;
     if halt {
         // SAFETY: no pointers.
         check(unsafe { raw::site_halt(0) })?;

@@ -11,11 +11,31 @@ use chorus_runtime::port::Port;
 use chorus_runtime::{at, at_mut, check, raw, thread};
 
 /// A region of this actor's.
-struct Region(KnRgnDesc);
+pub struct Region(KnRgnDesc);
 
 impl Region {
     /// So many bytes, each page touched.
-    fn new(size: u64) -> Result<Region, KError> {
+    pub fn new(size: u64) -> Result<Region, KError> {
+        let made = Region::fresh(size)?;
+        made.touch(size);
+        Ok(made)
+    }
+
+    /// Its first address.
+    pub fn start(&self) -> u64 {
+        self.0.start_addr
+    }
+
+    /// Stores into each page of so many bytes.
+    pub fn touch(&self, size: u64) {
+        for page in (0..size.min(self.0.size)).step_by(PAGE_SIZE as usize) {
+            // SAFETY: a page of the region, which is nobody else's.
+            unsafe { ((self.0.start_addr + page) as *mut u8).write_volatile(1) };
+        }
+    }
+
+    /// So many bytes, no page touched.
+    pub fn fresh(size: u64) -> Result<Region, KError> {
         let mut region = KnRgnDesc {
             size,
             options: K_WRITABLE | K_FILLZERO | K_ANYWHERE,
@@ -23,16 +43,11 @@ impl Region {
         };
         // SAFETY: the descriptor lives through the call.
         check(unsafe { raw::rgn_allocate(In::new(K_MYACTOR), InOut::new(at_mut(&mut region))) })?;
-        let made = Region(region);
-        for page in (region.start_addr..region.start_addr + size).step_by(PAGE_SIZE as usize) {
-            // SAFETY: a page of the region that was just made, which is nobody else's.
-            unsafe { (page as *mut u8).write_volatile(1) };
-        }
-        Ok(made)
+        Ok(Region(region))
     }
 
     /// A copy of it, of which nothing is touched.
-    fn copy(&self) -> Region {
+    pub fn copy(&self) -> Region {
         let mut copy = KnRgnDesc {
             size: self.0.size,
             options: K_WRITABLE | K_ANYWHERE,
@@ -93,7 +108,7 @@ pub fn copies(count: usize) -> Result<(), KError> {
 }
 
 /// Bytes of memory that nobody has.
-fn free() -> Result<u64, KError> {
+pub fn free() -> Result<u64, KError> {
     let mut stat = KnVmStat::default();
     // SAFETY: the structure lives through the call.
     check(unsafe { raw::vm_stat(Out::new(at_mut(&mut stat))) })?;

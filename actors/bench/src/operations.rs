@@ -2,11 +2,10 @@
 
 use crate::partners;
 use crate::samples::{repeat, report};
-use alloc::format;
 use alloc::sync::Arc;
 use chorus_abi::{
     In, InOut, K_ANYWHERE, K_DEFAULTPORT, K_FILLZERO, K_MYACTOR, K_NODELAY_LIMIT, K_WRITABLE,
-    KError, KnIpcDest, KnMsgDesc, KnRgnDesc, KnSiteStat, KnTimeVal, Out, PAGE_SIZE,
+    KError, KnIpcDest, KnMsgDesc, KnRgnDesc, KnTimeVal, PAGE_SIZE,
 };
 use chorus_runtime::message::Destination;
 use chorus_runtime::sync::Semaphore;
@@ -192,19 +191,5 @@ pub fn remote(count: usize) -> Result<(), KError> {
         "ticks",
         &mut round_trip(server, count, false, 0)?,
     );
-    Ok(())
-}
-
-/// The longest time that a processor of this site heard no interrupts, as the Nucleus recorded it, and what that was in.
-pub fn longest_stretch() -> Result<(), KError> {
-    let mut stat = KnSiteStat::default();
-    // SAFETY: the structure lives through the call.
-    check(unsafe { raw::site_stat(Out::new(at_mut(&mut stat))) })?;
-    let what = stat.longest_in;
-    let op = match what >> 16 {
-        0 => format!("longest-in-call-{what}"),
-        _ => format!("longest-in-vector-{}", what & 0xff),
-    };
-    report("stretch", &op, "ns", &mut [stat.longest_ns]);
     Ok(())
 }

@@ -30,6 +30,7 @@ mod partner;
 mod planted;
 mod pointers;
 mod ports;
+mod preemption;
 mod pressure;
 mod referee;
 mod regions;
@@ -87,6 +88,7 @@ fn main() -> i32 {
     urgency::check(&mut verdict);
     foreign::check(&mut verdict);
     memory::check(&mut verdict);
+    preemption::check(&mut verdict);
     exceptions::check(&mut verdict);
     handlers::check(&mut verdict);
     supervisor::check(&mut verdict);

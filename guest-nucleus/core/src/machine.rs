@@ -117,9 +117,9 @@ pub trait Machine {
     /// Asks that `Nucleus::timer(cpu)` be called at `at` nanoseconds or soon after; `None`: not at all. Replaces what was asked before.
     fn set_timer(&mut self, cpu: Cpu, at: Option<u64>);
     /// The longest time in nanoseconds that a processor heard no interrupts since it was in the Nucleus or waited for another there, and in what: a call's number, or an
-    /// interrupt's or exception's vector with bit 16.
-    fn longest_stretch(&self) -> (u64, u32) {
-        (0, 0)
+    /// interrupt's or exception's vector with bit 16, or giving back what goes, bit 17. And the same since this was asked last.
+    fn longest_stretches(&mut self) -> [(u64, u32); 2] {
+        [(0, 0); 2]
     }
     /// What the machine mended of a faulty emulation: interrupts between `sti` and `hlt`, interrupts delivered twice.
     fn fixups(&self) -> (u64, u64) {
@@ -149,6 +149,10 @@ pub trait Machine {
 
     /// A new, empty user space (with the stub pages mapped); `None` when there is no memory or no slot.
     fn space_create(&mut self) -> Option<Space>;
+    /// Frees some of the tables of a space that is about to be destroyed, in a short time; whether it was the last step.
+    fn space_shrink(&mut self, _space: Space) -> bool {
+        true
+    }
     /// Frees the space's page tables. All its pages were unmapped before and no processor runs in it.
     fn space_destroy(&mut self, space: Space);
     /// Lowest and one past the highest address that regions of the space may use.

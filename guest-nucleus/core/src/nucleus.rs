@@ -175,7 +175,7 @@ impl<M: Machine> Nucleus<M> {
         let secret = (machine.random(), machine.random());
         let stamps = Stamps::new((machine.random(), machine.random()));
         let outside = (limits.outside, machine.random());
-        let memory = Memory::new(limits.regions, machine.frame_limit(), outside);
+        let memory = Memory::new(&limits, machine.frame_limit(), outside);
         Nucleus {
             machine,
             configuration,

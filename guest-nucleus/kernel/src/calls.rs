@@ -368,7 +368,7 @@ extern "C" fn full_call(number: u32, arguments: &[u64; 6]) -> i32 {
         }
         Outcome::HandedOver(thread) => handed_over(nucleus, thread),
         Outcome::Inside => upcalls::straight(nucleus),
-        Outcome::Blocked => wait(nucleus, own),
+        Outcome::Blocked => wait(nucleus, own, number),
     }
 }
 
@@ -423,17 +423,22 @@ fn back(nucleus: &mut Nucleus<X86>) -> i32 {
 
 /// The rest of a call whose caller has to wait: others run, then it has a result.
 #[inline(never)]
-fn wait(nucleus: &mut Nucleus<X86>, own: &Processor) -> i32 {
-    let mut own = own;
+fn wait(nucleus: &'static mut Nucleus<X86>, own: &Processor, number: u32) -> i32 {
+    let (mut nucleus, mut own) = (nucleus, own);
     loop {
         if let Some(upcall) = nucleus.entered() {
             return upcalls::inside(upcall);
         }
+        if nucleus.pauses(own.index) {
+            nucleus = site::breathe();
+            own = processor::this();
+        }
         site::settle(nucleus, own);
         upcalls::waited(nucleus);
         own = processor::this();
+        stretches::is_in(number);
         let result = match nucleus.resume(own.index) {
-            // It waited for a mapper, was made again, and waits again.
+            // It waited for a mapper or paused, was made again, and does so again.
             Outcome::Blocked => continue,
             Outcome::Inside => return upcalls::straight(nucleus),
             Outcome::Done(result) => {

@@ -96,6 +96,13 @@ pub fn cpuid(leaf: u32, subleaf: u32) -> [u32; 4] {
     [r.eax, r.ebx, r.ecx, r.edx]
 }
 
+/// Takes the interrupts that have come; they are off before and after. The caller holds nothing, and may be on another processor afterwards.
+#[inline]
+pub fn hear_interrupts() {
+    // SAFETY: handlers save all registers, and the lock is free.
+    unsafe { asm!("sti", "nop", "cli") };
+}
+
 /// The time-stamp counter.
 #[inline(always)]
 pub fn tsc() -> u64 {

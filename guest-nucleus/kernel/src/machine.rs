@@ -3,16 +3,16 @@
 //! Memory of actors is reached by walking their tables and going through the direct map, so that no access of the Nucleus can fault.
 
 use crate::command_line::Log;
-use crate::context::{self, Context};
+use crate::context::Context;
 use crate::frames::Frames;
 use crate::lately::Lately;
 use crate::paging::{
-    NO_EXECUTE, PRESENT, STUB_PAGE, SUPERVISOR_AREA, Tables, UNCACHED, USER, USER_AREA, WRITE,
+    NO_EXECUTE, PRESENT, STUB_PAGE, SUPERVISOR_AREA, Tables, UNCACHED, USER_AREA, WRITE,
 };
 use crate::random::Random;
 use crate::reach::{PAGE, accessible, bytes};
 use crate::serial::say;
-use crate::stacks::{SUPERVISOR_PAGES, Stacks, USER_PAGES};
+use crate::stacks::Stacks;
 use crate::{apic, calls, clock, fpu, images, processor, shootdown};
 use alloc::vec::Vec;
 use chorus_abi::machine::KnImage;
@@ -26,6 +26,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// Bytes from one user space's place to the next one's: 2^15 of them are all addresses.
 const PLACE: u64 = 1 << 32;
+
+/// Tables of a space that are freed in one step.
+const TABLES: u32 = 3;
 
 /// State of the machine, under the site's lock.
 pub struct X86 {
@@ -85,7 +88,7 @@ impl Machine for X86 {
         }
     }
 
-    fn longest_stretch(&self) -> (u64, u32) {
+    fn longest_stretches(&mut self) -> [(u64, u32); 2] {
         crate::stretches::longest()
     }
 
@@ -161,6 +164,16 @@ impl Machine for X86 {
 
     fn space_create(&mut self) -> Option<Space> {
         self.make_space()
+    }
+
+    fn space_shrink(&mut self, space: Space) -> bool {
+        let Some(&Some(tables)) = self.spaces.get(space.0 as usize) else {
+            return true;
+        };
+        self.lately.forget_all();
+        shootdown::leave(tables.root);
+        // SAFETY: no processor runs in it, and those that had it in force left it.
+        unsafe { tables.shrink(TABLES, |page| self.frames.release((page / PAGE) as u32)) }
     }
 
     fn space_destroy(&mut self, space: Space) {
@@ -241,10 +254,16 @@ impl Machine for X86 {
         if end - start == PAGE {
             self.unmap(space, start);
         } else if let Some(tables) = self.tables_for(space, start, end)
-            && tables.unmap_range(start, end) > 0
+            && let Some(first) = tables.unmap_range(start, end)
         {
             self.lately.forget_all();
             shootdown::forget_all(Self::concerned(tables, space));
+            let mut next = first;
+            while next != 0 {
+                let table = next;
+                next = tables.taken_before(table);
+                self.frames.release((table / PAGE) as u32);
+            }
         }
     }
 

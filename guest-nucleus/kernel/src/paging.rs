@@ -277,20 +277,36 @@ impl Tables {
         }
     }
 
-    /// Takes all 4 KiB mappings of a range away; how many there were. Processors still have to forget them.
-    pub fn unmap_range(&self, start: u64, end: u64) -> u64 {
-        let mut count = 0;
+    /// Takes all 4 KiB mappings of a range away, where it can with the whole tables that they are in. `None`: there were none. Processors still have to forget
+    /// them; then the tables are free, of which this is the first, or 0.
+    pub fn unmap_range(&self, start: u64, end: u64) -> Option<u64> {
+        let (first, any) = (core::cell::Cell::new(0), core::cell::Cell::new(false));
         self.each(
             start,
             end,
-            |_| false,
+            |pointer| {
+                // SAFETY: an entry of our tables that leads to a last-level table; losing its mappings is the caller's intent. The next table is kept in
+                // the first entry of the one before it, where it is no valid entry for a processor that still looks there.
+                unsafe {
+                    let table = pointer.replace(0) & ADDRESS;
+                    self.entry(table, 0).write(first.replace(table));
+                }
+                any.set(true);
+                true
+            },
             |pointer| {
                 // SAFETY: an entry of our tables; losing a mapping is the caller's intent.
                 unsafe { pointer.write(0) };
-                count += 1;
+                any.set(true);
             },
         );
-        count
+        any.get().then(|| first.get())
+    }
+
+    /// The table that was taken away before this one ([`Tables::unmap_range`]), or 0.
+    pub fn taken_before(&self, table: u64) -> u64 {
+        // SAFETY: a table that was ours, and is not free yet.
+        unsafe { self.entry(table, 0).read() }
     }
 
     /// Forbids stores by all 4 KiB mappings of a range, where it can by the entries that lead to whole tables of them; whether anything changed.
@@ -379,6 +395,42 @@ impl Tables {
     pub unsafe fn destroy(self, mut release: impl FnMut(u64)) {
         self.destroy_level(self.root, 3, &mut release);
         release(self.root);
+    }
+
+    /// Gives some tables of the lower half to `release`, at most so many; whether only the root is left.
+    ///
+    /// # Safety
+    /// As [`Tables::destroy`].
+    pub unsafe fn shrink(&self, most: u32, mut release: impl FnMut(u64)) -> bool {
+        let mut left = most;
+        self.shrink_level(self.root, 3, &mut left, &mut release)
+    }
+
+    fn shrink_level(
+        &self,
+        table: u64,
+        level: u32,
+        left: &mut u32,
+        release: &mut impl FnMut(u64),
+    ) -> bool {
+        for index in 0..if level == 3 { 256 } else { 512 } {
+            let pointer = self.entry(table, index);
+            // SAFETY: tables of ours.
+            let entry = unsafe { pointer.read() };
+            if entry & PRESENT != 0 && entry & LARGE == 0 {
+                if *left == 0 || level > 1 && !self.shrink_level(entry, level - 1, left, release) {
+                    return false;
+                }
+                if *left == 0 {
+                    return false;
+                }
+                *left -= 1;
+                // SAFETY: as above; nobody uses the space.
+                unsafe { pointer.write(0) };
+                release(entry & ADDRESS);
+            }
+        }
+        true
     }
 
     fn destroy_level(&self, table: u64, level: u32, release: &mut impl FnMut(u64)) {

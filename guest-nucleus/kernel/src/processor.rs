@@ -56,6 +56,8 @@ pub struct Processor {
     pub visiting: Cell<u32>,
     /// Stack pointer of the idle context while it does not run.
     pub idle_stack: Cell<u64>,
+    /// Its idle context gives back what goes.
+    pub reaps: Cell<bool>,
     /// Area of the thread whose FPU registers are loaded; 0: nobody's yet.
     pub fpu_owner: Cell<u64>,
     /// Top-level table in force.
@@ -87,6 +89,7 @@ pub fn create(index: usize, stacks: [u64; 3]) {
         way_of_calls: Cell::new(short_calls::ipc_call),
         visiting: Cell::new(0),
         idle_stack: Cell::new(0),
+        reaps: Cell::new(false),
         fpu_owner: Cell::new(0),
         root: AtomicU64::new(0),
         wanted: AtomicU64::new(u64::MAX),

@@ -3,7 +3,7 @@
 use crate::lock::TicketLock;
 use crate::machine::X86;
 use crate::processor::{self, IDLE, Processor};
-use crate::{context, serial, shootdown, stretches};
+use crate::{context, cpu, serial, shootdown, stretches};
 use chorus_abi::machine::Mark;
 use chorus_nucleus_core::Next;
 use chorus_nucleus_core::Nucleus;
@@ -104,6 +104,32 @@ pub fn settle(nucleus: &mut Nucleus<X86>, own: &Processor) {
         Next::Same => {}
         Next::Thread(thread) => run(nucleus, own, thread),
         Next::Idle => run(nucleus, own, IDLE),
+        Next::Reap => {
+            own.reaps.set(true);
+            run(nucleus, own, IDLE);
+        }
+    }
+}
+
+/// Between two steps of a call: lets other processors in, and interrupts, which may put another thread on this one.
+pub fn breathe() -> &'static mut Nucleus<X86> {
+    leave();
+    cpu::hear_interrupts();
+    enter()
+}
+
+/// What a processor does before it sleeps: it gives back what goes, in steps, if it was told so. Between two of them interrupts are heard. They are off before and
+/// after.
+#[unsafe(no_mangle)]
+extern "C" fn idle_work() {
+    let own = processor::this();
+    while own.reaps.take() {
+        let nucleus = enter();
+        stretches::is_in(stretches::REAPING);
+        nucleus.reap(own.index);
+        settle(nucleus, own);
+        leave();
+        cpu::hear_interrupts();
     }
 }
 

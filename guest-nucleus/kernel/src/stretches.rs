@@ -9,12 +9,17 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// In [`Stretch::what`]: an interrupt or exception, and below that its vector; without, the number of a call.
 pub const VECTOR: u32 = 1 << 16;
+/// In [`Stretch::what`]: giving back what goes.
+pub const REAPING: u32 = 1 << 17;
 
 /// When the stretch under way began; 0: none is measured. All of these belong to whoever holds the lock.
 static BEGAN: AtomicU64 = AtomicU64::new(0);
 static WHAT: AtomicU32 = AtomicU32::new(0);
 static LONGEST: AtomicU64 = AtomicU64::new(0);
 static LONGEST_IN: AtomicU32 = AtomicU32::new(0);
+/// The longest since somebody asked.
+static RECENT: AtomicU64 = AtomicU64::new(0);
+static RECENT_IN: AtomicU32 = AtomicU32::new(0);
 
 /// Ticks of the clock, to be given to [`begin`].
 #[inline(always)]
@@ -41,15 +46,20 @@ pub fn end() {
     if began != 0 {
         BEGAN.store(0, Relaxed);
         let ticks = cpu::tsc().wrapping_sub(began);
-        if ticks > LONGEST.load(Relaxed) {
-            LONGEST.store(ticks, Relaxed);
-            LONGEST_IN.store(WHAT.load(Relaxed), Relaxed);
+        if ticks > RECENT.load(Relaxed) {
+            RECENT.store(ticks, Relaxed);
+            RECENT_IN.store(WHAT.load(Relaxed), Relaxed);
         }
     }
 }
 
-/// The longest so far in nanoseconds, and what it was in. The lock is held.
-pub fn longest() -> (u64, u32) {
-    let ticks = LONGEST.load(Relaxed);
-    (clock::nanoseconds(ticks), LONGEST_IN.load(Relaxed))
+/// The longest so far in nanoseconds, and what it was in; and the same since this was asked last. The lock is held.
+pub fn longest() -> [(u64, u32); 2] {
+    let recent = (RECENT.swap(0, Relaxed), RECENT_IN.load(Relaxed));
+    if recent.0 > LONGEST.load(Relaxed) {
+        LONGEST.store(recent.0, Relaxed);
+        LONGEST_IN.store(recent.1, Relaxed);
+    }
+    let longest = (LONGEST.load(Relaxed), LONGEST_IN.load(Relaxed));
+    [longest, recent].map(|(ticks, what)| (clock::nanoseconds(ticks), what))
 }

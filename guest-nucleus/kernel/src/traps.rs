@@ -119,6 +119,9 @@ thread_continues:
 
     .global idle_forever, idle_halt
 idle_forever:
+    cli
+    andq $-16, %rsp
+    call idle_work
     sti
 idle_halt:
     hlt
@@ -163,6 +166,12 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// Whether it interrupted the Nucleus, which hears interrupts between two steps of a call and while it idles.
+    pub(crate) fn in_nucleus(&self) -> bool {
+        let area = crate::paging::SUPERVISOR_AREA;
+        self.cs & 3 == 0 && !(area.0..area.1).contains(&self.rip)
+    }
+
     fn place(&self) -> Place {
         Place {
             vector: self.vector as u32,
@@ -278,6 +287,10 @@ extern "C" fn trap(frame: &mut Frame) {
 /// Runs whichever thread should run; the one that leaves the processor can be looked at in its frame until it comes back.
 pub fn settle(nucleus: &mut Nucleus<X86>, frame: &mut Frame) {
     let own = processor::this();
+    if frame.in_nucleus() {
+        // In the middle of a call: what its thread's registers are, its entry has saved.
+        return site::settle(nucleus, own);
+    }
     let thread = own.current.get();
     let interrupted = |nucleus: &mut Nucleus<X86>, at: u64| {
         if let Some(Some(context)) = nucleus.machine.contexts.get_mut(thread) {

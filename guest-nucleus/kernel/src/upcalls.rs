@@ -403,6 +403,10 @@ pub fn trap(frame: &mut Frame) {
 /// The way back from an interrupt or an exception that is over. The lock is held, and free after.
 #[inline]
 pub fn finish(nucleus: &'static mut Nucleus<X86>, frame: &mut Frame) {
+    if frame.in_nucleus() {
+        // What concerns the thread is looked at when its call goes on.
+        return site::leave();
+    }
     if !frame.user() {
         leave_if_lost(nucleus);
     }

@@ -90,13 +90,13 @@ fn in_instructions(record: &mut Record) {
 
 /// What the longest stretch was in, a call by its name: the actor knows its number only.
 fn named_stretch(op: &str) -> String {
-    let number = op.strip_prefix("longest-in-call-");
-    let number = number.and_then(|number| number.parse::<u16>().ok());
-    let call = number.and_then(|number| {
+    let call = op.split_once("-in-call-").and_then(|(of, number)| {
+        let number = number.parse::<u16>().ok()?;
         let calls = chorus_abi::table::CALLS;
-        calls.iter().find(|call| call.number == number)
+        let call = calls.iter().find(|call| call.number == number)?;
+        Some(format!("{of}-in-{}", call.name))
     });
-    call.map_or(op.to_owned(), |call| format!("longest-in-{}", call.name))
+    call.unwrap_or_else(|| op.to_owned())
 }
 
 fn site<'a>(nucleus: &'a [u8], archive: &'a [u8], vcpus: u32, mem_mib: u32) -> Microvm<'a> {

@@ -71,6 +71,8 @@ pub struct Actor {
     pub handlers: Handlers,
     /// Threads and processors inside its points.
     pub guests: u32,
+    /// Its image is being loaded, in steps.
+    pub loading: bool,
     /// It is being deleted.
     pub dying: bool,
     /// How it ends, when it is dying.
@@ -133,6 +135,7 @@ impl<M: Machine> Nucleus<M> {
         if !self.actors.has_room() || !self.port_room() {
             return Err(KError::NoMem);
         }
+        self.frames_spare();
         let space = match kind {
             K_SUPACTOR => Space::SUPERVISOR,
             _ => self.machine.space_create().ok_or(KError::NoMem)?,
@@ -171,6 +174,7 @@ impl<M: Machine> Nucleus<M> {
             exception_port: KnUniqueId::NULL,
             handlers: Handlers::default(),
             guests: 0,
+            loading: false,
             dying: false,
             end: End::default(),
         };
@@ -238,6 +242,7 @@ impl<M: Machine> Nucleus<M> {
         if gone {
             return Ok(Outcome::Done(K_OK));
         }
+        self.actor_awaited(id, caller.thread);
         self.block(caller.thread, Wait::Gone(id), None);
         Ok(Outcome::Blocked)
     }

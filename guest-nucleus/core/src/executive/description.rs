@@ -23,7 +23,7 @@ impl<M: Machine> Nucleus<M> {
         // All or nothing: a list that cannot be written to its end is not begun.
         let shown = room.min(threads) * size_of::<KnThreadStat>();
         self.check_writable(caller, list.address(), shown as u64)?;
-        let (mut count, now) = (0, self.machine.ticks());
+        let mut count = 0;
         for slot in 0..self.threads.extent() {
             let Some(id) = self.threads.at(slot) else {
                 continue;

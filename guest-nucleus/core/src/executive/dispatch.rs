@@ -82,7 +82,7 @@ impl<M: Machine> Nucleus<M> {
             Err(error) => self.failed(caller, number, registers, error),
         };
         self.requests_retry();
-        outcome
+        self.after_going(caller.thread, outcome)
     }
 
     /// `sysNull`.

@@ -51,6 +51,7 @@ impl<M: Machine> Nucleus<M> {
         }
         thread.dying = true;
         let wait = thread.wait;
+        self.restart_forget(id);
         self.timeouts.clear(id.index());
         if matches!(wait, Wait::Semaphore(..)) {
             self.semaphore_undo(id);
@@ -126,8 +127,14 @@ impl<M: Machine> Nucleus<M> {
         self.actors.get(id).is_none()
     }
 
+    /// An actor has no thread and no guest left: its memory goes.
     pub(crate) fn bury_actor(&mut self, id: Id<Actor>) {
-        self.regions_free_all(id);
+        self.actor_goes(id);
+    }
+
+    /// The memory of an actor has gone.
+    pub(crate) fn actor_gone(&mut self, id: Id<Actor>) {
+        self.memory_left(id);
         let Some(actor) = self.actors.remove(id) else {
             return;
         };

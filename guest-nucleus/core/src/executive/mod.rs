@@ -12,6 +12,7 @@ pub mod life;
 pub mod placement;
 pub mod processor_timers;
 pub mod real_time_mutexes;
+mod reaping;
 pub mod registers;
 pub mod scheduler;
 pub mod stopping;

@@ -25,13 +25,19 @@ impl<M: Machine> Nucleus<M> {
         }
         let fit = |slot| {
             let id = self.threads.at(slot);
-            id.is_some_and(|id| self.may_run_on(id, cpu))
+            // What goes may be given back anywhere.
+            id.map_or(slot == self.scheduler.reaper_slot(), |id| {
+                self.may_run_on(id, cpu)
+            })
         };
         self.scheduler.best_of(fit)
     }
 
     /// Priority of what a processor runs; 256 when that is nothing.
     fn occupied(&self, cpu: Cpu) -> i32 {
+        if self.scheduler.reaper == Some(cpu) {
+            return self.scheduler.reaping.into();
+        }
         self.running(cpu)
             .and_then(|current| self.threads.get(current))
             .filter(|thread| thread.is_runnable())
@@ -40,10 +46,16 @@ impl<M: Machine> Nucleus<M> {
 
     /// A queued thread is offered to the processor that runs the least urgent thread.
     pub(crate) fn offer(&mut self, id: Id<Thread>, level: u8) {
+        let bound = self.threads.get(id).and_then(|thread| thread.bound);
+        self.offer_work(level, |cpu| bound.is_none_or(|to| to == cpu));
+    }
+
+    /// The same of anything that is queued, to those where it may be done.
+    pub(crate) fn offer_work(&mut self, level: u8, may: impl Fn(Cpu) -> bool) {
         let mut worst: Option<(Cpu, i32)> = None;
         for cpu in 0..self.scheduler.processors.len() {
             let priority = self.occupied(cpu);
-            if worst.is_none_or(|(_, than)| priority > than) && self.may_run_on(id, cpu) {
+            if worst.is_none_or(|(_, than)| priority > than) && may(cpu) {
                 worst = Some((cpu, priority));
             }
         }

@@ -72,6 +72,7 @@ impl<M: Machine> Nucleus<M> {
             if given != 0 {
                 self.machine.set_vectors(id.index(), &vectors);
             }
+            self.restart_forget(id);
             self.machine.set_registers(id.index(), &wanted);
         }
         Ok(Outcome::Done(K_OK))

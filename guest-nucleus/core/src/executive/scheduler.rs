@@ -27,6 +27,8 @@ pub enum Next {
     Thread(usize),
     /// Nothing is to be run.
     Idle,
+    /// No thread is to be run but what goes is to be given back: [`Nucleus::reap`], then `schedule`, until it says something else.
+    Reap,
 }
 
 /// One processor.
@@ -67,6 +69,10 @@ pub struct Scheduler {
     pub bound: usize,
     /// Something happened since the last `schedule` that may concern who runs.
     changed: bool,
+    /// The processor that gives back what goes (`memory/going.rs`).
+    pub(crate) reaper: Option<Cpu>,
+    /// How urgent that is.
+    pub(crate) reaping: u8,
 }
 
 impl Scheduler {
@@ -76,8 +82,9 @@ impl Scheduler {
             levels: vec![List::default(); 256],
             bitmap: [0; 4],
             top: NOBODY,
-            links: Links::new(threads),
-            queued: vec![None; threads],
+            // Behind the threads: what goes is queued like one.
+            links: Links::new(threads + 1),
+            queued: vec![None; threads + 1],
             processors: (0..cpus)
                 .map(|cpu| Processor {
                     cpu: cpu as u16,
@@ -87,6 +94,8 @@ impl Scheduler {
             visitors: 0,
             bound: 0,
             changed: false,
+            reaper: None,
+            reaping: 0,
         }
     }
 
@@ -186,7 +195,6 @@ impl Scheduler {
     }
 
     /// Level that a slot is queued at.
-    #[cfg(test)]
     pub(crate) fn level_of(&self, slot: usize) -> Option<u8> {
         self.queued.get(slot).copied().flatten()
     }
@@ -209,6 +217,11 @@ impl Scheduler {
             }
             None
         })
+    }
+
+    /// Slot at which giving back what goes is queued.
+    pub(crate) fn reaper_slot(&self) -> usize {
+        self.queued.len() - 1
     }
 
     fn is_queued(&self, slot: usize) -> bool {
@@ -370,6 +383,11 @@ impl<M: Machine> Nucleus<M> {
             }
             self.scheduler
                 .enqueue(id.index(), level as u8, !expired && !yielding);
+        } else if current.is_none() && self.scheduler.reaper == Some(cpu) {
+            if self.goes_on_reaping(best) {
+                self.set_timer(cpu);
+                return Next::Reap;
+            }
         } else if current.is_none() && best.is_none() {
             self.set_timer(cpu);
             return Next::Same;
@@ -398,9 +416,14 @@ impl<M: Machine> Nucleus<M> {
                 }
             }
             None => {
+                let reaps = best.is_some_and(|(_, slot)| slot == self.scheduler.reaper_slot());
+                if reaps {
+                    self.scheduler.dequeue(self.scheduler.reaper_slot());
+                    self.scheduler.reaper = Some(cpu);
+                }
                 self.offer_rest(cpu);
                 self.set_timer(cpu);
-                Next::Idle
+                if reaps { Next::Reap } else { Next::Idle }
             }
         }
     }

@@ -60,6 +60,8 @@ pub enum Wait {
     Unlocked(LockWait),
     /// The answer of a segment's mapper.
     Mapper(Id<Request>),
+    /// That all has gone that its call made go; the call's result.
+    Going(i32),
     /// For ever: the site ends.
     Halt,
 }
@@ -318,6 +320,7 @@ impl<M: Machine> Nucleus<M> {
             },
         };
         let id = self.threads.insert(thread).ok_or(KError::NoMem)?;
+        self.frames_spare();
         let Ok(word) = self.machine.context_create(id.index(), start) else {
             self.threads.remove(id);
             return Err(KError::NoMem);

@@ -4,6 +4,7 @@
 //! shows ranges of equal attributes, so that no result depends on how the table happens to be cut.
 
 use super::caches::pages;
+use super::steps::Mapping;
 use super::{DEVICE, FIXED, Region};
 use crate::arena::Id;
 use crate::executive::actor::Actor;
@@ -52,8 +53,8 @@ impl<M: Machine> Nucleus<M> {
         if foreign && caller.privilege < Privilege::System {
             return Err(KError::Priv);
         }
-        // A dying actor's memory goes with its last thread, and no more comes.
-        if actor.dying {
+        // A dying actor's memory goes with its last thread, and no more comes; that of one that is being loaded is its loader's.
+        if actor.dying || actor.loading {
             return Err(KError::Inval);
         }
         Ok(id)
@@ -231,12 +232,22 @@ impl<M: Machine> Nucleus<M> {
                 return Err(KError::Inval);
             }
             drop(all);
-            self.bring_in_all(actor, range.0, range.1)?;
+            self.bring_in_steps(actor, range)?;
         }
         self.regions_change(actor, range, |region| {
             region.options = region.options & !PAGING | desc.options;
         });
-        Ok(Outcome::Done(K_OK))
+        if desc.options & K_NODEMAND == 0 {
+            return Ok(Outcome::Done(K_OK));
+        }
+        // Until now pages could still leave.
+        let mapping = Mapping {
+            actor,
+            cache: None,
+            range,
+            made: None,
+        };
+        Ok(self.map_on(caller.thread, mapping))
     }
 
     /// Resident and locked pages of a cache in a range of its pages.

@@ -58,6 +58,10 @@ pub struct Cache {
     pub(super) asked: u8,
     /// Whether bodies of messages are lent and borrowed here.
     pub(super) credit: Credit,
+    /// It is in the queue of what goes (`going`).
+    pub(super) going: bool,
+    /// Pages that regions showed and may show no more: those that none does are to go.
+    pub(super) trim: Option<(u32, u32)>,
 }
 
 impl Cache {
@@ -80,7 +84,14 @@ impl Cache {
             store: None,
             asked: 0,
             credit: Credit::default(),
+            going: false,
+            trim: None,
         }
+    }
+
+    /// Whether nobody will ever see its pages again.
+    pub(super) fn is_lost(&self) -> bool {
+        self.going && self.regions.is_none() && self.child.is_none() && self.segment.is_none()
     }
 
     /// Which of its pages shows this one of the parent.
@@ -233,7 +244,7 @@ impl<M: Machine> Nucleus<M> {
 
     /// A new frame with the content of another; for `None`, zeros.
     pub(super) fn frame_like(&mut self, frame: Option<Frame>) -> Option<Frame> {
-        let new = self.machine.frame_allocate()?;
+        let new = self.frame_get()?;
         match frame {
             Some(frame) => {
                 self.counters.copied += PAGE_SIZE;
@@ -290,61 +301,17 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
-    /// A cache has lost a region or a child: if nobody maps it, it goes, or is merged into the one child that it is left with; and so for its parent.
-    pub(super) fn cache_release(&mut self, cache: Id<Cache>) {
-        let mut next = Some(cache);
-        while let Some(id) = next {
-            let Some(&entry) = self.cache(id) else { return };
-            if entry.regions.is_some() {
-                return;
-            }
-            if let Some(segment) = entry.segment {
-                if !self.segment_may_go(segment) {
-                    return self.cache_repay(id);
-                }
-                self.memory.segments.remove(segment);
-            }
-            match entry.child {
-                None => {
-                    while let Some(held) = self.cache(id).and_then(|cache| cache.list.first()) {
-                        self.page_free(id, held);
-                    }
-                    if entry.store.is_some() || entry.slots.count > 0 {
-                        self.cache_forget_slots(id);
-                    }
-                    self.cache_unlink(id);
-                    self.memory.caches.remove(id);
-                    next = entry.parent;
-                }
-                Some(child)
-                    if self
-                        .cache(child)
-                        .is_some_and(|child| child.sibling.is_none()) =>
-                {
-                    return self.cache_merge(id, child);
-                }
-                Some(_) => return self.cache_repay(id),
-            }
-        }
-    }
-
-    /// The pages of a cache that nobody maps go to its only child, which takes its place.
-    fn cache_merge(&mut self, id: Id<Cache>, child: Id<Cache>) {
+    /// A cache that nobody maps and that has no pages left is replaced by its only child.
+    pub(super) fn cache_merge(&mut self, id: Id<Cache>, child: Id<Cache>) {
         let (Some(&entry), Some(&heir)) = (self.cache(id), self.cache(child)) else {
             return;
         };
-        while let Some(held) = self.cache(id).and_then(|cache| cache.list.first()) {
-            let seen = heir
-                .sees(self.memory.pages.page(held))
-                .filter(|&page| !self.has_page(child, page));
-            self.page_bequeath(id, held, seen.map(|page| (child, page)));
-        }
         if self.memory.pageout.is_on() {
-            self.cache_merge_slots(id, child);
+            self.cache_merge_store(id, child);
         }
         self.cache_unlink(child);
         self.cache_unlink(id);
-        self.memory.caches.remove(id);
+        self.cache_remove(id);
         let window = entry.window.saturating_sub(heir.offset);
         if let Some(child) = self.memory.caches.get_mut(child) {
             child.window = child.window.min(window);
@@ -374,14 +341,9 @@ impl<M: Machine> Nucleus<M> {
         self.page_insert(heir, page, frame);
     }
 
-    /// Regions of a cache mapped some of its pages and do no more: those that no other region maps go to the child if it needs them, else away.
-    pub(super) fn cache_trim(&mut self, cache: Id<Cache>, first: u32, end: u32) {
-        // The pages of a segment stay for whoever maps it next, as long as anybody uses it.
-        let Some(list) = self
-            .cache(cache)
-            .filter(|cache| cache.segment.is_none())
-            .map(|cache| cache.list)
-        else {
+    /// Pages of a range that no region maps go to the child if it needs them, else away.
+    pub(super) fn trim_now(&mut self, cache: Id<Cache>, (first, end): (u32, u32)) {
+        let Some(list) = self.cache(cache).map(|cache| cache.list) else {
             return;
         };
         let one = |nucleus: &mut Self, page: u32, held: Held| {
@@ -442,9 +404,10 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
-    /// An actor has lost all its regions: what was counted with it is counted with others.
-    pub(super) fn caches_repay(&mut self, actor: Id<Actor>) {
-        for slot in 0..self.memory.caches.extent() {
+    /// An actor has lost all its regions: what was counted with it is counted with others. Looks at so many caches from one on; where to go on.
+    pub(super) fn caches_repay(&mut self, actor: Id<Actor>, from: usize, count: usize) -> usize {
+        let end = from.saturating_add(count);
+        for slot in from..end.min(self.memory.caches.extent()) {
             if let Some(id) = self.memory.caches.at(slot)
                 && self
                     .cache(id)
@@ -453,6 +416,7 @@ impl<M: Machine> Nucleus<M> {
                 self.cache_repay(id);
             }
         }
+        end
     }
 
     /// A region begins to map its cache.

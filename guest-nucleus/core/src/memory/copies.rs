@@ -11,7 +11,7 @@ use crate::machine::{Machine, Space};
 use crate::nucleus::{Caller, Nucleus, Outcome};
 use chorus_abi::*;
 
-/// Most bytes that `vmCopy` copies: it is one step of the Nucleus.
+/// Most bytes that one call copies.
 pub(super) const COPY_MAX: u64 = 16 << 20;
 
 impl<M: Machine> Nucleus<M> {
@@ -241,30 +241,8 @@ impl<M: Machine> Nucleus<M> {
         let (Some(from_space), Some(to_space)) = (space(source), space(target)) else {
             return Err(KError::Inval);
         };
-        self.make_all(source, from_space, (from, size), false)?;
-        self.make_all(target, to_space, (to, size), true)?;
-        // From here on nothing fails. Where the ranges overlap, the copy begins at the end that is not overwritten.
-        let backward = from_space == to_space && from < to && to - from < size;
-        let mut left = size;
-        while left > 0 {
-            let (a, b) = if backward {
-                (from + left, to + left)
-            } else {
-                (from + (size - left), to + (size - left))
-            };
-            let room = |at: u64| match (backward, at % PAGE_SIZE) {
-                (true, 0) => PAGE_SIZE,
-                (true, into) => into,
-                (false, into) => PAGE_SIZE - into,
-            };
-            let count = left.min(room(a)).min(room(b));
-            let back = if backward { count } else { 0 };
-            let places = ((source, from_space, a - back), (target, to_space, b - back));
-            self.copy(places.0, places.1, count as usize)
-                .map_err(|(_, error)| error)?;
-            left -= count;
-        }
-        Ok(Outcome::Done(K_OK))
+        let (source, target) = ((source, from_space, from), (target, to_space, to));
+        self.copy_in_steps(source, target, size)
     }
 
     /// Makes all pages of a range that is to be copied. Errors: `K_EADDR`, `K_EPROT`, `K_ENOMEM`.

@@ -202,6 +202,7 @@ impl<M: Machine> Nucleus<M> {
         protection: Protection,
     ) -> Result<Frame, u32> {
         let at = address & !(PAGE_SIZE - 1);
+        self.frames_spare();
         self.machine
             .map(region.space, at, frame, protection)
             .map_err(|_| SUPPLY)?;

@@ -41,6 +41,8 @@ impl<M: Machine> Nucleus<M> {
         }
         let regions = self.regions_of(id).count();
         match regions {
+            0 if self.is_prepared(id) => assert_eq!((cache.child, cache.parent), (None, None)),
+            _ if cache.going && regions == 0 => assert!(children().count() <= 1),
             _ if cache.segment.is_some() => assert!(children().count() <= 1 && !cache.working),
             0 => assert!(
                 children().count() >= 2 && cache.working,

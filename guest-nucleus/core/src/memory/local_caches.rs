@@ -213,7 +213,7 @@ impl<M: Machine> Nucleus<M> {
         let cache = segment.cache;
         // A page may be new, and a copy may need the old one.
         let most = 2 * u64::from(end - first);
-        if self.machine.frames().0 < most {
+        if self.frames_left() < most {
             return Err(KError::NoMem);
         }
         for page in first..end {
@@ -263,7 +263,7 @@ impl<M: Machine> Nucleus<M> {
         }
         // Pages that are here are zeroed, each of which a copy may need as it was.
         let here = self.cache(cache).map_or(0, |cache| cache.list.count);
-        if self.machine.frames().0 < u64::from(here) {
+        if self.frames_left() < u64::from(here) {
             return Err(KError::NoMem);
         }
         if self.is_late(id, flags, order) {

@@ -6,6 +6,7 @@
 
 use super::caches::Cache;
 use super::faults::{MAPPER, WAITS};
+use super::loader::Loading;
 use super::pageout::Store;
 use super::pages::{DIRTY, PUSHING};
 use super::restarts::Restart;
@@ -113,10 +114,14 @@ impl Request {
 pub(super) struct Mappers {
     pub(super) requests: crate::arena::Arena<Request>,
     pub(super) restarts: crate::arena::Arena<Restart>,
-    /// The request that the call under way must wait for: which, and the number of that call.
-    pub(super) awaited: Option<(Id<Request>, u64)>,
+    /// The request that the call under way must wait for, or none if it pauses, and the number of that call.
+    pub(super) awaited: Option<(Option<Id<Request>>, u64)>,
     /// How far the call under way came when it waited last.
     pub(super) progress: u64,
+    /// Pages that it has prepared.
+    pub(super) prepared: Option<Id<Cache>>,
+    /// What it loads.
+    pub(super) loading: Option<Id<Loading>>,
     /// There may be requests that were not sent yet.
     pub(super) unsent: bool,
     /// Where the next look at them begins, so that each has its turn.
@@ -126,13 +131,15 @@ pub(super) struct Mappers {
 }
 
 impl Mappers {
-    /// Room for so many requests out, and calls that wait.
-    pub fn new(requests: usize) -> Self {
+    /// Room for so many requests out, and calls that go on later.
+    pub fn new(requests: usize, calls: usize) -> Self {
         Mappers {
             requests: crate::arena::Arena::new(requests),
-            restarts: crate::arena::Arena::new(requests),
+            restarts: crate::arena::Arena::new(calls),
             awaited: None,
             progress: 0,
+            prepared: None,
+            loading: None,
             unsent: false,
             turn: 0,
             turns: 0,
@@ -146,7 +153,7 @@ impl<M: Machine> Nucleus<M> {
         let mappers = &self.memory.mappers;
         let out = |request: &Request| request.segment == Some(segment) && request.failed == 0;
         let waits = |restart: &Restart| {
-            restart.segment == Some(segment) && self.threads.get(restart.thread).is_some()
+            restart.segment == Some(segment) && self.threads.get(restart.thread()).is_some()
         };
         mappers.requests.iter().any(|(_, request)| out(request))
             || mappers.restarts.iter().any(|(_, restart)| waits(restart))
@@ -281,7 +288,7 @@ impl<M: Machine> Nucleus<M> {
             let cache = cache.ok_or(KError::Inval)?;
             let frame = self.memory.pages.find(cache, request.page);
             let frame = frame.ok_or(KError::Inval)?;
-            let copy = self.machine.frame_allocate().ok_or(KError::NoMem)?;
+            let copy = self.frame_get().ok_or(KError::NoMem)?;
             // From here on stores make it dirty again.
             self.page_unmap(cache, request.page);
             self.machine.frame_copy(frame, copy);
@@ -373,7 +380,7 @@ impl<M: Machine> Nucleus<M> {
 
     /// The call, or the thread that faulted, must wait for a request.
     pub(super) fn await_request(&mut self, id: Id<Request>) {
-        self.memory.mappers.awaited = Some((id, self.counters.calls));
+        self.memory.mappers.awaited = Some((Some(id), self.counters.calls));
     }
 
     /// Room in the table for a request that is not about a segment.

@@ -11,8 +11,11 @@ mod access;
 mod attributes;
 mod caches;
 mod copies;
+mod copying;
 mod faults;
 mod first_touch;
+mod giving_back;
+mod going;
 mod history;
 #[cfg(test)]
 mod invariants;
@@ -30,13 +33,16 @@ mod restarts;
 mod runs;
 mod segments;
 mod sharing;
+mod steps;
 mod transfers;
 
 use crate::arena::{Arena, Id};
 use crate::executive::actor::Actor;
 use crate::machine::{Protection, Space};
+use crate::nucleus::Limits;
 use caches::Cache;
 use chorus_abi::*;
+use going::Going;
 use local_caches::Open;
 pub use locks::LockWait;
 use mappers::Mappers;
@@ -127,7 +133,7 @@ pub enum Fault {
 const DEVICE: u32 = 1 << 31;
 /// Option of the Nucleus' own: every page was made with the region and stays, as devices need it.
 const FIXED: u32 = 1 << 30;
-/// Largest region in bytes: freeing one is one step of the Nucleus.
+/// Largest region in bytes: taking one out of sight is one step of the Nucleus.
 const REGION_MAX: u64 = 1 << 30;
 
 /// The memory of the site.
@@ -139,24 +145,32 @@ pub struct Memory {
     mappers: Mappers,
     opens: Arena<Open>,
     pageout: Pageout,
+    pub(crate) going: Going,
+    loadings: Arena<loader::Loading>,
 }
 
 /// Segments of which anything is here.
 const SEGMENTS: usize = 256;
-/// Requests to mappers that are out, and calls that wait for them.
+/// Requests to mappers that are out.
 const REQUESTS: usize = 512;
 
+/// Actors that are being loaded at the same time.
+const LOADINGS: usize = 64;
+
 impl Memory {
-    /// Room for so many regions, for pages in frames below a number, and for so many outside.
-    pub fn new(regions: usize, frames: usize, outside: (usize, u64)) -> Self {
+    /// Room for so many regions and actors, for pages in frames below a number, and for so many outside.
+    pub fn new(limits: &Limits, frames: usize, outside: (usize, u64)) -> Self {
+        let regions = limits.regions;
         Memory {
             regions: Arena::new(regions),
             caches: Arena::new(regions),
             pages: Pages::new(frames),
             segments: Arena::new(SEGMENTS),
-            mappers: Mappers::new(REQUESTS),
+            mappers: Mappers::new(REQUESTS, limits.threads),
             opens: Arena::new(SEGMENTS),
             pageout: Pageout::new(outside.0, regions, outside.1),
+            going: Going::new(regions, limits.actors),
+            loadings: Arena::new(LOADINGS),
         }
     }
 }

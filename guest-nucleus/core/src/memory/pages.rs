@@ -136,6 +136,11 @@ impl Pages {
         self.used
     }
 
+    /// How many more they are than they have frames.
+    pub fn shared(&self) -> u64 {
+        self.together
+    }
+
     /// How many frames they have.
     pub fn frames(&self) -> u64 {
         self.used - self.together

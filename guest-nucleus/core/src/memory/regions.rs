@@ -3,6 +3,7 @@
 use super::attributes::range_of;
 use super::caches::{Cache, pages};
 use super::faults::as_error;
+use super::steps::Mapping;
 use super::{DEVICE, FIXED, REGION_MAX, Region};
 use crate::arena::Id;
 use crate::executive::actor::Actor;
@@ -183,7 +184,7 @@ impl<M: Machine> Nucleus<M> {
         Ok((start, size))
     }
 
-    /// Makes a region of fresh memory. With `K_NODEMAND` its pages are made too.
+    /// Makes a region of fresh memory. With `K_NODEMAND` its pages are there, but mapped only when they are touched.
     pub(crate) fn region_make(
         &mut self,
         actor: Id<Actor>,
@@ -194,31 +195,18 @@ impl<M: Machine> Nucleus<M> {
         opaque: (u64, u64),
     ) -> Result<u64, KError> {
         let (start, size) = self.region_place(actor, start, bounds, size, options)?;
-        let nodemand = options & K_NODEMAND != 0;
-        if nodemand {
-            self.room_for_many(actor, size / PAGE_SIZE)?;
-        }
-        // With what tables take: failing after all of it was zeroed would keep others out for long.
-        let tables = size / (512 * PAGE_SIZE);
-        if nodemand && self.machine.frames().0 < size / PAGE_SIZE + tables {
-            return Err(KError::NoMem);
-        }
         if self.memory.regions.room() < 1 {
             return Err(KError::NoMem);
         }
         let mut cache = None;
-        if options & K_RESERVED == 0 {
+        if options & K_NODEMAND != 0 {
+            cache = Some(self.prepare(actor, pages(size))?);
+        } else if options & K_RESERVED == 0 {
             let fresh = Cache::new(pages(size), Some(actor));
             cache = Some(self.memory.caches.insert(fresh).ok_or(KError::NoMem)?);
         }
         let window = (start, size);
         self.region_insert(actor, window, options, opaque, (cache, 0));
-        if nodemand {
-            self.bring_in_all(actor, start, start + size)
-                .inspect_err(|_| {
-                    self.region_free(actor, start, start + size);
-                })?;
-        }
         Ok(start)
     }
 
@@ -439,7 +427,12 @@ impl<M: Machine> Nucleus<M> {
     /// Frees all memory of an actor.
     pub(crate) fn regions_free_all(&mut self, actor: Id<Actor>) {
         self.region_free(actor, 0, u64::MAX);
-        self.caches_repay(actor);
+        self.caches_repay(actor, 0, usize::MAX);
+        self.memory_left(actor);
+    }
+
+    /// An actor has no memory any more: nobody waits for it, and what only it used goes.
+    pub(crate) fn memory_left(&mut self, actor: Id<Actor>) {
         self.opens_end(actor);
         self.segments_settle();
         self.unlocked();
@@ -474,7 +467,17 @@ impl<M: Machine> Nucleus<M> {
         )?;
         desc.size = desc.size.next_multiple_of(PAGE_SIZE);
         self.write(caller, Out::new(region.address()), &desc)?;
-        Ok(Outcome::Done(K_OK))
+        if options & K_NODEMAND == 0 {
+            return Ok(Outcome::Done(K_OK));
+        }
+        let made = self.region_at(actor, desc.start_addr);
+        let mapping = Mapping {
+            actor,
+            cache: made.and_then(|region| region.cache),
+            range: (desc.start_addr, desc.start_addr + desc.size),
+            made: Some(desc.start_addr),
+        };
+        Ok(self.map_on(caller.thread, mapping))
     }
 
     /// `rgnFree` (NC-230): holes in the range are ignored; it waits while a page of the range is locked.

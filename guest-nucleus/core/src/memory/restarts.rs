@@ -1,34 +1,69 @@
-//! Calls that wait for a mapper: they are made again when it has answered, which their check-then-commit shape allows.
+//! Calls that go on later: those that wait for a mapper, and those that have more to do than fits in one step.
+//!
+//! A call is made again from its beginning, which its check-then-commit shape allows, and finds how far it came: a number, and pages that it prepared where nobody sees
+//! them. One that waits for a mapper is made again when that has answered; one that *pauses* has its thread stay able to run, so that the kernel
+//! hears interrupts, runs whoever is more urgent, and has the call made again when its thread is the best. All that a step leaves behind
+//! is kept with the thread, and goes with it.
 
+use super::caches::Cache;
+use super::loader::Loading;
 use super::mappers::Request;
 use super::segments::Segment;
+use super::steps::Mapping;
 use crate::arena::Id;
 use crate::executive::thread::{Thread, Wait};
 use crate::machine::{Cpu, Machine};
 use crate::nucleus::{Caller, Nucleus, Outcome};
 use chorus_abi::*;
 
-/// A call that waits for a mapper, to be made again.
+/// What is done when it goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Again {
+    /// The call of this number is made with these registers.
+    Call(usize, [u64; 6]),
+    /// Pages are mapped; the call has succeeded.
+    Map(Mapping),
+}
+
+/// A call that goes on later.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Restart {
-    pub(super) thread: Id<Thread>,
-    pub(super) request: Id<Request>,
+    thread: Id<Thread>,
+    /// What it waits for; `None`: it pauses.
+    request: Option<Id<Request>>,
     pub(super) segment: Option<Id<Segment>>,
-    pub(super) number: usize,
-    pub(super) registers: [u64; 6],
-    pub(super) progress: u64,
-    /// How often it has begun anew.
-    pub(super) turns: u32,
+    again: Again,
+    progress: u64,
+    /// Pages that it prepared.
+    prepared: Option<Id<Cache>>,
+    /// What it loads.
+    loading: Option<Id<Loading>>,
+    /// How often it has waited.
+    turns: u32,
+}
+
+impl Restart {
+    /// Whose call it is.
+    pub(super) fn thread(&self) -> Id<Thread> {
+        self.thread
+    }
 }
 
 impl<M: Machine> Nucleus<M> {
     /// What the last `await_mapper` said that must be waited for.
     pub(crate) fn awaited(&mut self) -> Option<Id<Request>> {
         let (id, _) = self.memory.mappers.awaited.take()?;
-        Some(id)
+        id
     }
 
-    /// A call failed: with its error, or because a page of a segment is not here yet. Then it waits, and is made again.
+    /// The call has done as much as fits in one step: it begins anew, with this progress, when whoever is more urgent has run. The error to leave with.
+    pub(super) fn pause(&mut self, progress: u64) -> KError {
+        self.memory.mappers.progress = progress;
+        self.memory.mappers.awaited = Some((None, self.counters.calls));
+        KError::Fault
+    }
+
+    /// A call failed: with its error, or because it cannot go on yet. Then it is made again later.
     #[cold]
     pub(crate) fn failed(
         &mut self,
@@ -41,61 +76,129 @@ impl<M: Machine> Nucleus<M> {
         let awaited = self.memory.mappers.awaited.take();
         let Some((request, _)) = awaited.filter(|&(_, at)| error == KError::Fault && at == call)
         else {
+            self.memory.mappers.progress = 0;
+            self.prepared_release();
             return Outcome::Done(error.code());
         };
-        let mappers = &mut self.memory.mappers;
-        let restart = Restart {
-            thread: caller.thread,
-            request,
-            segment: mappers.requests.get(request).and_then(|out| out.segment),
-            number,
-            registers: *registers,
-            progress: core::mem::take(&mut mappers.progress),
-            turns: mappers.turns + 1,
-        };
-        if mappers.restarts.room() == 0 {
-            self.restarts_purge();
-        }
-        if self.memory.mappers.restarts.insert(restart).is_none() {
+        let again = Again::Call(number, *registers);
+        if !self.restart(caller.thread, request, again) {
+            self.prepared_release();
             return Outcome::Done(KError::NoMem.code());
         }
-        self.block(caller.thread, Wait::Mapper(request), None);
-        self.relieve();
-        self.room_tell();
         Outcome::Blocked
     }
 
-    /// Forgets calls of threads that are gone.
-    pub(super) fn restarts_purge(&mut self) {
-        for slot in 0..self.memory.mappers.restarts.extent() {
-            if let Some(id) = self.memory.mappers.restarts.at(slot)
-                && let Some(restart) = self.memory.mappers.restarts.get(id)
-                && self.threads.get(restart.thread).is_none()
-            {
-                self.memory.mappers.restarts.remove(id);
+    /// A thread's call goes on later. `false`: there is no room to note that.
+    pub(super) fn restart(
+        &mut self,
+        thread: Id<Thread>,
+        request: Option<Id<Request>>,
+        again: Again,
+    ) -> bool {
+        if !self.memory.mappers.restarts.has_room() {
+            return false;
+        }
+        let mappers = &mut self.memory.mappers;
+        let restart = Restart {
+            thread,
+            request,
+            segment: request
+                .and_then(|request| mappers.requests.get(request))
+                .and_then(|out| out.segment),
+            again,
+            progress: core::mem::take(&mut mappers.progress),
+            prepared: mappers.prepared.take(),
+            loading: mappers.loading.take(),
+            turns: mappers.turns + u32::from(request.is_some()),
+        };
+        mappers.restarts.insert(restart);
+        match request {
+            Some(request) => {
+                self.block(thread, Wait::Mapper(request), None);
+                self.relieve();
+                self.room_tell();
             }
+            None => self.deadlines_changed(),
+        }
+        true
+    }
+
+    /// A call that was to go on will not: its thread dies, or goes elsewhere.
+    #[inline]
+    pub(crate) fn restart_forget(&mut self, thread: Id<Thread>) {
+        if !self.memory.mappers.restarts.is_empty() {
+            self.restart_drop(thread);
         }
     }
 
-    /// The call of the thread on a processor goes on after its wait: with its result, or, if it waited for a mapper, from the beginning. `schedule`
+    #[cold]
+    #[inline(never)]
+    fn restart_drop(&mut self, thread: Id<Thread>) {
+        let Some((id, restart)) = self.restart_of(thread) else {
+            return;
+        };
+        self.memory.mappers.restarts.remove(id);
+        let mappers = &mut self.memory.mappers;
+        // It may be a call under way that ends the other.
+        let own = (mappers.prepared, mappers.loading);
+        (mappers.prepared, mappers.loading) = (restart.prepared, restart.loading);
+        self.prepared_release();
+        (self.memory.mappers.prepared, self.memory.mappers.loading) = own;
+    }
+
+    fn restart_of(&self, thread: Id<Thread>) -> Option<(Id<Restart>, Restart)> {
+        let mut all = self.memory.mappers.restarts.iter();
+        all.find(|(_, restart)| restart.thread == thread)
+            .map(|(id, restart)| (id, *restart))
+    }
+
+    /// What the call under way prepared and did not use goes.
+    fn prepared_release(&mut self) {
+        if let Some(cache) = self.memory.mappers.prepared.take() {
+            self.cache_release(cache);
+        }
+        self.loading_release();
+    }
+
+    /// Whether the call under way has said that it must wait.
+    pub(super) fn is_awaiting(&self) -> bool {
+        let awaited = self.memory.mappers.awaited;
+        awaited.is_some_and(|(_, at)| at == self.counters.calls)
+    }
+
+    /// Whether the thread on a processor pauses in a call: interrupts are to be heard before it goes on.
+    #[inline]
+    pub fn pauses(&self, cpu: Cpu) -> bool {
+        if self.memory.mappers.restarts.is_empty() {
+            return false;
+        }
+        let restart = self.running(cpu).and_then(|thread| self.restart_of(thread));
+        restart.is_some_and(|(_, restart)| restart.request.is_none())
+    }
+
+    /// The call of the thread on a processor goes on after its wait: with its result, or, if it waited for a mapper or paused, from the beginning. `schedule`
     /// follows as after [`Nucleus::call`].
     pub fn resume(&mut self, cpu: Cpu) -> Outcome {
         if self.memory.mappers.restarts.is_empty() {
             return Outcome::Done(self.result(cpu));
         }
-        let thread = self.running(cpu);
-        let all = &self.memory.mappers.restarts;
-        let mine = all
-            .iter()
-            .find(|(_, restart)| Some(restart.thread) == thread);
-        let Some((id, restart)) = mine.map(|(id, restart)| (id, *restart)) else {
+        let mine = self.running(cpu).and_then(|thread| self.restart_of(thread));
+        let Some((id, restart)) = mine else {
             return Outcome::Done(self.result(cpu));
         };
-        self.memory.mappers.restarts.remove(id);
-        self.memory.mappers.progress = restart.progress;
-        self.memory.mappers.turns = restart.turns;
-        let outcome = self.call(cpu, restart.number, &restart.registers);
+        self.entered = Some(cpu);
+        let mappers = &mut self.memory.mappers;
+        mappers.restarts.remove(id);
+        mappers.progress = restart.progress;
+        mappers.turns = restart.turns;
+        mappers.prepared = restart.prepared;
+        mappers.loading = restart.loading;
+        let outcome = match restart.again {
+            Again::Call(number, registers) => self.call(cpu, number, &registers),
+            Again::Map(mapping) => self.map_on(restart.thread, mapping),
+        };
         (self.memory.mappers.progress, self.memory.mappers.turns) = (0, 0);
+        self.prepared_release();
         if let Some(segment) = restart.segment.and_then(|id| self.memory.segments.get(id)) {
             self.cache_release(segment.cache);
         }
@@ -105,7 +208,29 @@ impl<M: Machine> Nucleus<M> {
     /// Whether a thread has a call to make again.
     #[cfg(test)]
     pub(crate) fn resumes(&self, thread: Id<Thread>) -> bool {
+        self.restart_of(thread).is_some()
+    }
+
+    /// Whether a cache is one that a call prepares.
+    #[cfg(test)]
+    pub(super) fn is_prepared(&self, cache: Id<Cache>) -> bool {
         let mut all = self.memory.mappers.restarts.iter();
-        all.any(|(_, restart)| restart.thread == thread)
+        all.any(|(_, restart)| restart.prepared == Some(cache))
+    }
+
+    /// Calls that go on are those of threads that are there, one each.
+    #[cfg(test)]
+    pub(crate) fn check_restarts(&self) {
+        let all = &self.memory.mappers.restarts;
+        for (_, restart) in all.iter() {
+            let thread = self.threads.get(restart.thread);
+            let thread = thread.expect("a call of a thread that is gone goes on");
+            assert!(!thread.dying, "a call of a thread that dies goes on");
+            let same = |(_, other): &(_, &Restart)| other.thread == restart.thread;
+            assert_eq!(all.iter().filter(same).count(), 1);
+            if restart.request.is_none() {
+                assert_eq!(thread.wait, Wait::None, "who pauses waits for nothing");
+            }
+        }
     }
 }

@@ -26,9 +26,11 @@ proptest! {
     #[test]
     fn nc_281_no_calls_break_the_nucleus(
         cpus in 1usize..=4,
+        effort in prop_oneof![Just((8u32, 24u32)), (0u32..2, 1u32..3)],
         steps in proptest::collection::vec((0usize..4, 0usize..table::CALLS.len(), any::<[u8; 6]>(), any::<u64>()), 0..250),
     ) {
         let mut site = Site::new(cpus);
+        (site.nucleus.memory.going.at_once, site.nucleus.memory.going.in_step) = effort;
         let kinds = [K_USERACTOR, K_SYSTEMACTOR, K_SUPACTOR, K_USERACTOR];
         let actors = kinds.map(|kind| site.actor(kind, 140));
         // Access points of the supervisor actor, whose descriptors everybody has.
@@ -67,6 +69,8 @@ proptest! {
         let all: &[Step] = &steps;
         for &(cpu, call, kinds, more) in all {
             let cpu = cpu % cpus;
+            // What takes steps may be left in the middle while others call.
+            site.steps = (effort.0 < 2).then_some(more % 3);
             let Some(thread) = site.nucleus.on_processor(cpu) else {
                 // Everybody waits: time ends some of the waits.
                 site.pass(50_000_000);
@@ -82,6 +86,7 @@ proptest! {
             let arguments = kinds.map(|kind| argument(kind, memory, more));
             site.call_on(cpu, table::CALLS[call].number, &arguments);
             super::invariants::check(&site.nucleus);
+            site.nucleus.check_memory();
         }
         site.end();
         let (free, total) = site.nucleus.machine.frames();

@@ -235,7 +235,9 @@ fn processors(nucleus: &Nucleus<Sim>) {
     let mut levels = Vec::new();
     for cpu in 0..nucleus.scheduler.processors.len() {
         let Some(current) = nucleus.on_processor(cpu) else {
-            levels.push(i32::MAX);
+            let reaps = nucleus.scheduler.reaper == Some(cpu);
+            let reaping = i32::from(nucleus.scheduler.reaping);
+            levels.push(if reaps { reaping } else { i32::MAX });
             continue;
         };
         let thread = nucleus
@@ -270,6 +272,24 @@ fn processors(nucleus: &Nucleus<Sim>) {
         }
     }
     nucleus.scheduler.check_top();
+    nucleus.check_going();
+    nucleus.check_restarts();
+    let goes = nucleus.going_level();
+    let by = nucleus.scheduler.reaper.is_some();
+    let waits = nucleus.scheduler.level_of(nucleus.scheduler.reaper_slot());
+    assert_eq!(
+        goes.is_some(),
+        by || waits.is_some(),
+        "what goes is nobody's"
+    );
+    assert!(!(by && waits.is_some()), "what goes is done twice");
+    if let Some(level) = waits {
+        assert_eq!(Some(level), goes, "what goes is as urgent as it is");
+        assert!(
+            levels.iter().all(|&runs| runs <= i32::from(level)),
+            "a less urgent thread runs than what goes"
+        );
+    }
 }
 
 /// Who is inside a point is counted there, each message inside a handler has its thread, and only open points are handlers of ports.

@@ -238,10 +238,12 @@ proptest! {
     #[test]
     fn ss_095_memory_is_a_map_of_bytes(
         leave in prop_oneof![Just(490u64), 5u64..60],
+        effort in prop_oneof![Just((8u32, 24u32)), (0u32..3, 1u32..4)],
         steps in proptest::collection::vec(
             (0u8..13, 0usize..4, 0usize..4, (0u64..24, 0u64..24, 1u64..7), any::<u8>(), 1u64..u64::MAX), 1..80),
     ) {
         let mut scene = Scene::new(4);
+        scene.in_steps(effort);
         let mut model = Model::default();
         let hoard = scene.site.hoard(leave);
         for step in steps {
@@ -266,10 +268,12 @@ proptest! {
     fn nc_254_memory_is_a_map_of_bytes_while_pages_leave(
         leave in 26u64..50,
         outside in prop_oneof![Just(400usize), 4usize..60],
+        effort in prop_oneof![Just((8u32, 24u32)), (0u32..3, 1u32..4)],
         steps in proptest::collection::vec(
             (0u8..13, 0usize..4, 0usize..4, (0u64..24, 0u64..24, 1u64..7), any::<u8>(), 1u64..u64::MAX), 1..100),
     ) {
         let mut scene = Scene::with_outside(4, outside);
+        scene.in_steps(effort);
         let mut model = Model::default();
         let hoard = scene.site.hoard(leave);
         for step in steps {

@@ -64,10 +64,21 @@ impl Scene {
             if let Some(result) = result {
                 return result;
             }
+            if self.site.nucleus.going() > 0 {
+                self.site.step(1);
+                self.site.nucleus.check_memory();
+            }
             self.serve();
             result = self.site.result(self.thread);
         }
         panic!("{name} waits for ever");
+    }
+
+    /// What goes is given back so many pages at a time, and so many by the calls themselves.
+    pub(super) fn in_steps(&mut self, (at_once, in_step): (u32, u32)) {
+        let going = &mut self.site.nucleus.memory.going;
+        (going.at_once, going.in_step) = (at_once, in_step);
+        self.site.steps = (in_step < 8).then_some(0);
     }
 
     /// The default mapper answers what it was asked.

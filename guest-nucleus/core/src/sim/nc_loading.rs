@@ -19,7 +19,7 @@ const WORD: u64 = 0x1040;
 const SIZE: usize = 0x1080;
 
 /// A small image: code, and data with one import and one word to relocate.
-fn image() -> Vec<u8> {
+pub(super) fn image() -> Vec<u8> {
     let mut image = alloc::vec![0x90u8; SIZE];
     let mut put = |at: usize, bytes: &[u8]| image[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, &[0; 64 + 4 * 56]);
@@ -67,7 +67,7 @@ fn image() -> Vec<u8> {
 }
 
 /// A loader, with an image and arguments in its memory.
-fn loader(image: &[u8]) -> (Site, Party, KnLoadDesc) {
+pub(super) fn loader(image: &[u8]) -> (Site, Party, KnLoadDesc) {
     let mut site = Site::new(4);
     let loader = site.party(K_SYSTEMACTOR);
     let desc = KnLoadDesc {

@@ -72,9 +72,11 @@ proptest! {
     /// SS-102: mapped access, explicit access, flushes and copies of one segment agree.
     #[test]
     fn ss_102_a_segment_is_one_for_all(
+        at_once in prop_oneof![Just(8u32), 0u32..2],
         steps in proptest::collection::vec((0u8..10, 0usize..2, 0usize..PAGES, 1u64..u64::MAX), 1..60),
     ) {
         let mut lab = Lab::new();
+        lab.site.nucleus.memory.going.at_once = at_once;
         let disk = [11, 12, 13, 14, 15, 16];
         let mut truth = Truth { now: disk, disk, copy: None };
         let places = [BASE, 2 * BASE];

@@ -41,6 +41,10 @@ pub struct Site {
     pub passed: u64,
     /// Calls that went into a handler the way of the last one, and answers of those that are inside without records.
     pub visited: u64,
+    /// Steps of long work that the processors may still make; `None`: as many as there are.
+    pub steps: Option<u64>,
+    /// Steps that they made.
+    pub stepped: u64,
 }
 
 impl Site {
@@ -85,6 +89,8 @@ impl Site {
             put_out: None,
             passed: 0,
             visited: 0,
+            steps: None,
+            stepped: 0,
         }
     }
 
@@ -145,6 +151,14 @@ impl Site {
             self.nucleus.machine.kicked[cpu] = false;
             self.choose(cpu);
         }
+        // Whoever has nothing more urgent to do gives back what goes.
+        if let Some(cpu) = self.nucleus.scheduler.reaper
+            && self.may_step()
+        {
+            self.nucleus.reap(cpu);
+            self.choose(cpu);
+            return self.serve_kicks();
+        }
         // As the machine does on the way back: routines of actors that are being deleted are lost.
         let cpus = self.nucleus.machine.kicked.len();
         if let Some(cpu) = (0..cpus).find(|&cpu| self.nucleus.doomed(cpu)) {
@@ -155,12 +169,28 @@ impl Site {
         (0..cpus).for_each(|cpu| self.resume(cpu));
     }
 
+    fn may_step(&mut self) -> bool {
+        let may = self.steps != Some(0);
+        self.steps = self.steps.map(|steps| steps.saturating_sub(1));
+        self.stepped += u64::from(may);
+        may
+    }
+
+    /// Lets the processors make so many steps of long work; whether there was as much to do.
+    pub fn step(&mut self, count: u64) -> bool {
+        let before = self.stepped;
+        self.steps = Some(count);
+        self.settle();
+        self.steps = Some(0);
+        self.stepped - before == count
+    }
+
     /// Has the thread on a processor make the call again that waited for a mapper.
     fn resume(&mut self, cpu: usize) {
         let Some(thread) = self.nucleus.running(cpu) else {
             return;
         };
-        if !self.nucleus.resumes(thread) {
+        if !self.nucleus.resumes(thread) || self.nucleus.pauses(cpu) && !self.may_step() {
             return;
         }
         match self.whole().resume(cpu) {
@@ -183,7 +213,7 @@ impl Site {
     fn choose(&mut self, cpu: usize) {
         match self.whole().schedule(cpu) {
             Next::Same => {}
-            Next::Thread(_) | Next::Idle => self.nucleus.switched(cpu),
+            Next::Thread(_) | Next::Idle | Next::Reap => self.nucleus.switched(cpu),
         }
     }
 
@@ -292,6 +322,7 @@ impl Site {
     pub fn call_on(&mut self, cpu: usize, number: u16, arguments: &[u64]) -> Option<i32> {
         let mut registers = [0; 6];
         registers[..arguments.len()].copy_from_slice(arguments);
+        let thread = self.nucleus.running(cpu);
         let outcome = self.enter(cpu, number as usize, &registers);
         let result = match outcome {
             Outcome::Done(result) if self.nucleus.caller_goes_on() => {
@@ -313,9 +344,20 @@ impl Site {
         if let Some(upcall) = self.nucleus.entered() {
             self.entered = Some(upcall);
         }
+        let waits = |nucleus: &Nucleus<Sim>| {
+            let thread = nucleus.threads.get(thread?)?;
+            matches!(thread.wait, Wait::Going(_) | Wait::Gone(_)).then_some(())
+        };
+        let pauses =
+            thread.is_some_and(|thread| self.nucleus.resumes(thread)) && self.nucleus.pauses(cpu);
+        let waited = waits(&self.nucleus).is_some() || pauses;
         self.choose(cpu);
         self.serve_kicks();
-        result
+        // What took several steps is over: the call has a result.
+        match thread {
+            Some(thread) if waited => self.result(thread),
+            _ => result,
+        }
     }
 
     /// A thread that runs takes an exception or traps, or comes back from a routine: what the core says then. All processors choose afterwards.
@@ -430,8 +472,9 @@ impl Site {
 
     /// What a thread's last wait gave; `None` while it waits.
     pub fn result(&self, thread: Id<Thread>) -> Option<i32> {
+        let pauses = self.nucleus.resumes(thread);
         let thread = self.nucleus.threads.get(thread)?;
-        (thread.wait == Wait::None).then_some(thread.result)
+        (thread.wait == Wait::None && !pauses).then_some(thread.result)
     }
 
     /// Lets time pass.
@@ -534,6 +577,7 @@ impl Site {
 
     /// Ends all actors; then nothing is left of them.
     pub fn end(&mut self) {
+        self.steps = None;
         let actors: Vec<Id<Actor>> = self.nucleus.actors.iter().map(|(id, _)| id).collect();
         self.whole().entered = None;
         for actor in actors {

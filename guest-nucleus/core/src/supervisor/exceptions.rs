@@ -100,6 +100,10 @@ impl<M: Machine> Nucleus<M> {
     pub fn returned(&mut self, cpu: Cpu, result: Option<i32>) -> Then {
         self.entered = Some(cpu);
         let thread = self.running(cpu);
+        if let (Some(thread), None) = (thread, result) {
+            // A call in which a lost routine waited goes on no more.
+            self.restart_forget(thread);
+        }
         if let Some(thread) = thread
             && let Some(What::Message(handling)) = self.innermost(thread)
         {

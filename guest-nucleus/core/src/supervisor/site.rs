@@ -36,7 +36,7 @@ impl<M: Machine> Nucleus<M> {
     /// Counters of the site.
     pub fn statistics(&mut self) -> KnSiteStat {
         let (idle_fixups, delivered_twice) = self.machine.fixups();
-        let (longest_ns, longest_in) = self.machine.longest_stretch();
+        let [(longest_ns, longest_in), (recent_ns, recent_in)] = self.machine.longest_stretches();
         let (asked, answered) = (self.ipc.asked(), self.ipc.answered());
         KnSiteStat {
             calls: self.counters.calls + asked + answered,
@@ -44,6 +44,8 @@ impl<M: Machine> Nucleus<M> {
             switches: self.counters.switches + asked + answered,
             longest_ns,
             longest_in,
+            recent_ns,
+            recent_in,
             idle_fixups,
             delivered_twice,
             site: self.configuration.site.into(),

@@ -102,6 +102,9 @@ impl<M: Machine> Nucleus<M> {
     #[inline(never)]
     fn last_frames(&mut self, actor: Id<Actor>, free: u64, total: u64) -> Result<(), u32> {
         let floor = Marks::of(total).floor;
+        if !self.memory.going.is_empty() && self.frames_left() > floor {
+            return Ok(());
+        }
         let small = self
             .actors
             .get(actor)
@@ -146,7 +149,7 @@ impl<M: Machine> Nucleus<M> {
         actor: Id<Actor>,
         pages: u64,
     ) -> Result<(), KError> {
-        let (free, total) = self.machine.frames();
+        let (free, total) = (self.frames_left(), self.machine.frames().1);
         let needed = pages + Marks::of(total).floor;
         let waits = self.memory.pageout.is_on()
             && !self.memory.pageout.at_once
@@ -169,7 +172,8 @@ impl<M: Machine> Nucleus<M> {
         } else {
             Marks::of(total).floor / 2
         };
-        pages <= 1 || free >= kept + pages || self.memory.pageout.at_once || self.is_needed(actor)
+        let enough = free >= kept + pages || self.frames_left() >= kept + pages;
+        pages <= 1 || enough || self.memory.pageout.at_once || self.is_needed(actor)
     }
 
     /// The caller waits for frames, `want` of them at once. The exception to take instead: `WAITS`, or `SUPPLY` if nothing more can leave.

@@ -128,7 +128,7 @@ impl<M: Machine> Nucleus<M> {
                 return false;
             }
         };
-        let Some(copy) = self.machine.frame_allocate() else {
+        let Some(copy) = self.frame_get() else {
             return false;
         };
         // From here on stores are noticed.
@@ -223,15 +223,16 @@ impl<M: Machine> Nucleus<M> {
         self.store_settle(store);
     }
 
-    /// What a cache that is merged into its only child has outside goes to the child, if the child sees it, and so does its temporary segment if the
-    /// child has none.
-    pub(in crate::memory) fn cache_merge_slots(&mut self, id: Id<Cache>, child: Id<Cache>) {
-        while let Some(slot) = self.cache(id).and_then(|cache| cache.slots.first()) {
-            let page = self.memory.pageout.slots.holder(slot).map(|(_, page)| page);
-            let seen = page.and_then(|page| self.cache(child)?.sees(page));
-            let heir = seen.filter(|&page| !self.has_page(child, page));
-            self.slot_bequeath(id, slot, heir.map(|page| (child, page)));
-        }
+    /// What a cache that is merged into its only child has in a slot goes to the child, if the child sees it.
+    pub(in crate::memory) fn slot_moves(&mut self, id: Id<Cache>, slot: u32, child: Id<Cache>) {
+        let page = self.memory.pageout.slots.holder(slot).map(|(_, page)| page);
+        let seen = page.and_then(|page| self.cache(child)?.sees(page));
+        let heir = seen.filter(|&page| !self.has_page(child, page));
+        self.slot_bequeath(id, slot, heir.map(|page| (child, page)));
+    }
+
+    /// The temporary segment of a cache that is merged into its only child goes to the child, if that has none.
+    pub(in crate::memory) fn cache_merge_store(&mut self, id: Id<Cache>, child: Id<Cache>) {
         let free = self.cache(child).is_some_and(|child| child.store.is_none());
         let store = self.cache(id).and_then(|cache| cache.store);
         if let Some(store) = store.filter(|_| free) {
@@ -306,7 +307,7 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// A slot is of no use any more.
-    pub(super) fn slot_remove(&mut self, cache: Id<Cache>, slot: u32) {
+    pub(in crate::memory) fn slot_remove(&mut self, cache: Id<Cache>, slot: u32) {
         let Some(list) = self.memory.caches.get_mut(cache).map(|it| &mut it.slots) else {
             return;
         };

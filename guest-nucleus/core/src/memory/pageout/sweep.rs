@@ -83,6 +83,12 @@ impl<M: Machine> Nucleus<M> {
         let Some(cache) = self.memory.caches.at(at) else {
             return Turn::Stays;
         };
+        if self.cache(cache).is_some_and(Cache::is_lost) {
+            if let Some(held) = self.memory.pages.held(cache, page) {
+                self.page_free(cache, held);
+            }
+            return Turn::Leaves;
+        }
         let moving = self.memory.pages.flags(frame) & SENT != 0;
         if moving || self.memory.pages.locks(frame) > 0 || self.must_stay(cache, page, frame) {
             return Turn::Stays;
