@@ -42,7 +42,8 @@ fn lives(cap: &KnCap) -> bool {
 }
 
 /// Whether an actor ends, in five seconds.
-fn ends(cap: &KnCap) -> bool {
+/// Whether an actor ends within five seconds.
+pub fn ends(cap: &KnCap) -> bool {
     (0..500).any(|_| {
         let _ = thread::sleep(Duration::from_millis(10));
         stat(cap).is_none()
