@@ -2,8 +2,13 @@
 //!
 //! Probabilities are compared as whole numbers, never as floating point, so that two computers with the same seed decide alike (SS-138).
 
-/// How often something happens: in this many of 2^32 cases.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+use serde::{Deserialize, Serialize};
+
+/// How often something happens: in this many of 2^32 cases. As JSON it is a percentage.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
+#[serde(from = "f64", into = "f64")]
 pub struct Chance(u64);
 
 const ALWAYS: u64 = 1 << 32;
@@ -32,6 +37,18 @@ impl Chance {
     }
 }
 
+impl From<f64> for Chance {
+    fn from(percent: f64) -> Chance {
+        Chance::percent(percent)
+    }
+}
+
+impl From<Chance> for f64 {
+    fn from(chance: Chance) -> f64 {
+        chance.as_percent()
+    }
+}
+
 /// A random word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Draw(pub u64);
@@ -54,7 +71,7 @@ impl Draw {
             .map(|part| i128::from(mix(self.0 ^ part) >> 32))
             .sum();
         let centred = sum - 6 * (1 << 32);
-        (centred * i128::from(sigma) >> 32) as i64
+        ((centred * i128::from(sigma)) >> 32) as i64
     }
 }
 

@@ -114,6 +114,7 @@ pub struct Fabric<K> {
     order: u64,
     observer: Option<Observer>,
     lost: HashMap<Cause, u64>,
+    lost_of: HashMap<Site, u64>,
 }
 
 impl<K: Clone> Fabric<K> {
@@ -138,6 +139,7 @@ impl<K: Clone> Fabric<K> {
             order: 0,
             observer: None,
             lost: HashMap::new(),
+            lost_of: HashMap::new(),
         }
     }
 
@@ -189,6 +191,11 @@ impl<K: Clone> Fabric<K> {
     /// Frames lost so far for a cause; one of a broadcast that is lost for several sites counts once a link.
     pub fn lost(&self, cause: Cause) -> u64 {
         self.lost.get(&cause).copied().unwrap_or(0)
+    }
+
+    /// Frames of a sender that were lost so far.
+    pub fn lost_of(&self, from: Site) -> u64 {
+        self.lost_of.get(&from).copied().unwrap_or(0)
     }
 
     /// Links between two sites at present; `None`: there is no way.
@@ -274,6 +281,7 @@ impl<K: Clone> Fabric<K> {
 
     fn lose(&mut self, now: u64, link: (Site, Site), index: u64, meta: Meta, cause: Cause) {
         *self.lost.entry(cause).or_default() += 1;
+        *self.lost_of.entry(meta.from).or_default() += 1;
         self.tell(now, link, index, meta, Fate::Lost(cause));
     }
 

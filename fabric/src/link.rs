@@ -3,6 +3,7 @@
 use crate::chance::Draw;
 use crate::parameters::{Jitter, Parameters};
 use crate::{Nanoseconds, Site};
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 /// Why a frame was lost.
@@ -41,7 +42,7 @@ pub enum Fate {
 }
 
 /// What went through one direction of a link.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Counts {
     /// Frames that were to pass.
     pub frames: u64,
@@ -116,18 +117,14 @@ impl Link {
         let key = u64::from(ends.0) << 48 | u64::from(ends.1) << 32;
         let draw = |purpose| Draw::of(seed, key, self.index, purpose);
         // Illness goes on while the link is cut: what the frames behind the cut meet does not depend on when it was cut.
-        if let Some(burst) = parameters.burst {
-            let turns = if self.ill { burst.ends } else { burst.begins };
-            self.ill ^= turns.happens(draw(purpose::ILLNESS));
-        }
+        let burst = parameters.burst;
+        let turns = if self.ill { burst.ends } else { burst.begins };
+        self.ill ^= turns.happens(draw(purpose::ILLNESS));
         if parameters.cut {
             self.counts.lost_cut += 1;
             return Fate::Lost(Cause::Cut);
         }
-        if let Some(burst) = parameters.burst
-            && self.ill
-            && burst.loss.happens(draw(purpose::BURST))
-        {
+        if self.ill && burst.loss.happens(draw(purpose::BURST)) {
             self.counts.lost_burst += 1;
             return Fate::Lost(Cause::Burst);
         }
@@ -283,11 +280,11 @@ mod tests {
     #[test]
     fn bursts_come_in_runs() {
         let parameters = Parameters {
-            burst: Some(Burst {
+            burst: Burst {
                 begins: Chance::percent(1.0),
                 ends: Chance::percent(10.0),
                 loss: Chance::ALWAYS,
-            }),
+            },
             ..Parameters::PERFECT
         };
         let mut link = Link::default();

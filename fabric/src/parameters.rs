@@ -2,9 +2,11 @@
 
 use crate::Nanoseconds;
 use crate::chance::Chance;
+use serde::{Deserialize, Serialize};
 
 /// Variation of the time on the way.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Jitter {
     /// None.
     #[default]
@@ -15,8 +17,8 @@ pub enum Jitter {
     Normal(Nanoseconds),
 }
 
-/// Losses in bursts (Gilbert and Elliott): the link is well or ill, and each frame may change that.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// Losses in bursts (Gilbert and Elliott): the link is well or ill, and each frame may change that. The default has none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Burst {
     /// That a link which is well falls ill with a frame.
     pub begins: Chance,
@@ -26,8 +28,23 @@ pub struct Burst {
     pub loss: Chance,
 }
 
+impl Burst {
+    /// No bursts: a link that is ill gets well with the next frame.
+    pub const NONE: Burst = Burst {
+        begins: Chance::NEVER,
+        ends: Chance::ALWAYS,
+        loss: Chance::NEVER,
+    };
+}
+
+impl Default for Burst {
+    fn default() -> Self {
+        Burst::NONE
+    }
+}
+
 /// Parameters of one direction of a link. Frames keep their order whatever the jitter; only [`Parameters::reorder`] lets one be overtaken.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Parameters {
     /// Time on the way.
     pub latency: Nanoseconds,
@@ -40,7 +57,7 @@ pub struct Parameters {
     /// That a frame is lost.
     pub loss: Chance,
     /// Losses in bursts.
-    pub burst: Option<Burst>,
+    pub burst: Burst,
     /// That a frame comes twice.
     pub duplicate: Chance,
     /// That a frame is late and others overtake it.
@@ -66,7 +83,7 @@ impl Parameters {
         bandwidth: 0,
         queue: QUEUE_DEFAULT,
         loss: Chance::NEVER,
-        burst: None,
+        burst: Burst::NONE,
         duplicate: Chance::NEVER,
         reorder: Chance::NEVER,
         late: LATE_DEFAULT,
@@ -84,9 +101,10 @@ impl Default for Parameters {
 macro_rules! change {
     ($($(#[$doc:meta])* $field:ident : $type:ty),* $(,)?) => {
         /// New values of some parameters; what is not named stays as it is.
-        #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+        #[serde(default)]
         pub struct Change {
-            $($(#[$doc])* pub $field: Option<$type>,)*
+            $($(#[$doc])* #[serde(skip_serializing_if = "Option::is_none")] pub $field: Option<$type>,)*
         }
 
         impl Change {
@@ -119,7 +137,7 @@ change! {
     /// Of [`Parameters::loss`].
     loss: Chance,
     /// Of [`Parameters::burst`].
-    burst: Option<Burst>,
+    burst: Burst,
     /// Of [`Parameters::duplicate`].
     duplicate: Chance,
     /// Of [`Parameters::reorder`].

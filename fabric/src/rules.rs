@@ -18,15 +18,12 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// All links alike but these, each of them in both directions.
+    /// All links alike but these directions of some.
     pub fn new(
         default: Parameters,
-        special: impl IntoIterator<Item = (Site, Site, Parameters)>,
+        special: impl IntoIterator<Item = ((Site, Site), Parameters)>,
     ) -> Rules {
-        let special: BTreeMap<_, _> = special
-            .into_iter()
-            .flat_map(|(a, b, parameters)| [((a, b), parameters), ((b, a), parameters)])
-            .collect();
+        let special: BTreeMap<_, _> = special.into_iter().collect();
         Rules {
             default,
             initial: (default, special.clone()),
@@ -118,7 +115,7 @@ mod tests {
             latency: 5,
             ..Parameters::PERFECT
         };
-        let mut rules = Rules::new(Parameters::PERFECT, [(1, 2, slow)]);
+        let mut rules = Rules::new(Parameters::PERFECT, [((1, 2), slow), ((2, 1), slow)]);
         let cut = Change {
             cut: Some(true),
             ..Change::default()

@@ -1,9 +1,11 @@
 //! Single faults by script: "drop the third hand-over frame".
 
 use crate::{Nanoseconds, Site};
+use serde::{Deserialize, Serialize};
 
 /// What is done to the frame.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// It is lost.
     Drop,
@@ -16,7 +18,7 @@ pub enum Action {
 }
 
 /// A fault that meets one frame: the so-and-so-many-th that fits.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Fault {
     /// Its sender; none: any.
     pub from: Option<Site>,

@@ -153,9 +153,20 @@ pub struct Shape {
     /// Seed of all that is random
     #[arg(long, env = "CHORUS_SEED", value_name = "NUMBER")]
     pub seed: Option<u64>,
+    /// How the sites are joined: full, line, ring, star, tree,3, mesh,4,4, torus,4,4, hypercube,4, random,3 [default: the topology's, else full]
+    #[arg(long, env = "CHORUS_TOPO", value_name = "TOPOLOGY")]
+    pub topo: Option<String>,
     /// Percent of frames that every link loses
     #[arg(long, env = "CHORUS_LOSS", value_name = "PCT")]
     pub loss: Option<f64>,
+    /// A parameter of every link, such as latency=10ms (chorus help links)
+    #[arg(
+        long,
+        env = "CHORUS_LINK",
+        value_name = "KEY=VALUE",
+        value_delimiter = ','
+    )]
+    pub link: Vec<String>,
     /// Which KVM the sites run on
     #[arg(long, env = "CHORUS_HOST", value_name = "HOST", default_value = "auto")]
     pub host: HostArg,

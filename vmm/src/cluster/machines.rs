@@ -11,7 +11,7 @@ use super::site::{Counters, Events, Machines, SiteEvent, SiteMachine, SiteOrder}
 use crate::debug::images::Known;
 use crate::debug::inferior::Delivery;
 use crate::debug::{self, server};
-use crate::fabric::{Fabric, Link, Links};
+use crate::fabric::{Switch, switch};
 use crate::host;
 use crate::machine::boot::Parameters;
 use crate::machine::{self, Ending, Event, Site, SiteConfig};
@@ -19,7 +19,6 @@ use chorus_abi::GATEWAY_SITE;
 use kvm_ioctls::Kvm;
 use std::os::unix::net::UnixListener;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 /// What starts the sites of a plan on this machine's KVM.
 ///
@@ -34,24 +33,9 @@ pub fn on_kvm(plan: &Plan) -> Outcome<Box<dyn Machines>> {
         ))
         .hint("chorus doctor tells why; --host emulated needs no KVM")
     })?;
-    let default = Link {
-        loss: plan.loss / 100.0,
-        ..Link::default()
-    };
-    let special = plan.topology.link.iter().map(|link| {
-        let delay = Duration::from_nanos(link.delay_ns);
-        (
-            link.a,
-            link.b,
-            Link {
-                loss: link.loss / 100.0,
-                duplicate: link.duplicate / 100.0,
-                delay,
-            },
-        )
-    });
-    let links = Links::full(plan.seed, default).with(special);
-    let fabric = Fabric::new(links)
+    let graph = plan.topology.graph(plan.seed).map_err(Failure::bad_file)?;
+    let fabric = switch::fabric(plan.seed, graph, plan.topology.rules());
+    let fabric = Switch::new(fabric)
         .map_err(|error| Failure::host(format!("the fabric: {}", super::reason(&error))))?;
     Ok(Box::new(OnKvm {
         kvm,
@@ -62,7 +46,7 @@ pub fn on_kvm(plan: &Plan) -> Outcome<Box<dyn Machines>> {
 
 struct OnKvm {
     kvm: Kvm,
-    fabric: Arc<Fabric>,
+    fabric: Arc<Switch>,
     seed: u64,
 }
 
@@ -192,7 +176,7 @@ fn listen(socket: &std::path::Path, name: &str, site: Weak<Site>) -> Outcome<()>
 /// A site and its seat on the fabric.
 struct OnFabric {
     site: Arc<Site>,
-    fabric: Arc<Fabric>,
+    fabric: Arc<Switch>,
     number: u16,
 }
 

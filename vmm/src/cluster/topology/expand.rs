@@ -2,8 +2,10 @@
 //!
 //! What is printed is itself a topology that reads back to the same cluster, so that a person can keep it and change it.
 
-use super::size::{format_delay, format_size};
+use super::settings::settings;
+use super::size::format_size;
 use super::{Image, Topology};
+use chorus_fabric::Parameters;
 use std::fmt::Write;
 
 /// The topology as `chorus.toml`.
@@ -24,6 +26,14 @@ fn write_toml(out: &mut String, topology: &Topology) -> std::fmt::Result {
     if let Some(seed) = topology.cluster.seed {
         writeln!(out, "seed = {seed}")?;
     }
+    let mut every = Parameters::PERFECT;
+    topology.fabric.every.apply(&mut every);
+    writeln!(
+        out,
+        "\n[fabric]\ntopology = {}",
+        quote(&topology.fabric.topology.to_string())
+    )?;
+    write_settings(out, &every)?;
     for site in &topology.site {
         writeln!(
             out,
@@ -49,19 +59,22 @@ fn write_toml(out: &mut String, topology: &Topology) -> std::fmt::Result {
             .map_or("?", |site| site.name.as_str())
     };
     for link in &topology.link {
+        let keys = if link.one_way {
+            ["from", "to"]
+        } else {
+            ["a", "b"]
+        };
         writeln!(
             out,
-            "\n[[link]]\na = {}\nb = {}",
+            "\n[[link]]\n{} = {}\n{} = {}",
+            keys[0],
             quote(name(link.a)),
+            keys[1],
             quote(name(link.b))
         )?;
-        writeln!(
-            out,
-            "delay = {}\nloss = {:?}\nduplicate = {:?}",
-            quote(&format_delay(link.delay_ns)),
-            link.loss,
-            link.duplicate
-        )?;
+        let mut parameters = every;
+        link.own.apply(&mut parameters);
+        write_settings(out, &parameters)?;
     }
     for actor in &topology.actor {
         writeln!(out, "\n[[actor]]\nname = {}", quote(&actor.name))?;
@@ -85,6 +98,12 @@ fn write_toml(out: &mut String, topology: &Topology) -> std::fmt::Result {
         )?;
     }
     Ok(())
+}
+
+fn write_settings(out: &mut String, parameters: &Parameters) -> std::fmt::Result {
+    settings(parameters)
+        .iter()
+        .try_for_each(|(key, value)| writeln!(out, "{key} = {}", quote(value)))
 }
 
 /// A TOML basic string.

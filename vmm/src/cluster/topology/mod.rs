@@ -5,9 +5,11 @@
 
 mod expand;
 mod fields;
+mod links;
 mod names;
 mod read;
 mod report;
+pub mod settings;
 mod size;
 mod source;
 
@@ -15,6 +17,7 @@ mod source;
 mod tests;
 
 pub use expand::to_toml;
+pub use links::{FabricSpec, LinkSpec, Pattern};
 pub use names::{check_name, nearest};
 pub use read::{check_mem, check_swap, read, round_mib};
 pub use report::{Problem, render};
@@ -52,7 +55,10 @@ pub struct Topology {
     pub cluster: ClusterSpec,
     /// Sites; the place in the list plus one is the site's number.
     pub site: Vec<SiteSpec>,
-    /// Links that are not perfect.
+    /// How the sites are joined, and what every link does.
+    #[serde(default)]
+    pub fabric: FabricSpec,
+    /// Links that are not as all others.
     pub link: Vec<LinkSpec>,
     /// Actors to start, in order.
     pub actor: Vec<ActorSpec>,
@@ -86,21 +92,6 @@ pub struct SiteSpec {
 
 fn is_zero(bytes: &u64) -> bool {
     *bytes == 0
-}
-
-/// What a link between two sites does to frames, in both directions.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LinkSpec {
-    /// Site number of one end.
-    pub a: u16,
-    /// Site number of the other end.
-    pub b: u16,
-    /// Delay of each frame in nanoseconds.
-    pub delay_ns: u64,
-    /// Percent of frames lost.
-    pub loss: f64,
-    /// Percent of frames that arrive twice.
-    pub duplicate: f64,
 }
 
 /// An actor's kind, as the Nucleus counts them.
@@ -183,6 +174,7 @@ impl Topology {
             version: 1,
             cluster,
             site,
+            fabric: FabricSpec::default(),
             link: Vec::new(),
             actor: Vec::new(),
         }
