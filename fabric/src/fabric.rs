@@ -13,7 +13,7 @@ use crate::routes::Routes;
 use crate::rules::Rules;
 use crate::script::{Action, Fault, Script};
 use crate::{Nanoseconds, Site};
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{BinaryHeap, HashMap};
 
 /// Whom a frame is for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -457,12 +457,14 @@ impl<K: Clone> Fabric<K> {
         }
     }
 
-    /// The sites of the graph that have a link of their own now: what [`Rules::set`] says of them is shown.
+    /// The directions of links, in order; of a network that joins everyone with everyone those that frames went over or that have parameters of their own.
     pub fn directions(&self) -> Vec<(Site, Site)> {
-        let used: HashSet<_> = self.links.keys().copied().collect();
         let mut all: Vec<_> = match &self.graph {
             // All pairs would be too many to look at.
-            Graph::Full { .. } => used.into_iter().collect(),
+            Graph::Full { .. } => {
+                let used = self.links.keys().copied();
+                used.chain(self.rules.special()).collect()
+            }
             Graph::Listed(_) => self
                 .graph
                 .links()
@@ -471,6 +473,7 @@ impl<K: Clone> Fabric<K> {
                 .collect(),
         };
         all.sort_unstable();
+        all.dedup();
         all
     }
 }

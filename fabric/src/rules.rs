@@ -49,6 +49,16 @@ impl Rules {
         !self.set(from, to).cut && self.together(from, to)
     }
 
+    /// The directions that have parameters of their own, in order.
+    pub fn special(&self) -> impl Iterator<Item = (Site, Site)> {
+        self.special.keys().copied()
+    }
+
+    /// Whether two sites are in different parts of the cluster.
+    pub fn parted(&self, a: Site, b: Site) -> bool {
+        !self.together(a, b)
+    }
+
     fn together(&self, a: Site, b: Site) -> bool {
         let part = |site: Site| self.parts.get(usize::from(site)).copied().unwrap_or(0);
         part(a) == part(b)

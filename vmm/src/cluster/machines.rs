@@ -24,7 +24,7 @@ use std::sync::{Arc, Weak};
 ///
 /// # Errors
 /// Status 5: there is no KVM, or this process may not use it.
-pub fn on_kvm(plan: &Plan) -> Outcome<Box<dyn Machines>> {
+pub fn on_kvm(plan: &Plan) -> Outcome<Arc<dyn Machines>> {
     let kvm = Kvm::new().map_err(|error| {
         let error = std::io::Error::from_raw_os_error(error.errno());
         Failure::host(format!(
@@ -37,7 +37,7 @@ pub fn on_kvm(plan: &Plan) -> Outcome<Box<dyn Machines>> {
     let fabric = switch::fabric(plan.seed, graph, plan.topology.rules());
     let fabric = Switch::new(fabric)
         .map_err(|error| Failure::host(format!("the fabric: {}", super::reason(&error))))?;
-    Ok(Box::new(OnKvm {
+    Ok(Arc::new(OnKvm {
         kvm,
         fabric: Arc::new(fabric),
         seed: plan.seed,
@@ -62,6 +62,10 @@ impl Machines for OnKvm {
         Ok(station)
     }
 
+    fn switch(&self) -> &Switch {
+        &self.fabric
+    }
+
     fn start(&self, order: SiteOrder, events: Events) -> Outcome<Box<dyn SiteMachine>> {
         let number = order.number;
         let config = SiteConfig {
@@ -70,7 +74,7 @@ impl Machines for OnKvm {
                 site: number,
                 sites: order.sites,
                 vcpus: order.vcpus,
-                epoch: 1,
+                epoch: order.epoch,
                 seed: order.seed,
                 tsc_khz: None,
                 extra: format!("{}{}", secret_word(self.seed), swap_word(order.swap)),
@@ -137,6 +141,8 @@ fn translate(event: Event) -> SiteEvent {
 
 /// Listens for debuggers at a site's socket, one after another, as long as the site is.
 fn listen(socket: &std::path::Path, name: &str, site: Weak<Site>) -> Outcome<()> {
+    // That of an earlier incarnation is in the way.
+    let _ = std::fs::remove_file(socket);
     let listener = UnixListener::bind(socket).map_err(|error| {
         Failure::failed(format!("{}: {}", socket.display(), super::reason(&error)))
     })?;

@@ -2,8 +2,8 @@
 //!
 //! What is printed is itself a topology that reads back to the same cluster, so that a person can keep it and change it.
 
-use super::settings::settings;
-use super::size::format_size;
+use super::settings::{changed, settings};
+use super::size::{format_delay, format_size};
 use super::{Image, Topology};
 use chorus_fabric::Parameters;
 use std::fmt::Write;
@@ -33,7 +33,9 @@ fn write_toml(out: &mut String, topology: &Topology) -> std::fmt::Result {
         "\n[fabric]\ntopology = {}",
         quote(&topology.fabric.topology.to_string())
     )?;
-    write_settings(out, &every)?;
+    for (key, value) in settings(&every) {
+        writeln!(out, "{key} = {}", quote(&value))?;
+    }
     for site in &topology.site {
         writeln!(
             out,
@@ -72,9 +74,9 @@ fn write_toml(out: &mut String, topology: &Topology) -> std::fmt::Result {
             keys[1],
             quote(name(link.b))
         )?;
-        let mut parameters = every;
-        link.own.apply(&mut parameters);
-        write_settings(out, &parameters)?;
+        for (key, value) in changed(&link.own) {
+            writeln!(out, "{key} = {}", quote(&value))?;
+        }
     }
     for actor in &topology.actor {
         writeln!(out, "\n[[actor]]\nname = {}", quote(&actor.name))?;
@@ -97,13 +99,12 @@ fn write_toml(out: &mut String, topology: &Topology) -> std::fmt::Result {
             args.join(", ")
         )?;
     }
+    for event in &topology.event {
+        let text = event.what.text(&|site| name(site).to_owned());
+        let at = quote(&format_delay(event.at_ns));
+        writeln!(out, "\n[[event]]\nat = {at}\ndo = {}", quote(&text))?;
+    }
     Ok(())
-}
-
-fn write_settings(out: &mut String, parameters: &Parameters) -> std::fmt::Result {
-    settings(parameters)
-        .iter()
-        .try_for_each(|(key, value)| writeln!(out, "{key} = {}", quote(value)))
 }
 
 /// A TOML basic string.

@@ -3,6 +3,7 @@
 //! A topology comes from a file (`chorus.toml`) or from options. Either way it ends as one [`Topology`]: every default, count and
 //! list written out, every name resolved, so that nothing behind it has to guess. `chorus topo --expand` prints exactly this.
 
+mod events;
 mod expand;
 mod fields;
 mod links;
@@ -16,6 +17,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+pub use events::EventSpec;
 pub use expand::to_toml;
 pub use links::{FabricSpec, LinkSpec, Pattern};
 pub use names::{check_name, nearest};
@@ -62,6 +64,9 @@ pub struct Topology {
     pub link: Vec<LinkSpec>,
     /// Actors to start, in order.
     pub actor: Vec<ActorSpec>,
+    /// What is done to the cluster while it runs, in the order of time.
+    #[serde(default)]
+    pub event: Vec<EventSpec>,
 }
 
 /// The cluster as a whole.
@@ -177,6 +182,7 @@ impl Topology {
             fabric: FabricSpec::default(),
             link: Vec::new(),
             actor: Vec::new(),
+            event: Vec::new(),
         }
     }
 

@@ -3,6 +3,7 @@
 //! Reading goes over the whole file and collects every complaint; only a file without any becomes a topology. The keys are those
 //! of the item 3; what the fabric cannot do yet is an unknown key, not a silent wish.
 
+use super::events::read_event;
 use super::fields::{At, Fields, Reader, text_of};
 use super::links::{check_graph, read_fabric, read_link};
 use super::names::{check_name, nearest};
@@ -93,10 +94,12 @@ fn read_root(
         fabric,
         link: Vec::new(),
         actor: Vec::new(),
+        event: Vec::new(),
     };
     read_sites(reader, &mut file, defaults, &mut topology, host_mem);
     let links: Vec<_> = file.array("link").collect();
     let actors: Vec<_> = file.array("actor").collect();
+    let events: Vec<_> = file.array("event").collect();
     // A shape has its links whatever is listed.
     let shape = match topology.fabric.topology {
         Pattern::Shape(_) => topology.graph(0).ok(),
@@ -111,6 +114,12 @@ fn read_root(
     for value in actors {
         if let Some(table) = Fields::of(reader, value, "[[actor]]") {
             read_actor(reader, table, source, &mut topology);
+        }
+    }
+    let graph = topology.graph(0).ok();
+    for value in events {
+        if let Some(table) = Fields::of(reader, value, "[[event]]") {
+            read_event(reader, table, &mut topology, graph.as_ref());
         }
     }
     file.finish();

@@ -81,8 +81,9 @@ fn parse_jitter(text: &str) -> Result<Jitter, String> {
     if matches!(text, "0" | "off") {
         return Ok(Jitter::None);
     }
-    match text.strip_prefix("normal ") {
-        Some(sigma) => parse_delay(sigma).map(Jitter::Normal),
+    match text.strip_prefix("normal") {
+        // Where blanks part words, a colon stands for one.
+        Some(sigma) => parse_delay(sigma.trim_start_matches([' ', ':'])).map(Jitter::Normal),
         None => parse_delay(text).map(Jitter::Even),
     }
 }
@@ -181,6 +182,39 @@ fn format_bandwidth(bytes: u64) -> String {
         _ if bytes.is_multiple_of(1_000) => format!("{}kB", bytes / 1_000),
         _ => format!("{bytes}B"),
     }
+}
+
+/// The keys that a change names, with their new values.
+pub fn changed(change: &Change) -> Vec<(&'static str, String)> {
+    let mut parameters = Parameters::PERFECT;
+    change.apply(&mut parameters);
+    let named = |key: &str| match key {
+        "latency" => change.latency.is_some(),
+        "jitter" => change.jitter.is_some(),
+        "bandwidth" => change.bandwidth.is_some(),
+        "queue" => change.queue.is_some(),
+        "loss" => change.loss.is_some(),
+        "burst" => change.burst.is_some(),
+        "duplicate" => change.duplicate.is_some(),
+        "reorder" => change.reorder.is_some(),
+        "late" => change.late.is_some(),
+        "corrupt" => change.corrupt.is_some(),
+        _ => change.cut.is_some(),
+    };
+    settings(&parameters)
+        .into_iter()
+        .filter(|(key, _)| named(key))
+        .collect()
+}
+
+/// A time in nanoseconds as people write it: `10ms`. Errors: a sentence that says what is wrong.
+pub fn parse_time(text: &str) -> Result<u64, String> {
+    parse_delay(text)
+}
+
+/// The same, written.
+pub fn time(nanoseconds: u64) -> String {
+    format_delay(nanoseconds)
 }
 
 /// Those that are not as on a link without faults.

@@ -191,6 +191,38 @@ fn every_mistake_is_reported_in_order() {
     assert_eq!(lines, [2, 4, 5]);
 }
 
+#[test]
+fn events_come_in_the_order_of_time() {
+    let text = "version = 1\n[fabric]\ntopology = \"line\"\n[[site]]\ncount = 3\n";
+    let good_events = format!(
+        "{text}[[event]]\nat = \"1s\"\ndo = \"link set s1 s2 loss=5%\"\n[[event]]\nat = \"1s\"\ndo = \"site restart s3\"\n"
+    );
+    let topology = good(&good_events);
+    assert_eq!(topology.event.len(), 2);
+    assert_eq!(topology.event[1].at_ns, 1_000_000_000);
+    assert_eq!(good(&to_toml(&topology)).event, topology.event);
+    for (event, code, line) in [
+        ("at = \"1s\"\ndo = \"dance\"", "do", 8),
+        ("at = \"1s\"", "missing-key", 6),
+        ("do = \"heal\"", "missing-key", 6),
+        ("at = \"soon\"\ndo = \"heal\"", "at", 7),
+        ("at = \"1s\"\ndo = \"site kill s9\"", "do", 8),
+        (
+            "at = \"1s\"\ndo = \"link set s1 s3 loss=1\"",
+            "no-such-link",
+            8,
+        ),
+        (
+            "at = \"2s\"\ndo = \"heal\"\n[[event]]\nat = \"1s\"\ndo = \"heal\"",
+            "in-the-past",
+            10,
+        ),
+    ] {
+        let (found, at, _, _) = bad(&format!("{text}[[event]]\n{event}\n"));
+        assert_eq!((found, at), (code, line), "{event}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_text_is_judged_without_a_panic(text in "\\PC{0,200}") {
@@ -205,7 +237,10 @@ proptest! {
         "(version = 1|\\[\\[site\\]\\]|\\[\\[link\\]\\]|\\[cluster\\]|name = \"[a-c]\"|vcpus = [0-9]{1,2}|a = 1|b = \"a\"|count = 2|latency = \"1ms\"|loss = [0-9]+|x = \"ä\")", 0..12)) {
         let source = source(&lines.join("\n"));
         match read(&source, Some(1 << 30)) {
-            Ok(topology) => prop_assert_eq!(good(&to_toml(&topology)), topology),
+            Ok(topology) => {
+                let written = to_toml(&topology);
+                prop_assert_eq!(to_toml(&good(&written)), written)
+            }
             Err(problems) => prop_assert!(!render(&source, &problems, false).is_empty()),
         }
     }
