@@ -99,6 +99,15 @@ pub fn write(header: &Header, payload: &Payload<'_>, out: &mut Vec<u8>) {
     out[length_at..length_at + 4].copy_from_slice(&length.to_le_bytes());
 }
 
+/// Bytes from the start of a frame that [`kind`] looks at.
+pub const KIND_PEEK: usize = ETHERNET + 2;
+
+/// The kind that a frame says it is of, index into [`KIND_NAMES`]; nothing else of it is looked at. `None`: it is no frame of this protocol.
+pub fn kind(frame: &[u8]) -> Option<u8> {
+    let start = frame.get(..KIND_PEEK)?;
+    (start[12..ETHERNET] == ETHERTYPE.to_be_bytes()).then_some(start[ETHERNET + 1])
+}
+
 /// Takes a whole Ethernet frame apart. Bytes after the payload (padding to 60) are ignored.
 pub fn parse(frame: &[u8]) -> Result<Frame<'_>, Malformed> {
     let (ethernet, rest) = frame.split_at_checked(ETHERNET).ok_or(Malformed)?;

@@ -176,7 +176,7 @@ fn own_here(context: &Context, plan: Plan, claim: &Claim, interrupt: &Interrupt)
         };
         Box::new(print) as process::Print
     });
-    process::run(plan, claim, interrupt, machines.as_ref(), print)
+    process::run(plan, claim, interrupt, machines, print)
 }
 
 /// Where the plan stands inside the emulated host.

@@ -17,6 +17,9 @@ pub fn help(asked: &HelpArgs) -> Outcome<()> {
     if asked.topic == ["exit-codes"] {
         return output::text(&exit_codes());
     }
+    if asked.topic == ["links"] {
+        return output::text(&format!("{}\n", args::LINK_HELP));
+    }
     let mut command = args::command();
     command.build();
     let mut found = &mut command;
@@ -30,7 +33,10 @@ pub fn help(asked: &HelpArgs) -> Outcome<()> {
             Some(verb) => found = verb,
             None => {
                 let failure = Failure::usage(format!("there is no help on \"{word}\""));
-                let topics = names.iter().map(String::as_str).chain(["exit-codes"]);
+                let topics = names
+                    .iter()
+                    .map(String::as_str)
+                    .chain(["exit-codes", "links"]);
                 return Err(match crate::cluster::topology::nearest(word, topics) {
                     Some(meant) => failure.hint(format!("did you mean: chorus help {meant}")),
                     None => failure.hint("the verbs are listed by: chorus help"),

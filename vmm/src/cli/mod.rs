@@ -11,6 +11,7 @@ mod context;
 mod down;
 mod gdb;
 mod launch;
+mod links;
 mod listing;
 mod logs;
 mod manual;
@@ -71,6 +72,11 @@ fn run(context: &Context, verb: Verb) -> Outcome<u8> {
         Verb::Pause(args) => actors::pause(context, &args).map(|()| 0),
         Verb::Resume(args) => actors::resume(context, &args).map(|()| 0),
         Verb::Kill(args) => actors::kill(context, &args).map(|()| 0),
+        Verb::Link(verb) => links::link(context, &verb).map(|()| 0),
+        Verb::Partition(args) => links::partition(context, &args).map(|()| 0),
+        Verb::Heal => links::heal(context).map(|()| 0),
+        Verb::Fault(args) => links::fault(context, &args).map(|()| 0),
+        Verb::Site(verb) => links::site(context, &verb).map(|()| 0),
         Verb::Down(args) => down::down(context, &args).map(|()| 0),
         Verb::Validate(args) => topology::validate(context, &args).map(|()| 0),
         Verb::Topo(args) => topology::topo(context, &args).map(|()| 0),

@@ -8,11 +8,13 @@ use super::context::Context;
 use super::topology::load;
 use crate::cluster::failure::{Failure, Outcome};
 use crate::cluster::plan::{Plan, fresh_seed};
+use crate::cluster::topology::settings::parse_assignment;
 use crate::cluster::topology::{
-    MEM_DEFAULT, SITES_MAX, Topology, VCPUS_DEFAULT, VCPUS_MAX, check_mem, check_name, check_swap,
-    parse_size, round_mib,
+    MEM_DEFAULT, Pattern, SITES_MAX, Topology, VCPUS_DEFAULT, VCPUS_MAX, check_mem, check_name,
+    check_swap, parse_size, round_mib,
 };
 use crate::cluster::{archive, host_memory, images};
+use chorus_fabric::{Chance, Change};
 use std::path::{Path, PathBuf};
 
 /// The file that is taken when it is there and nothing else is said.
@@ -23,7 +25,9 @@ pub fn plan(context: &Context, shape: &Shape, default_name: &str) -> Outcome<Pla
     let vcpus = shape.vcpus.map(check_vcpus).transpose()?;
     let mem = shape.mem.as_deref().map(option_mem).transpose()?;
     let swap = shape.swap.as_deref().map(option_swap).transpose()?;
-    let loss = option_loss(shape.loss)?;
+    let every = option_links(shape)?;
+    let pattern = shape.topo.as_deref().map(Pattern::parse).transpose();
+    let pattern = pattern.map_err(|why| Failure::usage(format!("--topo: {why}")))?;
     let found = Path::new(TOPOLOGY).is_file() && shape.sites.is_none();
     let file = shape
         .file
@@ -49,6 +53,13 @@ pub fn plan(context: &Context, shape: &Shape, default_name: &str) -> Outcome<Pla
             Topology::uniform(default_name, count, vcpus, mem)
         }
     };
+    topology.fabric.every = every.or(topology.fabric.every);
+    if let Some(pattern) = pattern {
+        topology.fabric.topology = pattern;
+    }
+    topology
+        .graph(0)
+        .map_err(|why| Failure::usage(why).hint("see --topo and [fabric] of the topology file"))?;
     for site in &mut topology.site {
         site.swap = swap.unwrap_or(site.swap);
     }
@@ -70,7 +81,6 @@ pub fn plan(context: &Context, shape: &Shape, default_name: &str) -> Outcome<Pla
     Ok(Plan {
         seed: seed.unwrap_or_else(|| if shape.deterministic { 1 } else { fresh_seed() }),
         topology,
-        loss,
         nucleus,
         actor_dir: shape
             .actor_dir
@@ -107,14 +117,22 @@ fn option_swap(text: &str) -> Outcome<u64> {
     Ok(bytes)
 }
 
-fn option_loss(loss: Option<f64>) -> Outcome<f64> {
-    match loss {
-        None => Ok(0.0),
-        Some(loss) if (0.0..=100.0).contains(&loss) => Ok(loss),
-        Some(loss) => Err(Failure::usage(format!(
-            "--loss {loss}: must be 0 to 100 percent"
-        ))),
+/// What `--loss` and `--link` say of every link.
+fn option_links(shape: &Shape) -> Outcome<Change> {
+    let mut every = Change::default();
+    if let Some(loss) = shape.loss {
+        if !(0.0..=100.0).contains(&loss) {
+            return Err(Failure::usage(format!(
+                "--loss {loss}: must be 0 to 100 percent"
+            )));
+        }
+        every.loss = Some(Chance::percent(loss));
     }
+    for text in &shape.link {
+        let one = parse_assignment(text).map_err(|why| Failure::usage(format!("--link {why}")))?;
+        every = one.or(every);
+    }
+    Ok(every)
 }
 
 /// Most seconds of a time limit: as good as none.

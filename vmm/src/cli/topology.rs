@@ -7,6 +7,7 @@ use super::context::Context;
 use super::output;
 use crate::cluster::failure::{Failure, Outcome, Status};
 use crate::cluster::host_memory;
+use crate::cluster::topology::settings::told;
 use crate::cluster::topology::{self, Problem, Source, Topology, format_size};
 use serde::Serialize;
 use std::path::Path;
@@ -92,6 +93,17 @@ fn summary(topology: &Topology) -> String {
         })
         .collect();
     let mut out = output::table(&[">SITE", "NAME", ">VCPUS", ">MEM", "ACTORS"], &sites);
+    let rules = topology.rules();
+    let every = told(&rules.set(0, 0));
+    out.push_str(&format!(
+        "\nfabric: {}{}{every}\n",
+        topology.fabric.topology,
+        if every.is_empty() {
+            ""
+        } else {
+            ", every link "
+        }
+    ));
     if !topology.link.is_empty() {
         let name = |number: u16| {
             topology
@@ -103,21 +115,15 @@ fn summary(topology: &Topology) -> String {
             .link
             .iter()
             .map(|link| {
-                let delay = format!("{} us", link.delay_ns / 1000);
+                let ends = if link.one_way { "->" } else { "<->" };
                 vec![
-                    name(link.a),
-                    name(link.b),
-                    delay,
-                    format!("{}%", link.loss),
-                    format!("{}%", link.duplicate),
+                    format!("{} {ends} {}", name(link.a), name(link.b)),
+                    told(&rules.set(link.a, link.b)),
                 ]
             })
             .collect();
         out.push('\n');
-        out.push_str(&output::table(
-            &["A", "B", ">DELAY", ">LOSS", ">DUPLICATE"],
-            &links,
-        ));
+        out.push_str(&output::table(&["LINK", "PARAMETERS"], &links));
     }
     out
 }

@@ -8,7 +8,9 @@
 
 use super::failure::{Failure, Outcome};
 use super::footprint::Footprint;
+use super::intervention::Intervention;
 use super::topology::Kind;
+use chorus_fabric::{Counts, Parameters};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io::{BufRead, Read, Write};
 
@@ -68,6 +70,13 @@ pub enum Request {
         /// Site number.
         site: u16,
     },
+    /// Do something to links or sites.
+    Intervene {
+        /// What.
+        what: Intervention,
+    },
+    /// The links as they are: [`Answer::Links`].
+    Links,
     /// The address of a site's gdb stub: [`Answer::Gdb`].
     Gdb {
         /// Site number.
@@ -155,6 +164,9 @@ pub struct SiteInfo {
     pub name: String,
     /// State.
     pub state: SiteState,
+    /// Which boot of it this is, from 1.
+    #[serde(default)]
+    pub incarnation: u16,
     /// Processors.
     pub vcpus: u32,
     /// Memory in bytes.
@@ -211,6 +223,21 @@ pub struct ActorInfo {
     pub base: String,
     /// Whether it is stopped.
     pub stopped: bool,
+}
+
+/// One direction of a link.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LinkInfo {
+    /// Site number of the sender.
+    pub from: u16,
+    /// Site number of the receiver.
+    pub to: u16,
+    /// The two are in different parts of a split cluster: nothing passes.
+    pub parted: bool,
+    /// What it does.
+    pub parameters: Parameters,
+    /// What went through it.
+    pub counts: Counts,
 }
 
 /// Who wrote a line of the log.
@@ -298,6 +325,15 @@ pub enum Answer {
     Actors {
         /// Actors.
         actors: Vec<ActorInfo>,
+    },
+    /// To [`Request::Links`].
+    Links {
+        /// How the sites are joined.
+        topology: String,
+        /// What every link does that is not told otherwise.
+        every: Parameters,
+        /// Directions of links, in order.
+        links: Vec<LinkInfo>,
     },
     /// To [`Request::Logs`].
     Line {

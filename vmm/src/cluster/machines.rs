@@ -11,7 +11,7 @@ use super::site::{Counters, Events, Machines, SiteEvent, SiteMachine, SiteOrder}
 use crate::debug::images::Known;
 use crate::debug::inferior::Delivery;
 use crate::debug::{self, server};
-use crate::fabric::{Fabric, Link, Links};
+use crate::fabric::{Switch, switch};
 use crate::host;
 use crate::machine::boot::Parameters;
 use crate::machine::{self, Ending, Event, Site, SiteConfig};
@@ -19,13 +19,12 @@ use chorus_abi::GATEWAY_SITE;
 use kvm_ioctls::Kvm;
 use std::os::unix::net::UnixListener;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 /// What starts the sites of a plan on this machine's KVM.
 ///
 /// # Errors
 /// Status 5: there is no KVM, or this process may not use it.
-pub fn on_kvm(plan: &Plan) -> Outcome<Box<dyn Machines>> {
+pub fn on_kvm(plan: &Plan) -> Outcome<Arc<dyn Machines>> {
     let kvm = Kvm::new().map_err(|error| {
         let error = std::io::Error::from_raw_os_error(error.errno());
         Failure::host(format!(
@@ -34,26 +33,11 @@ pub fn on_kvm(plan: &Plan) -> Outcome<Box<dyn Machines>> {
         ))
         .hint("chorus doctor tells why; --host emulated needs no KVM")
     })?;
-    let default = Link {
-        loss: plan.loss / 100.0,
-        ..Link::default()
-    };
-    let special = plan.topology.link.iter().map(|link| {
-        let delay = Duration::from_nanos(link.delay_ns);
-        (
-            link.a,
-            link.b,
-            Link {
-                loss: link.loss / 100.0,
-                duplicate: link.duplicate / 100.0,
-                delay,
-            },
-        )
-    });
-    let links = Links::full(plan.seed, default).with(special);
-    let fabric = Fabric::new(links)
+    let graph = plan.topology.graph(plan.seed).map_err(Failure::bad_file)?;
+    let fabric = switch::fabric(plan.seed, graph, plan.topology.rules());
+    let fabric = Switch::new(fabric)
         .map_err(|error| Failure::host(format!("the fabric: {}", super::reason(&error))))?;
-    Ok(Box::new(OnKvm {
+    Ok(Arc::new(OnKvm {
         kvm,
         fabric: Arc::new(fabric),
         seed: plan.seed,
@@ -62,7 +46,7 @@ pub fn on_kvm(plan: &Plan) -> Outcome<Box<dyn Machines>> {
 
 struct OnKvm {
     kvm: Kvm,
-    fabric: Arc<Fabric>,
+    fabric: Arc<Switch>,
     seed: u64,
 }
 
@@ -78,6 +62,10 @@ impl Machines for OnKvm {
         Ok(station)
     }
 
+    fn switch(&self) -> &Switch {
+        &self.fabric
+    }
+
     fn start(&self, order: SiteOrder, events: Events) -> Outcome<Box<dyn SiteMachine>> {
         let number = order.number;
         let config = SiteConfig {
@@ -86,7 +74,7 @@ impl Machines for OnKvm {
                 site: number,
                 sites: order.sites,
                 vcpus: order.vcpus,
-                epoch: 1,
+                epoch: order.epoch,
                 seed: order.seed,
                 tsc_khz: None,
                 extra: format!("{}{}", secret_word(self.seed), swap_word(order.swap)),
@@ -153,6 +141,8 @@ fn translate(event: Event) -> SiteEvent {
 
 /// Listens for debuggers at a site's socket, one after another, as long as the site is.
 fn listen(socket: &std::path::Path, name: &str, site: Weak<Site>) -> Outcome<()> {
+    // That of an earlier incarnation is in the way.
+    let _ = std::fs::remove_file(socket);
     let listener = UnixListener::bind(socket).map_err(|error| {
         Failure::failed(format!("{}: {}", socket.display(), super::reason(&error)))
     })?;
@@ -192,7 +182,7 @@ fn listen(socket: &std::path::Path, name: &str, site: Weak<Site>) -> Outcome<()>
 /// A site and its seat on the fabric.
 struct OnFabric {
     site: Arc<Site>,
-    fabric: Arc<Fabric>,
+    fabric: Arc<Switch>,
     number: u16,
 }
 

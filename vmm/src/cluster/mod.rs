@@ -13,6 +13,7 @@ pub mod footprint;
 pub mod gateway;
 pub mod images;
 pub mod interrupt;
+pub mod intervention;
 pub mod log;
 pub mod machines;
 pub mod plan;

@@ -16,8 +16,6 @@ pub struct Plan {
     pub topology: Topology,
     /// Seed of all that is random.
     pub seed: u64,
-    /// Loss in percent that every link has which says nothing else.
-    pub loss: f64,
     /// Nucleus instead of the built-in one.
     pub nucleus: Option<PathBuf>,
     /// Folder whose images go before the built-in ones.

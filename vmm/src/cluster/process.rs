@@ -3,21 +3,27 @@
 //! One [`Cluster`] is shared by the thread that runs [`run`], the control server's threads and the sites' threads. Whatever
 //! happens — an error, Ctrl-C, `down`, the last site's end — [`run`] comes to its end, where sites are ended and the log closed.
 
-use super::archive;
 use super::control::{SiteInfo, SiteState};
 use super::execute::{self, Work};
 use super::failure::{Failure, Outcome, Status};
 use super::gateway::{Calls, Listener, Services};
-use super::images;
 use super::interrupt::Interrupt;
 use super::log::{Log, Writer};
 use super::plan::Plan;
 use super::runtime::{Claim, Runtime};
 use super::server;
-use super::site::{Machines, SiteEvent, SiteMachine, SiteOrder};
+use super::site::{Machines, SiteEvent, SiteMachine};
 use super::topology::SiteSpec;
+use booting::BootImages;
+use chorus_abi::GATEWAY_SITE;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
+
+mod booting;
+mod intervening;
+
+/// The incarnation that a site begins with.
+const FIRST_EPOCH: u16 = 1;
 
 /// Takes a line of the log; says whether somebody still reads.
 pub type Print = Box<dyn FnMut(&super::control::LogLine) -> bool + Send>;
@@ -36,6 +42,8 @@ pub enum Phase {
 /// A site as the process sees it.
 struct Slot {
     spec: SiteSpec,
+    /// Its incarnation.
+    epoch: u16,
     state: SiteState,
     /// The state to return to after a pause.
     running: SiteState,
@@ -62,7 +70,9 @@ pub struct Cluster {
     pub services: Arc<Services>,
     /// Asks it to end.
     pub interrupt: Interrupt,
+    machines: Arc<dyn Machines>,
     calls: OnceLock<Arc<dyn Calls>>,
+    images: OnceLock<BootImages>,
     inner: Mutex<Inner>,
     changed: Condvar,
 }
@@ -80,12 +90,18 @@ impl Listener for Arc<Joins> {
 }
 
 impl Cluster {
-    fn new(plan: Plan, runtime: Runtime, interrupt: Interrupt) -> Arc<Cluster> {
+    fn new(
+        plan: Plan,
+        runtime: Runtime,
+        interrupt: Interrupt,
+        machines: Arc<dyn Machines>,
+    ) -> Arc<Cluster> {
         let names = plan
             .topology
             .site
             .iter()
             .map(|site| (site.number, site.name.clone()))
+            .chain([(GATEWAY_SITE, "cluster".to_owned())])
             .collect();
         let log = Arc::new(Log::new(names, Some(&runtime.logs())));
         let joins = Arc::new(Joins::default());
@@ -95,6 +111,7 @@ impl Cluster {
         ));
         let slot = |spec: &SiteSpec| Slot {
             spec: spec.clone(),
+            epoch: FIRST_EPOCH,
             state: SiteState::Created,
             running: SiteState::Created,
             exit: None,
@@ -113,7 +130,9 @@ impl Cluster {
             log,
             services,
             interrupt,
+            machines,
             calls,
+            images: OnceLock::new(),
             inner,
             changed: Condvar::new(),
         });
@@ -177,6 +196,7 @@ impl Cluster {
             site: slot.spec.number,
             name: slot.spec.name.clone(),
             state: slot.state,
+            incarnation: slot.epoch,
             vcpus: slot.spec.vcpus,
             mem: slot.spec.mem,
             touched: 0,
@@ -303,19 +323,24 @@ impl Cluster {
             Some(slot) if !slot.state.ended() => {
                 slot.state = state;
                 slot.exit = exit;
-                true
+                Some(slot.epoch)
             }
-            _ => false,
+            _ => None,
         });
-        if first {
+        if let Some(epoch) = first {
             for line in report.lines() {
                 self.log.line(&Writer::cluster(site), line);
             }
-            self.services.site_ended(site);
+            self.services.site_ended(site, epoch);
         }
     }
 
-    fn event(&self, site: u16, event: SiteEvent) {
+    fn event(&self, site: u16, epoch: u16, event: SiteEvent) {
+        let of_before = |slot: &Slot| slot.spec.number == site && slot.epoch != epoch;
+        if self.lock().slots.iter().any(of_before) {
+            // The last words of an incarnation that was ended to boot the next one.
+            return;
+        }
         match event {
             SiteEvent::Output(bytes) => self.log.write(&Writer::console(site), &bytes),
             SiteEvent::Mark(1 | 2) => self.advance(site, SiteState::Booting),
@@ -325,103 +350,6 @@ impl Cluster {
                 exit,
                 report,
             } => self.ended(site, state, exit, &report),
-        }
-    }
-
-    fn boot(self: &Arc<Self>, machines: &dyn Machines) -> Outcome<()> {
-        let nucleus: Arc<[u8]> = match &self.plan.nucleus {
-            Some(path) => images::load_file(path)?.into(),
-            None => images::builtin(images::NUCLEUS)?.into(),
-        };
-        let conf = self
-            .plan
-            .boot_conf
-            .as_deref()
-            .unwrap_or(archive::STANDARD_BOOT_CONF);
-        let folder = self.plan.actor_dir.as_deref();
-        let plain: Arc<[u8]> = archive::build(conf, archive::BOOT_CONF, folder)?.into();
-        let mut with_mapper: Option<Arc<[u8]>> = None;
-        if self.plan.topology.site.iter().any(|spec| spec.swap > 0) {
-            let conf = archive::with_default_mapper(conf);
-            with_mapper = Some(archive::build(&conf, archive::BOOT_CONF, folder)?.into());
-        }
-        let calls = machines.gateway(Arc::clone(&self.services))?;
-        let _ = self.calls.set(calls);
-        for spec in &self.plan.topology.site {
-            self.interrupt.check()?;
-            if spec.swap > 0 {
-                let folder = self.runtime.folder();
-                self.services.pages.provide(spec.number, spec.swap, folder);
-            }
-            let archive = with_mapper.as_ref().filter(|_| spec.swap > 0);
-            let archive = archive.unwrap_or(&plain);
-            let order = SiteOrder {
-                number: spec.number,
-                name: spec.name.clone(),
-                sites: self.plan.topology.site.len() as u16,
-                vcpus: spec.vcpus,
-                mem: spec.mem,
-                swap: spec.swap,
-                seed: seed_of(self.plan.seed, spec.number),
-                nucleus: Arc::clone(&nucleus),
-                archive: Arc::clone(archive),
-                paused: self.plan.paused,
-                gdb: self.gdb_socket(spec.number),
-            };
-            let (cluster, site) = (Arc::downgrade(self), spec.number);
-            let events = Box::new(move |event| {
-                if let Some(cluster) = cluster.upgrade() {
-                    cluster.event(site, event);
-                }
-            });
-            let machine: Arc<dyn SiteMachine> = machines.start(order, events)?.into();
-            self.change(|inner| {
-                if let Some(slot) = slot_of(inner, site) {
-                    slot.machine = Some(machine);
-                }
-            });
-        }
-        Ok(())
-    }
-
-    /// Waits until all sites have joined. Errors: a site ended first; the time limit; somebody asked to end.
-    fn wait_joined(&self) -> Outcome<()> {
-        let limit = deadline(Some(self.plan.join_timeout));
-        let mut seen = 0;
-        loop {
-            let (late, dead) = {
-                let inner = self.lock();
-                let late: Vec<String> = inner
-                    .slots
-                    .iter()
-                    .filter(|slot| slot.running != SiteState::Ready)
-                    .map(|slot| slot.spec.name.clone())
-                    .collect();
-                let dead = inner.slots.iter().find(|slot| slot.state.ended());
-                (
-                    late,
-                    dead.map(|slot| (slot.spec.name.clone(), slot.state.word())),
-                )
-            };
-            if let Some((name, how)) = dead {
-                let text = format!("site {name} ended ({how}) before it joined the cluster");
-                return Err(Failure::new(Status::Guest, text)
-                    .hint("what it said is in the log, see above or use -v"));
-            }
-            if late.is_empty() {
-                return Ok(());
-            }
-            self.interrupt.check()?;
-            if limit.is_some_and(|limit| Instant::now() >= limit) {
-                let text = format!(
-                    "not joined within {} s: {}",
-                    self.plan.join_timeout,
-                    late.join(", ")
-                );
-                return Err(Failure::new(Status::Timeout, text)
-                    .hint("give more with --timeout; the emulated host is slow"));
-            }
-            seen = self.watch(seen, TICK).0;
         }
     }
 
@@ -450,10 +378,10 @@ impl Cluster {
         }
     }
 
-    fn live(self: &Arc<Self>, machines: &dyn Machines) -> Outcome<u8> {
+    fn live(self: &Arc<Self>) -> Outcome<u8> {
         let limit = deadline(self.plan.run_timeout);
-        self.boot(machines)?;
-        self.wait_joined()?;
+        self.boot()?;
+        self.wait_joined(None)?;
         let works: Vec<Work> = self
             .plan
             .topology
@@ -466,6 +394,7 @@ impl Cluster {
             started.extend(execute::start(self, work)?);
         }
         self.change(|inner| inner.phase = Phase::Ready);
+        self.play_events();
         if !self.plan.until_ended {
             return self.stay();
         }
@@ -512,14 +441,14 @@ pub fn run(
     plan: Plan,
     claim: &Claim,
     interrupt: &Interrupt,
-    machines: &dyn Machines,
+    machines: Arc<dyn Machines>,
     print: Option<Print>,
 ) -> Outcome<u8> {
     claim.runtime().write("cluster.json", &plan.to_json()?)?;
-    let cluster = Cluster::new(plan, claim.runtime().clone(), interrupt.clone());
+    let cluster = Cluster::new(plan, claim.runtime().clone(), interrupt.clone(), machines);
     let printer = print.map(|print| printer(&cluster, print));
     server::listen(&cluster)?;
-    let outcome = cluster.live(machines);
+    let outcome = cluster.live();
     if let Err(failure) = &outcome {
         cluster.change(|inner| inner.phase = Phase::Failed(failure.clone()));
     }
@@ -565,5 +494,7 @@ fn printer(cluster: &Arc<Cluster>, mut print: Print) -> std::thread::JoinHandle<
     })
 }
 
+#[cfg(test)]
+mod interventions;
 #[cfg(test)]
 mod tests;

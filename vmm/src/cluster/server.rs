@@ -115,7 +115,7 @@ fn answer(reader: &mut BufReader<UnixStream>, answer: &Answer) -> Done {
 }
 
 /// Requests with one answer.
-fn obey(cluster: &Cluster, request: &Request) -> Outcome<Answer> {
+fn obey(cluster: &Arc<Cluster>, request: &Request) -> Outcome<Answer> {
     let some = |site: Option<u16>| site.map_or_else(|| cluster.alive(), |site| vec![site]);
     match request {
         Request::Status => Ok(Answer::Cluster {
@@ -142,6 +142,12 @@ fn obey(cluster: &Cluster, request: &Request) -> Outcome<Answer> {
             .try_for_each(|site| cluster.set_paused(site, false))
             .map(|()| Answer::Done),
         Request::Kill { site } => cluster.kill(*site).map(|()| Answer::Done),
+        Request::Intervene { what } => cluster.intervene(what).map(|()| Answer::Done),
+        Request::Links => Ok(Answer::Links {
+            topology: cluster.plan.topology.fabric.topology.to_string(),
+            every: cluster.every_link(),
+            links: cluster.links(),
+        }),
         Request::Gdb { site } => {
             cluster.machine_soon(*site)?;
             Ok(Answer::Gdb {

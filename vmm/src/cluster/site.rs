@@ -6,6 +6,7 @@
 use super::control::SiteState;
 use super::failure::Outcome;
 use super::gateway::{Calls, Services};
+use crate::fabric::Switch;
 use std::sync::Arc;
 
 /// A site to be started.
@@ -15,6 +16,8 @@ pub struct SiteOrder {
     pub number: u16,
     /// Name.
     pub name: String,
+    /// Incarnation, from 1; never used before by this number.
+    pub epoch: u16,
     /// Sites of the cluster.
     pub sites: u16,
     /// Processors.
@@ -84,9 +87,11 @@ pub trait SiteMachine: Send + Sync {
 pub type Events = Box<dyn Fn(SiteEvent) + Send + Sync>;
 
 /// What starts sites, and the fabric between them.
-pub trait Machines {
+pub trait Machines: Send + Sync {
     /// Joins the fabric as the gateway site, whose requests `services` serve. Called once, before the first site starts.
     fn gateway(&self, services: Arc<Services>) -> Outcome<Arc<dyn Calls>>;
+    /// The fabric between the sites.
+    fn switch(&self) -> &Switch;
     /// Starts a site. Errors: status 5 when the host cannot, 4 when an image is wrong.
     fn start(&self, order: SiteOrder, events: Events) -> Outcome<Box<dyn SiteMachine>>;
 }

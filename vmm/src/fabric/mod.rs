@@ -1,16 +1,14 @@
-//! The fabric: an Ethernet switch in this process that joins the sites of a cluster.
+//! The fabric of a running cluster: a switch in this process that moves frames between the sites.
 //!
 //! A frame goes from the sender's descriptors to the receiver's in one copy, guest memory to guest memory, unless a link delays it. One worker
 //! thread sleeps until a doorbell rings, takes at most [`BATCH`] frames from each station, and publishes to each receiver once a batch.
-//! Every frame passes [`link::Links`], which decides its fate from one seed.
+//! Which way a frame takes and what happens to it there says [`chorus_fabric`], from one seed.
 
 pub mod host_port;
-pub mod link;
 pub mod switch;
 
 pub use host_port::HostPort;
-pub use link::{Link, Links};
-pub use switch::{BATCH, Fabric, Station};
+pub use switch::{BATCH, Station, Switch};
 
 use vm_memory::VolatileSlice;
 
@@ -35,8 +33,8 @@ pub struct Traffic {
     pub received_bytes: u64,
     /// Frames for it that found no room.
     pub dropped_full: u64,
-    /// Frames of it that the link lost.
+    /// Frames of it that were lost on the way.
     pub dropped_link: u64,
-    /// Frames of it to nowhere: unknown address, no link, malformed.
+    /// Frames of it to nowhere: unknown address, malformed.
     pub dropped_address: u64,
 }

@@ -1,9 +1,11 @@
 //! The switch: who is where, and the worker that moves frames.
 
-use super::link::{Links, Verdict};
 use super::{FRAME_MAX, FRAME_MIN, Pieces, Traffic};
+use chorus_abi::GATEWAY_SITE;
 use chorus_abi::machine::site_of_mac;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use chorus_fabric::{Fabric, Graph, Landing, Meta, Rules, To};
+use chorus_transport::frame;
+use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsRawFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,13 +15,14 @@ use std::time::{Duration, Instant};
 use vm_memory::VolatileSlice;
 use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+use vmm_sys_util::timerfd::TimerFd;
 
 /// Frames that are taken from a station before others have their turn.
 pub const BATCH: usize = 64;
 /// Frames that wait for a receiver without room.
 const PENDING: usize = 256;
 /// Frames that are on the way on links with delay, in all.
-const FLYING: usize = 16_384;
+pub const FLYING: usize = 16_384;
 
 /// A station on the fabric: the network device of a site, or a port of the host.
 pub trait Station: Send + Sync {
@@ -40,35 +43,14 @@ struct Seat {
     touched: bool,
 }
 
-/// A frame on a link with delay. The earliest is the greatest.
-struct Flying {
-    due: Instant,
-    number: u64,
-    to: u16,
-    frame: Vec<u8>,
-}
-impl PartialEq for Flying {
-    fn eq(&self, other: &Self) -> bool {
-        self.number == other.number
-    }
-}
-impl Eq for Flying {}
-impl PartialOrd for Flying {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Flying {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (other.due, other.number).cmp(&(self.due, self.number))
-    }
-}
+/// A frame that is on its way.
+pub type Kept = Arc<[u8]>;
 
 struct State {
     seats: BTreeMap<u16, Seat>,
-    links: Links,
-    flying: BinaryHeap<Flying>,
-    launched: u64,
+    fabric: Fabric<Kept>,
+    /// When the fabric's time began.
+    began: Instant,
     scratch: Vec<u8>,
 }
 
@@ -79,8 +61,8 @@ struct Shared {
     stop: AtomicBool,
 }
 
-/// The fabric of a cluster. Dropping it ends its worker.
-pub struct Fabric {
+/// The switch of a cluster. Dropping it ends its worker.
+pub struct Switch {
     shared: Arc<Shared>,
     worker: Option<JoinHandle<()>>,
 }
@@ -91,22 +73,32 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 const WAKE: u64 = u64::MAX;
+const TIMER: u64 = u64::MAX - 1;
 
-impl Fabric {
-    /// A fabric without stations. Errors: the process has no descriptors or threads left.
-    pub fn new(links: Links) -> std::io::Result<Self> {
+/// The fabric of a cluster over a graph: the gateway is joined with everyone.
+pub fn fabric(seed: u64, graph: Graph, rules: Rules) -> Fabric<Kept> {
+    Fabric::new(seed, graph, rules, [GATEWAY_SITE], FLYING)
+}
+
+impl Switch {
+    /// A switch without stations that joins `sites` sites by links without faults. Errors: as [`Switch::new`].
+    pub fn perfect(sites: u16) -> std::io::Result<Self> {
+        Self::new(fabric(0, Graph::Full { sites }, Rules::default()))
+    }
+
+    /// A switch without stations. Errors: the process has no descriptors or threads left.
+    pub fn new(fabric: Fabric<Kept>) -> std::io::Result<Self> {
         let wake = EventFd::new(EFD_NONBLOCK)?;
         let epoll = Epoll::new()?;
-        epoll.ctl(
-            ControlOperation::Add,
-            wake.as_raw_fd(),
-            EpollEvent::new(EventSet::IN, WAKE),
-        )?;
+        let mut timer = TimerFd::new()?;
+        for (descriptor, data) in [(wake.as_raw_fd(), WAKE), (timer.as_raw_fd(), TIMER)] {
+            let event = EpollEvent::new(EventSet::IN, data);
+            epoll.ctl(ControlOperation::Add, descriptor, event)?;
+        }
         let state = State {
             seats: BTreeMap::new(),
-            links,
-            flying: BinaryHeap::new(),
-            launched: 0,
+            fabric,
+            began: Instant::now(),
             scratch: Vec::new(),
         };
         let shared = Arc::new(Shared {
@@ -122,14 +114,14 @@ impl Fabric {
                 let shared = shared.clone();
                 move || {
                     // A panic in here is a defect of ours and is printed; it costs the frames of one turn, not the network.
-                    let turn = || work(&shared);
-                    while catch_unwind(AssertUnwindSafe(turn)).is_err() {
+                    let mut turn = || work(&shared, &mut timer);
+                    while catch_unwind(AssertUnwindSafe(&mut turn)).is_err() {
                         // Doorbells that were read before the panic are looked after again.
                         let _ = shared.wake.write(1);
                     }
                 }
             })?;
-        Ok(Fabric {
+        Ok(Switch {
             shared,
             worker: Some(worker),
         })
@@ -171,14 +163,21 @@ impl Fabric {
 
     /// Counters of a site's seat.
     pub fn traffic(&self, site: u16) -> Option<Traffic> {
-        lock(&self.shared.state)
-            .seats
-            .get(&site)
-            .map(|seat| seat.traffic)
+        let state = lock(&self.shared.state);
+        let seat = state.seats.get(&site)?;
+        Some(Traffic {
+            dropped_link: state.fabric.lost_of(site),
+            ..seat.traffic
+        })
+    }
+
+    /// Looks at the fabric, or changes what holds for its links; frames that are on their way go on under what holds then.
+    pub fn fabric<T>(&self, with: impl FnOnce(&mut Fabric<Kept>) -> T) -> T {
+        with(&mut lock(&self.shared.state).fabric)
     }
 }
 
-impl Drop for Fabric {
+impl Drop for Switch {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Release);
         let _ = self.shared.wake.write(1);
@@ -188,32 +187,41 @@ impl Drop for Fabric {
     }
 }
 
-fn work(shared: &Shared) {
+fn work(shared: &Shared, timer: &mut TimerFd) {
     let mut events = vec![EpollEvent::default(); 64];
     let mut busy = Vec::new();
     loop {
-        let timeout = match (busy.is_empty(), lock(&shared.state).next_due()) {
-            (false, _) => 0,
-            (true, None) => -1,
-            (true, Some(wait)) => {
-                i32::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(i32::MAX)
+        let mut timeout = if busy.is_empty() { -1 } else { 0 };
+        if timeout < 0
+            && let Some(wait) = lock(&shared.state).next_due()
+        {
+            // The timer counts nanoseconds, which epoll does not. Zero would turn it off.
+            let wait = wait.max(Duration::from_nanos(1));
+            if timer.reset(wait, None).is_err() {
+                timeout = i32::try_from(wait.as_millis() + 1).unwrap_or(i32::MAX);
             }
-        };
+        }
         let count = shared.epoll.wait(timeout, &mut events).unwrap_or(0);
         if shared.stop.load(Ordering::Acquire) {
             return;
         }
         let mut state = lock(&shared.state);
         for event in &events[..count] {
-            if event.data() == WAKE {
-                let _ = shared.wake.read();
-                busy.extend(state.seats.keys().copied());
-            } else if let Some(seat) = u16::try_from(event.data())
-                .ok()
-                .and_then(|site| state.seats.get(&site))
-            {
-                let _ = seat.station.doorbell().read();
-                busy.push(event.data() as u16);
+            match event.data() {
+                WAKE => {
+                    let _ = shared.wake.read();
+                    busy.extend(state.seats.keys().copied());
+                }
+                TIMER => {
+                    // It rang, so this does not wait.
+                    let _ = timer.wait();
+                }
+                site => {
+                    if let Some(seat) = state.seats.get(&(site as u16)) {
+                        let _ = seat.station.doorbell().read();
+                        busy.push(site as u16);
+                    }
+                }
             }
         }
         busy.sort_unstable();
@@ -231,24 +239,22 @@ fn work(shared: &Shared) {
 }
 
 impl State {
-    fn next_due(&self) -> Option<Duration> {
-        self.flying
-            .peek()
-            .map(|flying| flying.due.saturating_duration_since(Instant::now()))
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// Delivers the frames whose time on the link is over.
+    fn next_due(&self) -> Option<Duration> {
+        let due = self.fabric.next_due()?;
+        Some(Duration::from_nanos(due.saturating_sub(self.now())))
+    }
+
+    /// Lets the frames that are on their way come as far as they are by now.
     fn land(&mut self) {
-        let now = Instant::now();
-        while self.flying.peek().is_some_and(|flying| flying.due <= now) {
-            let Some(mut flying) = self.flying.pop() else {
-                break;
-            };
-            self.arrive(
-                flying.to,
-                &[VolatileSlice::from(flying.frame.as_mut_slice())],
-            );
-        }
+        let now = self.now();
+        let (seats, scratch) = (&mut self.seats, &mut self.scratch);
+        self.fabric.advance(now, &mut |landing| {
+            arrive(seats, scratch, &landing, &[]);
+        });
     }
 
     /// Gives a station what waits for it, oldest first.
@@ -285,87 +291,86 @@ impl State {
 
     fn route(&mut self, from: u16, frame: Pieces<'_>) {
         let size: usize = frame.iter().map(VolatileSlice::len).sum();
-        let mut header = [0; 12];
+        let mut header = [0; frame::KIND_PEEK];
         gather(frame, &mut header);
         let [mut address, mut source] = [[0; 6]; 2];
         address.copy_from_slice(&header[..6]);
-        source.copy_from_slice(&header[6..]);
+        source.copy_from_slice(&header[6..12]);
         // A site speaks for itself only: what a frame says about its sender can be believed.
-        let honest = site_of_mac(source) == Some(from);
-        let targets: Vec<u16> = if !honest || !(FRAME_MIN..=FRAME_MAX).contains(&size) {
-            Vec::new()
-        } else if address[0] & 1 == 1 {
-            self.seats
-                .keys()
-                .copied()
-                .filter(|&site| site != from)
-                .collect()
-        } else {
-            site_of_mac(address)
+        let honest = site_of_mac(source) == Some(from) && (FRAME_MIN..=FRAME_MAX).contains(&size);
+        let to = match address[0] & 1 {
+            1 => Some(To::All),
+            _ => site_of_mac(address)
                 .filter(|site| *site != from && self.seats.contains_key(site))
-                .into_iter()
-                .collect()
+                .map(To::Site),
         };
+        let to = to.filter(|_| honest);
         if let Some(seat) = self.seats.get_mut(&from) {
             seat.traffic.sent += 1;
             seat.traffic.sent_bytes += size as u64;
-            seat.traffic.dropped_address += u64::from(targets.is_empty());
+            seat.traffic.dropped_address += u64::from(to.is_none());
         }
-        for to in targets {
-            match self.links.judge(from, to) {
-                Verdict::Arrives(times, Duration::ZERO) => {
-                    (0..times).for_each(|_| self.arrive(to, frame))
-                }
-                Verdict::Arrives(times, delay) => {
-                    (0..times).for_each(|_| self.launch(to, frame, delay))
-                }
-                Verdict::Lost => self.count(from, |traffic| traffic.dropped_link += 1),
-                Verdict::NoLink => self.count(from, |traffic| traffic.dropped_address += 1),
-            }
-        }
-    }
-
-    fn count(&mut self, site: u16, count: impl FnOnce(&mut Traffic)) {
-        if let Some(seat) = self.seats.get_mut(&site) {
-            count(&mut seat.traffic);
-        }
-    }
-
-    fn launch(&mut self, to: u16, frame: Pieces<'_>, delay: Duration) {
-        if self.flying.len() >= FLYING {
-            return self.count(to, |traffic| traffic.dropped_full += 1);
-        }
-        self.launched += 1;
-        let frame = collect(frame, Vec::new());
-        self.flying.push(Flying {
-            due: Instant::now() + delay,
-            number: self.launched,
+        let Some(to) = to else { return };
+        let meta = Meta {
+            from,
             to,
-            frame,
-        });
-    }
-
-    fn arrive(&mut self, to: u16, frame: Pieces<'_>) {
-        let Some(seat) = self.seats.get_mut(&to) else {
-            return;
+            size,
+            kind: frame::kind(&header).unwrap_or(0),
         };
-        let size: usize = frame.iter().map(VolatileSlice::len).sum();
-        if seat.pending.is_empty() && seat.station.receive(frame) {
-            seat.traffic.received += 1;
-            seat.traffic.received_bytes += size as u64;
-            seat.touched = true;
-        } else if seat.pending.len() < PENDING {
-            let frame = collect(frame, std::mem::take(&mut self.scratch));
-            seat.pending.push_back(frame);
-        } else {
-            seat.traffic.dropped_full += 1;
-        }
+        let now = self.now();
+        let (seats, scratch) = (&mut self.seats, &mut self.scratch);
+        let mut keep = || Arc::from(collect(frame, Vec::new()));
+        self.fabric.send(now, meta, &mut keep, &mut |landing| {
+            arrive(seats, scratch, &landing, frame);
+        });
     }
 
     fn publish(&mut self) {
         for seat in self.seats.values_mut().filter(|seat| seat.touched) {
             seat.station.publish();
             seat.touched = false;
+        }
+    }
+}
+
+/// A frame has come to a site, if anybody sits there: what was kept of it, or else the one at hand.
+fn arrive(
+    seats: &mut BTreeMap<u16, Seat>,
+    scratch: &mut Vec<u8>,
+    landing: &Landing<'_, Kept>,
+    at_hand: Pieces<'_>,
+) {
+    let Some(seat) = seats.get_mut(&landing.to) else {
+        return;
+    };
+    if landing.kept.is_none() && landing.flipped.is_empty() {
+        return seat.take(scratch, at_hand);
+    }
+    let mut bytes = match landing.kept {
+        Some(kept) => kept.to_vec(),
+        None => collect(at_hand, Vec::new()),
+    };
+    let bits = bytes.len() as u64 * 8;
+    for bit in landing.flipped.iter().map(|bit| bit % bits.max(1)) {
+        if let Some(byte) = bytes.get_mut((bit / 8) as usize) {
+            *byte ^= 1 << (bit % 8);
+        }
+    }
+    seat.take(scratch, &[VolatileSlice::from(bytes.as_mut_slice())]);
+}
+
+impl Seat {
+    fn take(&mut self, scratch: &mut Vec<u8>, frame: Pieces<'_>) {
+        let size: usize = frame.iter().map(VolatileSlice::len).sum();
+        if self.pending.is_empty() && self.station.receive(frame) {
+            self.traffic.received += 1;
+            self.traffic.received_bytes += size as u64;
+            self.touched = true;
+        } else if self.pending.len() < PENDING {
+            self.pending
+                .push_back(collect(frame, std::mem::take(scratch)));
+        } else {
+            self.traffic.dropped_full += 1;
         }
     }
 }
@@ -392,21 +397,28 @@ pub fn collect(frame: Pieces<'_>, mut bytes: Vec<u8>) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{HostPort, Link};
+    use super::super::HostPort;
     use super::*;
     use chorus_abi::machine::mac_of_site;
+    use chorus_fabric::{Action, Fault, Parameters, Shape};
 
     fn frame(to: [u8; 6], from: u16, body: &[u8]) -> Vec<u8> {
         [&to[..], &mac_of_site(from), &[0x88, 0xB5], body].concat()
     }
 
-    fn fabric(links: Links, sites: &[u16]) -> (Fabric, Vec<Arc<HostPort>>) {
-        let fabric = Fabric::new(links).unwrap();
-        let ports: Vec<_> = sites.iter().map(|_| HostPort::new(1024).unwrap()).collect();
-        for (site, port) in sites.iter().zip(&ports) {
-            fabric.attach(*site, port.clone()).unwrap();
-        }
-        (fabric, ports)
+    fn ports(switch: &Switch, sites: u16) -> Vec<Arc<HostPort>> {
+        let port = |site| {
+            let port = HostPort::new(1024).unwrap();
+            switch.attach(site, port.clone()).unwrap();
+            port
+        };
+        (1..=sites).map(port).collect()
+    }
+
+    fn perfect(sites: u16) -> (Switch, Vec<Arc<HostPort>>) {
+        let switch = Switch::perfect(sites).unwrap();
+        let ports = ports(&switch, sites);
+        (switch, ports)
     }
 
     const SOON: Duration = Duration::from_secs(10);
@@ -414,7 +426,7 @@ mod tests {
 
     #[test]
     fn unicast_reaches_one_and_broadcast_all_others() {
-        let (fabric, ports) = fabric(Links::default(), &[1, 2, 3]);
+        let (fabric, ports) = perfect(3);
         let one = frame(mac_of_site(2), 1, b"one");
         ports[0].send(one.clone());
         assert_eq!(ports[1].receive_within(SOON), Some(one));
@@ -429,7 +441,7 @@ mod tests {
 
     #[test]
     fn frames_to_nowhere_and_of_no_length_are_counted() {
-        let (fabric, ports) = fabric(Links::default(), &[1, 2]);
+        let (fabric, ports) = perfect(2);
         ports[0].send(frame(mac_of_site(77), 1, b"?"));
         ports[0].send(vec![1, 2, 3]);
         ports[0].send(vec![0; FRAME_MAX + 1]);
@@ -442,16 +454,14 @@ mod tests {
     #[test]
     fn a_delayed_frame_comes_later_and_in_order() {
         let delay = Duration::from_millis(30);
-        let (_fabric, ports) = fabric(
-            Links::full(
-                1,
-                Link {
-                    delay,
-                    ..Link::default()
-                },
-            ),
-            &[1, 2],
-        );
+        let latency = delay.as_nanos() as u64;
+        let link = Parameters {
+            latency,
+            ..Parameters::PERFECT
+        };
+        let rules = Rules::new(link, []);
+        let switch = Switch::new(super::fabric(1, Graph::Full { sites: 2 }, rules)).unwrap();
+        let ports = ports(&switch, 2);
         let start = Instant::now();
         for number in 0..5 {
             ports[0].send(frame(mac_of_site(2), 1, &[number]));
@@ -484,7 +494,7 @@ mod tests {
 
     #[test]
     fn a_panic_of_the_worker_does_not_end_the_network() {
-        let (fabric, ports) = fabric(Links::default(), &[1, 2]);
+        let (fabric, ports) = perfect(2);
         let defect = Defect(EventFd::new(EFD_NONBLOCK).unwrap(), AtomicBool::new(false));
         fabric.attach(3, Arc::new(defect)).unwrap();
         ports[0].send(frame(mac_of_site(3), 1, b"boom"));
@@ -495,7 +505,7 @@ mod tests {
 
     #[test]
     fn a_slow_receiver_loses_what_does_not_fit_and_nothing_else() {
-        let fabric = Fabric::new(Links::default()).unwrap();
+        let fabric = Switch::perfect(2).unwrap();
         let (fast, slow) = (HostPort::new(1024).unwrap(), HostPort::new(4).unwrap());
         fabric.attach(1, fast.clone()).unwrap();
         fabric.attach(2, slow.clone()).unwrap();
@@ -512,5 +522,35 @@ mod tests {
         }
         assert_eq!(slow.receive_within(NOT), None);
         assert_eq!(fabric.traffic(2).unwrap().dropped_full, 50);
+    }
+
+    #[test]
+    fn frames_go_hop_by_hop_and_a_script_turns_a_bit() {
+        let graph = Shape::Line.graph(3, 1).unwrap();
+        let slow = Parameters {
+            latency: 5_000_000,
+            ..Parameters::PERFECT
+        };
+        let switch = Switch::new(super::fabric(1, graph, Rules::new(slow, []))).unwrap();
+        let ports = ports(&switch, 3);
+        switch.fabric(|fabric| {
+            fabric.script(Fault {
+                from: Some(1),
+                to: Some(3),
+                kind: None,
+                nth: 2,
+                action: Action::Corrupt(14 * 8),
+            });
+        });
+        let start = Instant::now();
+        let sent = frame(mac_of_site(3), 1, b"one");
+        ports[0].send(sent.clone());
+        assert_eq!(ports[2].receive_within(SOON), Some(sent.clone()));
+        assert!(start.elapsed() >= Duration::from_millis(10));
+        ports[0].send(sent.clone());
+        let mut turned = sent;
+        turned[14] ^= 1;
+        assert_eq!(ports[2].receive_within(SOON), Some(turned));
+        assert_eq!(switch.fabric(|fabric| fabric.scripted()), (0, 1));
     }
 }

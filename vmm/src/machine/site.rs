@@ -12,7 +12,7 @@ use crate::debug::inferior::Registers;
 use crate::devices::console::Console;
 use crate::devices::net::NetDevice;
 use crate::devices::virtio_mmio::{QUEUE_NOTIFY, WINDOW};
-use crate::fabric::Fabric;
+use crate::fabric::Switch;
 use chorus_abi::machine::*;
 use kvm_bindings::{KVM_CAP_SPLIT_IRQCHIP, kvm_enable_cap};
 use kvm_ioctls::{Cap, IoEventAddress, Kvm, NoDatamatch, SyncReg, VcpuFd, VmFd};
@@ -94,7 +94,7 @@ pub(super) struct Shared {
 /// A site that runs, or has run. Dropping it ends it.
 pub struct Site {
     shared: Arc<Shared>,
-    fabric: Arc<Fabric>,
+    fabric: Arc<Switch>,
     number: u16,
     /// Kept open as long as the vCPUs run.
     _vm: Arc<VmFd>,
@@ -113,7 +113,7 @@ impl Site {
     pub fn start(
         kvm: &Kvm,
         config: SiteConfig,
-        fabric: Arc<Fabric>,
+        fabric: Arc<Switch>,
         events: Events,
     ) -> Result<Site, Error> {
         kick::prepare().map_err(Error::host("the signal handler"))?;

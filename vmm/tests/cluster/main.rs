@@ -6,6 +6,7 @@
 mod conformance;
 mod endings;
 mod examples;
+mod fabric;
 mod fuzz;
 mod images;
 mod lab;

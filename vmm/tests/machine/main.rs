@@ -6,7 +6,7 @@
 mod guests;
 
 use chorus::debug::inferior::{Cause, DebugRegisters, Inferior, Motion};
-use chorus::fabric::{Fabric, Links};
+use chorus::fabric::Switch;
 use chorus::host::{self, emulated};
 use chorus::machine::boot::Parameters;
 use chorus::machine::{self, Ending, Event, Site, SiteConfig};
@@ -141,7 +141,7 @@ fn config(number: u16, vcpus: u32, image: Vec<u8>) -> SiteConfig {
 
 fn start_on(
     kvm: &Kvm,
-    fabric: &Arc<Fabric>,
+    fabric: &Arc<Switch>,
     config: SiteConfig,
 ) -> Result<Running, machine::Error> {
     let (send, events) = channel();
@@ -156,7 +156,7 @@ fn start_on(
 }
 
 fn start(kvm: &Kvm, vcpus: u32, image: Vec<u8>) -> Result<Running, Box<dyn std::error::Error>> {
-    let fabric = Arc::new(Fabric::new(Links::default())?);
+    let fabric = Arc::new(Switch::perfect(64)?);
     Ok(start_on(kvm, &fabric, config(1, vcpus, image))?)
 }
 
@@ -362,7 +362,7 @@ fn a_pause_falls_between_instructions(kvm: &Kvm) -> Outcome {
 }
 
 fn each_ends_only_the_hold_that_is_his_own(kvm: &Kvm) -> Outcome {
-    let fabric = Arc::new(Fabric::new(Links::default())?);
+    let fabric = Arc::new(Switch::perfect(64)?);
     let held = SiteConfig {
         held: true,
         ..config(1, 2, guests::image(guests::spin(), &[]))
@@ -439,7 +439,7 @@ fn a_debugger_steps_and_gets_breakpoints(kvm: &Kvm) -> Outcome {
 }
 
 fn one_end_leaves_the_others_alone(kvm: &Kvm) -> Outcome {
-    let fabric = Arc::new(Fabric::new(Links::default())?);
+    let fabric = Arc::new(Switch::perfect(64)?);
     let stays = start_on(
         kvm,
         &fabric,
@@ -459,7 +459,7 @@ fn one_end_leaves_the_others_alone(kvm: &Kvm) -> Outcome {
 }
 
 fn two_sites_talk_by_interrupts(kvm: &Kvm) -> Outcome {
-    let fabric = Arc::new(Fabric::new(Links::default())?);
+    let fabric = Arc::new(Switch::perfect(64)?);
     let network = |site, peer, starts, say, hear| {
         let data = guests::network_data(site, peer, starts, say, hear);
         start_on(
@@ -493,7 +493,7 @@ fn now() -> u32 {
 }
 
 fn all_sites_have_one_clock(kvm: &Kvm) -> Outcome {
-    let fabric = Arc::new(Fabric::new(Links::default())?);
+    let fabric = Arc::new(Switch::perfect(64)?);
     let mut last = now();
     for number in 1..=3 {
         let running = start_on(
@@ -513,7 +513,7 @@ fn all_sites_have_one_clock(kvm: &Kvm) -> Outcome {
 }
 
 fn impossible_sites_are_refused(kvm: &Kvm) -> Outcome {
-    let fabric = Arc::new(Fabric::new(Links::default())?);
+    let fabric = Arc::new(Switch::perfect(64)?);
     let image = || guests::image(guests::hello(), &[]);
     let mut no_room = config(1, 1, image());
     no_room.archive = vec![0; 9 << 20].into();
@@ -537,7 +537,7 @@ fn impossible_sites_are_refused(kvm: &Kvm) -> Outcome {
 }
 
 fn many_sites_come_and_go(kvm: &Kvm) -> Outcome {
-    let fabric = Arc::new(Fabric::new(Links::default())?);
+    let fabric = Arc::new(Switch::perfect(64)?);
     let descriptors = || std::fs::read_dir("/proc/self/fd").map(Iterator::count);
     let before = descriptors()?;
     for _ in 0..3 {

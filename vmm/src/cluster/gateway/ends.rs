@@ -67,7 +67,8 @@ type Key = (u16, u64);
 struct Inner {
     ends: HashMap<Key, End>,
     order: VecDeque<Key>,
-    dead: Vec<u16>,
+    /// The last incarnation of each site that has ended.
+    dead: HashMap<u16, u16>,
 }
 
 /// The ends of all actors.
@@ -94,13 +95,13 @@ impl Ends {
         self.changed.notify_all();
     }
 
-    /// A site has ended, and all its actors with it.
-    pub fn site_ended(&self, site: u16) {
+    /// An incarnation of a site has ended, and all its actors with it.
+    pub fn site_ended(&self, site: u16, incarnation: u16) {
         self.inner
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .dead
-            .push(site);
+            .insert(site, incarnation);
         self.changed.notify_all();
     }
 
@@ -108,8 +109,12 @@ impl Ends {
     pub fn wait(&self, site: u16, actor: KnUniqueId, limit: Duration) -> Option<End> {
         let key = (site, actor.word());
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting =
-            |inner: &mut Inner| !inner.ends.contains_key(&key) && !inner.dead.contains(&site);
+        // The name of a port says in which incarnation of its site it was made.
+        let dead = |inner: &Inner| {
+            let last = inner.dead.get(&site);
+            last.is_some_and(|&last| actor.epoch() <= last)
+        };
+        let waiting = |inner: &mut Inner| !inner.ends.contains_key(&key) && !dead(inner);
         let (mut inner, _) = self
             .changed
             .wait_timeout_while(inner, limit, waiting)
@@ -118,7 +123,7 @@ impl Ends {
             inner.order.retain(|kept| *kept != key);
             return Some(end);
         }
-        inner.dead.contains(&site).then_some(End::SiteEnded)
+        dead(&inner).then_some(End::SiteEnded)
     }
 }
 
@@ -137,7 +142,7 @@ mod tests {
         assert_eq!(ends.wait(2, actor(7), Duration::ZERO), None);
         assert_eq!(ends.wait(1, actor(7), Duration::ZERO), Some(End::Exit(3)));
         assert_eq!(ends.wait(1, actor(7), Duration::ZERO), None);
-        ends.site_ended(1);
+        ends.site_ended(1, 1);
         assert_eq!(
             ends.wait(1, actor(8), Duration::from_secs(60)),
             Some(End::SiteEnded)

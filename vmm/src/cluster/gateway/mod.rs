@@ -131,11 +131,11 @@ impl Services {
     }
 
     /// A site is gone: its lines end, its actors have ended, nobody there reads any more.
-    pub fn site_ended(&self, site: u16) {
+    pub fn site_ended(&self, site: u16, incarnation: u16) {
         self.log.end_site(site);
         self.input.end_site(site);
         self.pages.end_site(site);
-        self.ends.site_ended(site);
+        self.ends.site_ended(site, incarnation);
     }
 
     fn console(&self, request: &Request<'_>) -> Option<(Annex, Vec<u8>)> {

@@ -254,7 +254,7 @@ mod tests {
     use super::*;
     use crate::cluster::gateway::Listener;
     use crate::cluster::log::Log;
-    use crate::fabric::{Fabric, Link, Links};
+    use crate::fabric::Switch;
     use chorus_abi::services::{Answer, CONTROL_JOINED, ControlNotice};
 
     struct Joined(SyncSender<u16>);
@@ -349,7 +349,7 @@ mod tests {
             Arc::new(Log::new(Default::default(), None)),
             Box::new(Joined(joined)),
         ));
-        let fabric = Fabric::new(Links::full(1, Link::default())).unwrap();
+        let fabric = Switch::perfect(2).unwrap();
         let station = Station::new().unwrap();
         fabric.attach(GATEWAY_SITE, station.port()).unwrap();
         station.start(services, 1).unwrap();

@@ -7,15 +7,16 @@ use super::*;
 use crate::cluster::client::Client;
 use crate::cluster::control::{Answer, Exec, Request};
 use crate::cluster::gateway::{Annex, Request as Message};
-use crate::cluster::site::{Counters, Events};
+use crate::cluster::site::{Counters, Events, SiteOrder};
 use crate::cluster::topology::{Kind, Topology};
+use crate::fabric::Switch;
 use chorus_abi::services::{self, Answer as Reply, ConsoleRequest, ControlNotice, StartRequest};
 use chorus_abi::{KError, KnCap, KnUniqueId, UiType, name_field};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// What the sites of a test do.
 #[derive(Clone, Copy, PartialEq)]
-enum Manner {
+pub(super) enum Manner {
     Good,
     Silent,
     Panics,
@@ -123,6 +124,7 @@ struct Fake {
     manner: Manner,
     services: OnceLock<Arc<Services>>,
     alive: Arc<AtomicBool>,
+    switch: Switch,
 }
 
 impl Machines for Fake {
@@ -132,6 +134,10 @@ impl Machines for Fake {
             services,
             next: AtomicU32::new(1),
         }))
+    }
+
+    fn switch(&self) -> &Switch {
+        &self.switch
     }
 
     fn start(&self, order: SiteOrder, events: Events) -> Outcome<Box<dyn SiteMachine>> {
@@ -186,22 +192,21 @@ fn images(folder: &std::path::Path) -> std::path::PathBuf {
     folder.join("nucleus")
 }
 
-struct Test {
+pub(super) struct Test {
     _folder: tempfile::TempDir,
     runtime: Runtime,
-    interrupt: Interrupt,
+    pub(super) interrupt: Interrupt,
     alive: Arc<AtomicBool>,
     thread: std::thread::JoinHandle<Outcome<u8>>,
 }
 
 /// Starts a cluster of two sites in a thread.
-fn start(manner: Manner, change: impl FnOnce(&mut Plan, &std::path::Path)) -> Test {
+pub(super) fn start(manner: Manner, change: impl FnOnce(&mut Plan, &std::path::Path)) -> Test {
     let folder = tempfile::tempdir().unwrap();
     let runtime = Runtime::at(folder.path(), "test").unwrap();
     let mut plan = Plan {
         topology: Topology::uniform("test", 2, 1, 64 << 20),
         seed: 1,
-        loss: 0.0,
         nucleus: Some(images(folder.path())),
         actor_dir: Some(folder.path().to_owned()),
         boot_conf: None,
@@ -219,10 +224,11 @@ fn start(manner: Manner, change: impl FnOnce(&mut Plan, &std::path::Path)) -> Te
         manner,
         services: OnceLock::new(),
         alive: Arc::clone(&alive),
+        switch: Switch::perfect(2).unwrap(),
     };
     let claim = runtime.claim().unwrap();
     let stop = interrupt.clone();
-    let thread = std::thread::spawn(move || run(plan, &claim, &stop, &fake, None));
+    let thread = std::thread::spawn(move || run(plan, &claim, &stop, Arc::new(fake), None));
     Test {
         _folder: folder,
         runtime,
@@ -244,14 +250,14 @@ impl Test {
         panic!("no control socket");
     }
 
-    fn up(&self) -> Client {
+    pub(super) fn up(&self) -> Client {
         let mut client = self.client();
         client.send(&Request::Watch, &[]).unwrap();
         while client.receive().unwrap() != Answer::Done {}
         client
     }
 
-    fn end(self) -> Outcome<u8> {
+    pub(super) fn end(self) -> Outcome<u8> {
         let outcome = self.thread.join().unwrap();
         assert!(
             !self.runtime.folder().exists(),
@@ -268,7 +274,7 @@ fn states(client: &mut Client) -> Vec<SiteState> {
     }
 }
 
-fn actor(plan: &mut Plan, folder: &std::path::Path, arg: &str) {
+pub(super) fn actor(plan: &mut Plan, folder: &std::path::Path, arg: &str) {
     plan.topology
         .actor
         .push(crate::cluster::topology::ActorSpec {

@@ -2,8 +2,10 @@
 //!
 //! What is printed is itself a topology that reads back to the same cluster, so that a person can keep it and change it.
 
+use super::settings::{changed, settings};
 use super::size::{format_delay, format_size};
 use super::{Image, Topology};
+use chorus_fabric::Parameters;
 use std::fmt::Write;
 
 /// The topology as `chorus.toml`.
@@ -23,6 +25,16 @@ fn write_toml(out: &mut String, topology: &Topology) -> std::fmt::Result {
     )?;
     if let Some(seed) = topology.cluster.seed {
         writeln!(out, "seed = {seed}")?;
+    }
+    let mut every = Parameters::PERFECT;
+    topology.fabric.every.apply(&mut every);
+    writeln!(
+        out,
+        "\n[fabric]\ntopology = {}",
+        quote(&topology.fabric.topology.to_string())
+    )?;
+    for (key, value) in settings(&every) {
+        writeln!(out, "{key} = {}", quote(&value))?;
     }
     for site in &topology.site {
         writeln!(
@@ -49,19 +61,22 @@ fn write_toml(out: &mut String, topology: &Topology) -> std::fmt::Result {
             .map_or("?", |site| site.name.as_str())
     };
     for link in &topology.link {
+        let keys = if link.one_way {
+            ["from", "to"]
+        } else {
+            ["a", "b"]
+        };
         writeln!(
             out,
-            "\n[[link]]\na = {}\nb = {}",
+            "\n[[link]]\n{} = {}\n{} = {}",
+            keys[0],
             quote(name(link.a)),
+            keys[1],
             quote(name(link.b))
         )?;
-        writeln!(
-            out,
-            "delay = {}\nloss = {:?}\nduplicate = {:?}",
-            quote(&format_delay(link.delay_ns)),
-            link.loss,
-            link.duplicate
-        )?;
+        for (key, value) in changed(&link.own) {
+            writeln!(out, "{key} = {}", quote(&value))?;
+        }
     }
     for actor in &topology.actor {
         writeln!(out, "\n[[actor]]\nname = {}", quote(&actor.name))?;
@@ -83,6 +98,11 @@ fn write_toml(out: &mut String, topology: &Topology) -> std::fmt::Result {
             actor.priority,
             args.join(", ")
         )?;
+    }
+    for event in &topology.event {
+        let text = event.what.text(&|site| name(site).to_owned());
+        let at = quote(&format_delay(event.at_ns));
+        writeln!(out, "\n[[event]]\nat = {at}\ndo = {}", quote(&text))?;
     }
     Ok(())
 }

@@ -141,42 +141,9 @@ impl<'r, 't> Fields<'r, 't> {
         }
     }
 
-    /// A share in percent.
-    pub fn percent(&mut self, key: &'static str) -> Option<f64> {
-        let value = self.take(key)?;
-        let number = match value.get_ref() {
-            DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix())
-                .ok()
-                .map(|number| number as f64),
-            DeValue::Float(float) => float.as_str().parse().ok(),
-            DeValue::String(text) => text
-                .trim_end()
-                .strip_suffix('%')
-                .and_then(|number| number.trim().parse().ok()),
-            other => {
-                self.reader.complain(mismatch(
-                    self.reader,
-                    value.span(),
-                    key,
-                    "a percentage",
-                    other,
-                ));
-                return None;
-            }
-        };
-        match number {
-            Some(number) if (0.0..=100.0).contains(&number) => Some(number),
-            _ => {
-                let problem = self.reader.at(
-                    &value.span(),
-                    "percentage",
-                    format!("`{key}` must be 0 to 100 percent"),
-                );
-                self.reader
-                    .complain(problem.help("write 1 or \"1%\" for one frame of a hundred"));
-                None
-            }
-        }
+    /// Whether the key is there.
+    pub fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
     }
 
     /// A text that `parse` turns into a value; its error is the complaint.

@@ -3,18 +3,23 @@
 //! A topology comes from a file (`chorus.toml`) or from options. Either way it ends as one [`Topology`]: every default, count and
 //! list written out, every name resolved, so that nothing behind it has to guess. `chorus topo --expand` prints exactly this.
 
+mod events;
 mod expand;
 mod fields;
+mod links;
 mod names;
 mod read;
 mod report;
+pub mod settings;
 mod size;
 mod source;
 
 #[cfg(test)]
 mod tests;
 
+pub use events::EventSpec;
 pub use expand::to_toml;
+pub use links::{FabricSpec, LinkSpec, Pattern};
 pub use names::{check_name, nearest};
 pub use read::{check_mem, check_swap, read, round_mib};
 pub use report::{Problem, render};
@@ -52,10 +57,16 @@ pub struct Topology {
     pub cluster: ClusterSpec,
     /// Sites; the place in the list plus one is the site's number.
     pub site: Vec<SiteSpec>,
-    /// Links that are not perfect.
+    /// How the sites are joined, and what every link does.
+    #[serde(default)]
+    pub fabric: FabricSpec,
+    /// Links that are not as all others.
     pub link: Vec<LinkSpec>,
     /// Actors to start, in order.
     pub actor: Vec<ActorSpec>,
+    /// What is done to the cluster while it runs, in the order of time.
+    #[serde(default)]
+    pub event: Vec<EventSpec>,
 }
 
 /// The cluster as a whole.
@@ -86,21 +97,6 @@ pub struct SiteSpec {
 
 fn is_zero(bytes: &u64) -> bool {
     *bytes == 0
-}
-
-/// What a link between two sites does to frames, in both directions.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LinkSpec {
-    /// Site number of one end.
-    pub a: u16,
-    /// Site number of the other end.
-    pub b: u16,
-    /// Delay of each frame in nanoseconds.
-    pub delay_ns: u64,
-    /// Percent of frames lost.
-    pub loss: f64,
-    /// Percent of frames that arrive twice.
-    pub duplicate: f64,
 }
 
 /// An actor's kind, as the Nucleus counts them.
@@ -183,8 +179,10 @@ impl Topology {
             version: 1,
             cluster,
             site,
+            fabric: FabricSpec::default(),
             link: Vec::new(),
             actor: Vec::new(),
+            event: Vec::new(),
         }
     }
 

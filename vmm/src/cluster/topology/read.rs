@@ -3,10 +3,12 @@
 //! Reading goes over the whole file and collects every complaint; only a file without any becomes a topology. The keys are those
 //! of the item 3; what the fabric cannot do yet is an unknown key, not a silent wish.
 
+use super::events::read_event;
 use super::fields::{At, Fields, Reader, text_of};
+use super::links::{check_graph, read_fabric, read_link};
 use super::names::{check_name, nearest};
 use super::report::Problem;
-use super::size::{format_size, parse_delay, parse_size};
+use super::size::{format_size, parse_size};
 use super::*;
 use crate::cluster::images;
 use std::cell::RefCell;
@@ -84,24 +86,40 @@ fn read_root(
         defaults = read_size(reader, &mut table, defaults);
         table.finish();
     }
+    let (fabric, place) = read_fabric(reader, file.take("fabric"));
     let mut topology = Topology {
         version: 1,
         cluster,
         site: Vec::new(),
+        fabric,
         link: Vec::new(),
         actor: Vec::new(),
+        event: Vec::new(),
     };
     read_sites(reader, &mut file, defaults, &mut topology, host_mem);
     let links: Vec<_> = file.array("link").collect();
     let actors: Vec<_> = file.array("actor").collect();
+    let events: Vec<_> = file.array("event").collect();
+    // A shape has its links whatever is listed.
+    let shape = match topology.fabric.topology {
+        Pattern::Shape(_) => topology.graph(0).ok(),
+        Pattern::Listed => None,
+    };
     for value in links {
         if let Some(table) = Fields::of(reader, value, "[[link]]") {
-            read_link(reader, table, &mut topology);
+            read_link(reader, table, &mut topology, shape.as_ref());
         }
     }
+    check_graph(reader, &topology, &place);
     for value in actors {
         if let Some(table) = Fields::of(reader, value, "[[actor]]") {
             read_actor(reader, table, source, &mut topology);
+        }
+    }
+    let graph = topology.graph(0).ok();
+    for value in events {
+        if let Some(table) = Fields::of(reader, value, "[[event]]") {
+            read_event(reader, table, &mut topology, graph.as_ref());
         }
     }
     file.finish();
@@ -283,7 +301,7 @@ pub fn round_mib(bytes: u64) -> String {
 }
 
 /// The site that a text or number names, or a complaint.
-fn resolve_site(
+pub(super) fn resolve_site(
     reader: &Reader<'_>,
     topology: &Topology,
     value: &Spanned<DeValue<'_>>,
@@ -323,56 +341,6 @@ fn resolve_site(
             .help(help),
     );
     None
-}
-
-fn read_link(reader: &Reader<'_>, mut table: Fields<'_, '_>, topology: &mut Topology) {
-    let mut end = |key: &'static str| match table.take(key) {
-        Some(value) => resolve_site(reader, topology, value, key),
-        None => {
-            table.missing(key, "a link joins two sites: a = \"s1\", b = \"s2\"");
-            None
-        }
-    };
-    let (a, b) = (end("a"), end("b"));
-    let delay_ns = table
-        .parsed("delay", "delay", parse_delay)
-        .map_or(0, |delay| delay.value);
-    let loss = table.percent("loss").unwrap_or(0.0);
-    let duplicate = table.percent("duplicate").unwrap_or(0.0);
-    table.finish();
-    let (Some(a), Some(b)) = (a, b) else { return };
-    if a.value == b.value {
-        reader.complain(
-            reader
-                .at(
-                    &b.span,
-                    "link-to-itself",
-                    "a link joins two different sites",
-                )
-                .label("the same site as `a`"),
-        );
-        return;
-    }
-    let same = |link: &LinkSpec| {
-        (link.a, link.b) == (a.value, b.value) || (link.b, link.a) == (a.value, b.value)
-    };
-    if topology.link.iter().any(same) {
-        let problem = reader.at(
-            &a.span,
-            "duplicate-link",
-            "a second link joins these two sites",
-        );
-        reader
-            .complain(problem.help("one [[link]] describes both directions; put all of it there"));
-        return;
-    }
-    topology.link.push(LinkSpec {
-        a: a.value,
-        b: b.value,
-        delay_ns,
-        loss,
-        duplicate,
-    });
 }
 
 fn read_actor(

@@ -1,6 +1,8 @@
 //! Tests of the topology file, good and bad.
 
+use super::settings::told;
 use super::*;
+use chorus_fabric::{Chance, Change};
 use proptest::prelude::*;
 use std::path::PathBuf;
 
@@ -49,15 +51,67 @@ fn defaults_counts_and_names_are_written_out() {
 
 #[test]
 fn links_name_sites_by_name_or_number() {
-    let text = "version = 1\n[[site]]\ncount = 3\nname = \"s\"\n[[link]]\na = \"s1\"\nb = 3\ndelay = \"2ms\"\nloss = \"1%\"\n";
+    let text = "version = 1\n[[site]]\ncount = 3\nname = \"s\"\n[[link]]\na = \"s1\"\nb = 3\nlatency = \"2ms\"\nloss = \"1%\"\n";
+    let own = Change {
+        latency: Some(2_000_000),
+        loss: Some(Chance::percent(1.0)),
+        ..Change::default()
+    };
     let link = LinkSpec {
         a: 1,
         b: 3,
-        delay_ns: 2_000_000,
-        loss: 1.0,
-        duplicate: 0.0,
+        one_way: false,
+        own,
     };
     assert_eq!(good(text).link, [link]);
+}
+
+#[test]
+fn the_fabric_has_a_topology_and_links_are_like_it_but_for_what_they_say() {
+    let text = "version = 1\n[fabric]\ntopology = \"ring\"\nlatency = \"1ms\"\nloss = 2\n[[site]]\ncount = 4\n\
+        [[link]]\nfrom = 1\nto = 2\nloss = 0\ncut = true\n";
+    let topology = good(text);
+    let rules = topology.rules();
+    assert_eq!(topology.graph(1).unwrap().links().len(), 4);
+    assert_eq!(told(&rules.set(2, 1)), "latency=1ms loss=2%");
+    assert_eq!(told(&rules.set(1, 2)), "latency=1ms cut=yes");
+    assert_eq!(good(&to_toml(&topology)).rules().set(1, 2), rules.set(1, 2));
+    // Only what is listed.
+    let listed = "version = 1\n[fabric]\ntopology = \"links\"\n[[site]]\ncount = 3\n[[link]]\na = 1\nb = 2\n";
+    let joined = format!("{listed}[[link]]\na = 2\nb = 3\n");
+    assert_eq!(good(&joined).graph(1).unwrap().links(), [(1, 2), (2, 3)]);
+    let (code, line, column, _) = bad(listed);
+    assert_eq!((code, line, column), ("topology", 3, 12));
+}
+
+#[test]
+fn topologies_and_links_that_cannot_be_have_a_place() {
+    let sites = "[[site]]\ncount = 4\n";
+    for (fabric, code, line) in [
+        ("topology = \"donut\"", "topology", 3),
+        ("topology = \"torus,3,3\"", "topology", 3),
+        ("losss = 1", "unknown-key", 3),
+        ("loss = 101", "loss", 3),
+        ("bandwidth = 10", "bandwidth", 3),
+        ("latency = true", "latency", 3),
+        ("queue = []", "queue", 3),
+    ] {
+        let (found, at, _, _) = bad(&format!("version = 1\n[fabric]\n{fabric}\n{sites}"));
+        assert_eq!((found, at), (code, line), "{fabric}");
+    }
+    let line = format!("version = 1\n[fabric]\ntopology = \"line\"\n{sites}");
+    for (link, code) in [
+        ("a = 1\nb = 3", "no-such-link"),
+        ("a = 1\nto = 2", "missing-key"),
+        ("a = 1\nb = 2\n[[link]]\nfrom = 2\nto = 1", "duplicate-link"),
+    ] {
+        let problems = read(&source(&format!("{line}[[link]]\n{link}\n")), None).unwrap_err();
+        assert_eq!(problems[0].code, code, "{link}");
+        assert!(problems[0].line >= 6);
+    }
+    good(&format!(
+        "{line}[[link]]\nfrom = 1\nto = 2\n[[link]]\nfrom = 2\nto = 1\n"
+    ));
 }
 
 #[test]
@@ -137,6 +191,38 @@ fn every_mistake_is_reported_in_order() {
     assert_eq!(lines, [2, 4, 5]);
 }
 
+#[test]
+fn events_come_in_the_order_of_time() {
+    let text = "version = 1\n[fabric]\ntopology = \"line\"\n[[site]]\ncount = 3\n";
+    let good_events = format!(
+        "{text}[[event]]\nat = \"1s\"\ndo = \"link set s1 s2 loss=5%\"\n[[event]]\nat = \"1s\"\ndo = \"site restart s3\"\n"
+    );
+    let topology = good(&good_events);
+    assert_eq!(topology.event.len(), 2);
+    assert_eq!(topology.event[1].at_ns, 1_000_000_000);
+    assert_eq!(good(&to_toml(&topology)).event, topology.event);
+    for (event, code, line) in [
+        ("at = \"1s\"\ndo = \"dance\"", "do", 8),
+        ("at = \"1s\"", "missing-key", 6),
+        ("do = \"heal\"", "missing-key", 6),
+        ("at = \"soon\"\ndo = \"heal\"", "at", 7),
+        ("at = \"1s\"\ndo = \"site kill s9\"", "do", 8),
+        (
+            "at = \"1s\"\ndo = \"link set s1 s3 loss=1\"",
+            "no-such-link",
+            8,
+        ),
+        (
+            "at = \"2s\"\ndo = \"heal\"\n[[event]]\nat = \"1s\"\ndo = \"heal\"",
+            "in-the-past",
+            10,
+        ),
+    ] {
+        let (found, at, _, _) = bad(&format!("{text}[[event]]\n{event}\n"));
+        assert_eq!((found, at), (code, line), "{event}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_text_is_judged_without_a_panic(text in "\\PC{0,200}") {
@@ -148,10 +234,13 @@ proptest! {
 
     #[test]
     fn nearly_right_files_are_judged(lines in proptest::collection::vec(
-        "(version = 1|\\[\\[site\\]\\]|\\[\\[link\\]\\]|\\[cluster\\]|name = \"[a-c]\"|vcpus = [0-9]{1,2}|a = 1|b = \"a\"|count = 2|delay = \"1ms\"|loss = [0-9]+|x = \"ä\")", 0..12)) {
+        "(version = 1|\\[\\[site\\]\\]|\\[\\[link\\]\\]|\\[cluster\\]|name = \"[a-c]\"|vcpus = [0-9]{1,2}|a = 1|b = \"a\"|count = 2|latency = \"1ms\"|loss = [0-9]+|x = \"ä\")", 0..12)) {
         let source = source(&lines.join("\n"));
         match read(&source, Some(1 << 30)) {
-            Ok(topology) => prop_assert_eq!(good(&to_toml(&topology)), topology),
+            Ok(topology) => {
+                let written = to_toml(&topology);
+                prop_assert_eq!(to_toml(&good(&written)), written)
+            }
             Err(problems) => prop_assert!(!render(&source, &problems, false).is_empty()),
         }
     }
