@@ -41,7 +41,6 @@ fn lives(cap: &KnCap) -> bool {
     stat(cap).is_some()
 }
 
-/// Whether an actor ends, in five seconds.
 /// Whether an actor ends within five seconds.
 pub fn ends(cap: &KnCap) -> bool {
     (0..500).any(|_| {
