@@ -684,7 +684,8 @@ typedef struct KnSiteStat {
     unsigned long copied;
     unsigned long longest_ns;
     unsigned int longest_in;
-    unsigned int pad;
+    unsigned int recent_in;
+    unsigned long recent_ns;
 } KnSiteStat;
 _Static_assert(__builtin_offsetof(KnSiteStat, site) == 0, "KnSiteStat.site");
 _Static_assert(__builtin_offsetof(KnSiteStat, epoch) == 4, "KnSiteStat.epoch");
@@ -705,8 +706,9 @@ _Static_assert(__builtin_offsetof(KnSiteStat, uptime_ns) == 96, "KnSiteStat.upti
 _Static_assert(__builtin_offsetof(KnSiteStat, copied) == 104, "KnSiteStat.copied");
 _Static_assert(__builtin_offsetof(KnSiteStat, longest_ns) == 112, "KnSiteStat.longest_ns");
 _Static_assert(__builtin_offsetof(KnSiteStat, longest_in) == 120, "KnSiteStat.longest_in");
-_Static_assert(__builtin_offsetof(KnSiteStat, pad) == 124, "KnSiteStat.pad");
-_Static_assert(sizeof(KnSiteStat) == 128, "KnSiteStat");
+_Static_assert(__builtin_offsetof(KnSiteStat, recent_in) == 124, "KnSiteStat.recent_in");
+_Static_assert(__builtin_offsetof(KnSiteStat, recent_ns) == 128, "KnSiteStat.recent_ns");
+_Static_assert(sizeof(KnSiteStat) == 136, "KnSiteStat");
 
 typedef struct ConsoleRequest {
     unsigned int service;
