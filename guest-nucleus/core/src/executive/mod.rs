@@ -11,6 +11,7 @@ pub mod inheritance;
 pub mod life;
 pub mod placement;
 pub mod processor_timers;
+mod queues;
 pub mod real_time_mutexes;
 mod reaping;
 pub mod registers;
