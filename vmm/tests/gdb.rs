@@ -170,7 +170,7 @@ fn interrupts_steps_and_watchpoints() {
              echo next:\\n\nnext\nset language c\nwatch -l *(unsigned long *)($rsp - 8)\ncontinue\ndelete\n\
              set $stub = *(unsigned long *)((char *)&__chorus_import_ipcCall + 32)\n\
              tbreak *($stub + 8)\ncontinue\nx/i $pc\nstepi\ninfo symbol $pc\nstepi\nstepi\nbacktrace\n\
-             hbreak nucleus_call\ncontinue\nbacktrace 1\ndelete\n",
+             hbreak chorus_images_changed\ncontinue\nbacktrace 1\ndelete\n",
             shell("exec s1 hello")
         ),
     );
@@ -192,7 +192,7 @@ fn interrupts_steps_and_watchpoints() {
             "call_annex",
             "__chorus_main ()",
             "Hardware assisted breakpoint",
-            " in nucleus_call ()",
+            "chorus_images_changed ()",
         ],
     );
     lab.chorus(&["--name", "x", "exec", "s1", "hello"]).with(0);

@@ -20,7 +20,7 @@ fn boot_with(conf: &str, vcpus: u32, words: &str) -> (Option<u8>, String) {
         vcpus,
         mem_mib: 64,
         words,
-        timeout: Duration::from_secs(60),
+        timeout: Duration::from_secs(300),
         line: None,
     };
     let ended = site.run(|_| {}).unwrap();

