@@ -162,18 +162,21 @@ fn a_call_is_caught_on_a_chosen_vcpu_and_traced_into_its_actor() {
 fn interrupts_steps_and_watchpoints() {
     let lab = Lab::new();
     up(&lab, &["-n", "1", "--wait"]);
-    let said = gdb(
-        &lab,
-        "s1",
-        &format!(
-            "shell (sleep 2; kill -INT $PPID) &\ncontinue\ntbreak hello/src/main.rs:10\n{}continue\n\
+    let script = format!(
+        "shell (sleep 2; kill -INT $PPID) &\ncontinue\ntbreak hello/src/main.rs:10\n{}continue\n\
              echo next:\\n\nnext\nset language c\nwatch -l *(unsigned long *)($rsp - 8)\ncontinue\ndelete\n\
              set $stub = *(unsigned long *)((char *)&__chorus_import_ipcCall + 32)\n\
              tbreak *($stub + 8)\ncontinue\nx/i $pc\nstepi\ninfo symbol $pc\nstepi\nstepi\nbacktrace\n\
              hbreak chorus_images_changed\ncontinue\nbacktrace 1\ndelete\n",
-            shell("exec s1 hello")
-        ),
+        shell("exec s1 hello")
     );
+    // Now and then `next` hangs on the emulated host (docs/plan.md, known defects): then the debugger is ended and another begins.
+    let ended = (0..3).map(|_| gdb_ends(&lab, "s1", &script));
+    let said = ended
+        .inspect(|said| eprintln!("gdb ended with {:?}", said.status))
+        .find(|said| said.status.is_some())
+        .expect("gdb hung three times");
+    let said = said.with(0).out;
     in_order(
         &said,
         &[
