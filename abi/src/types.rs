@@ -537,6 +537,16 @@ plain! {
     }
 }
 
+impl KnProtId {
+    /// Nobody's: what is seen of an identifier that a site claims without being allowed to speak for its domain.
+    pub const NOBODY: KnProtId = KnProtId {
+        uid: u16::MAX,
+        gid: u16::MAX,
+        did: u16::MAX,
+        pad: 0,
+    };
+}
+
 /// Thread state bit: logically able to run (spec 2.3).
 pub const THREAD_ACTIVE: u32 = 1 << 0;
 /// Thread state bit: suspend counter above zero.

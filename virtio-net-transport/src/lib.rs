@@ -17,10 +17,14 @@ pub mod endpoint;
 pub mod fragments;
 pub mod frame;
 mod hints;
+pub mod seal;
 mod slab;
 mod timers;
+pub mod trust;
 mod window;
 
 pub use config::{Config, ConfigError};
 pub use counters::{Counters, Sizes};
 pub use endpoint::{Endpoint, Event, Notice, Site};
+pub use seal::Seal;
+pub use trust::Trust;

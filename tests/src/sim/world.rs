@@ -6,7 +6,7 @@ use super::nucleus::{Nucleus, annex, digest};
 use super::random::Random;
 use chorus_abi::net::{KnNetItem, NET_CALL, NET_CANCEL, NET_LINKFAILURE, NET_REPLY, NET_SEND};
 use chorus_abi::{KnUniqueId, UiType};
-use chorus_transport::{Config, Endpoint, Event, frame};
+use chorus_transport::{Config, Endpoint, Event, Seal, frame};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -123,6 +123,11 @@ impl World {
         Self::with(seed, sites, faults, |_| {})
     }
 
+    /// The same without sealing, for tests that make frames of their own.
+    pub fn in_clear(seed: u64, sites: u16, faults: Faults) -> World {
+        Self::with(seed, sites, faults, |config| config.seal = None)
+    }
+
     /// The same with changed configurations.
     pub fn with(seed: u64, sites: u16, faults: Faults, change: impl Fn(&mut Config)) -> World {
         let mut world = World {
@@ -144,6 +149,7 @@ impl World {
         for number in 1..=sites {
             let mut config = Config::new(number, 1);
             config.seed = seed ^ u64::from(number);
+            config.seal = Some(Seal::new(cluster_key(seed), 1));
             change(&mut config);
             let nucleus = Nucleus::default();
             world.sites.push(SimSite {
@@ -201,9 +207,13 @@ impl World {
         let now = self.now;
         let site = self.site(number);
         site.incarnation += 1;
+        let again = u32::from(site.incarnation > 1);
         site.next_port = 1;
         site.nucleus = Nucleus::default();
         site.config.incarnation = site.incarnation;
+        if let Some(seal) = &mut site.config.seal {
+            seal.generation = generation;
+        }
         site.endpoint = Endpoint::new(site.config.clone()).ok();
         assert!(site.endpoint.is_some(), "configuration of site {number}");
         if let Some(endpoint) = &mut site.endpoint {

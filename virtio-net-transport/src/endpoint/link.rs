@@ -7,6 +7,7 @@ use crate::config::{Config, MTU_MIN};
 use crate::counters::Counters;
 use crate::fragments;
 use crate::frame::{self, DATA_OVERHEAD, Header, Payload, Piece};
+use crate::seal::{GENERATION, Sealer, TAG};
 use alloc::vec::Vec;
 
 /// A site in one of its incarnations.
@@ -32,6 +33,12 @@ pub(super) struct Link {
     mtu: u32,
     counter: u64,
     frame: Vec<u8>,
+    /// Bytes that sealing adds to a frame.
+    overhead: usize,
+    /// None: frames go in clear.
+    pub(super) sealer: Option<Sealer>,
+    /// Time of the present event.
+    pub(super) now: u64,
     pub(super) counters: Counters,
 }
 
@@ -43,6 +50,12 @@ impl Link {
             mtu: config.mtu as u32,
             counter: 0,
             frame: Vec::new(),
+            overhead: config.seal.as_ref().map_or(0, |_| TAG),
+            sealer: config
+                .seal
+                .clone()
+                .map(|seal| Sealer::new((config.site, config.incarnation), seal, config.max_peers)),
+            now: 0,
             counters: Counters::default(),
         }
     }
@@ -59,6 +72,15 @@ impl Link {
             mtu: self.mtu,
         };
         frame::write(&header, payload, &mut self.frame);
+        if let Some(sealer) = &mut self.sealer {
+            let Some(renewed) = sealer.seal(self.now, (to.site, to.incarnation), &mut self.frame)
+            else {
+                self.counters.over_bound += 1;
+                return;
+            };
+            self.counters.sealed += 1;
+            self.counters.keys_renewed += u64::from(renewed);
+        }
         self.counters.frames_out += 1;
         self.counters.bytes_out += self.frame.len() as u64;
         site.transmit(&self.frame);
@@ -69,7 +91,13 @@ impl Link {
         let mtu = (mtu as usize)
             .clamp(MTU_MIN, frame::MTU_MAX)
             .min(self.mtu as usize);
-        (mtu - DATA_OVERHEAD) as u32
+        (mtu - DATA_OVERHEAD - self.overhead) as u32
+    }
+
+    /// The same of a frame for all sites.
+    pub(super) fn broadcast_piece_size(&self, mtu: u32) -> u32 {
+        let generation = if self.sealer.is_some() { GENERATION } else { 0 };
+        self.piece_size(mtu) - generation as u32
     }
 
     /// Sends the pieces of `content` whose bit in `received` is clear; how many.

@@ -7,16 +7,18 @@
 mod answers;
 mod client;
 mod failure;
+mod fingerprint;
 mod link;
 mod locate;
 mod peer;
 mod replies;
+mod sealed;
 mod send;
 mod server;
 
 use crate::config::{Config, ConfigError, MILLISECOND};
 use crate::counters::{Counters, Sizes};
-use crate::frame::{self, Header, Nack, Of, Payload, Reason};
+use crate::frame::{Frame, Header, Nack, Of, Payload, Reason};
 use crate::hints::{Hints, Key};
 use crate::slab::Slab;
 use crate::timers::{Due, Timers};
@@ -110,6 +112,8 @@ pub struct Endpoint {
     waiting_sends: usize,
     locate_allowance: u64,
     locate_time: u64,
+    announce_from: u64,
+    opened: Vec<u8>,
     calls: Slab<Call>,
     handles: BTreeMap<u64, u32>,
     outbound: usize,
@@ -138,6 +142,8 @@ impl Endpoint {
             waiting_sends: 0,
             locate_allowance: crate::config::SECOND,
             locate_time: 0,
+            announce_from: 0,
+            opened: Vec::new(),
             calls: Slab::new(),
             handles: BTreeMap::new(),
             outbound: 0,
@@ -154,6 +160,7 @@ impl Endpoint {
     /// Takes one event at time `now` (nanoseconds on any clock that does not go back) and everything whose time has come.
     pub fn on_event(&mut self, now: u64, event: Event<'_>, site: &mut dyn Site) {
         self.now = self.now.max(now);
+        self.link.now = self.now;
         match event {
             Event::Start => {
                 self.hellos = 0;
@@ -211,6 +218,7 @@ impl Endpoint {
             serving: self.tokens.len() as u64,
             kept_bytes: self.kept as u64,
             assembly_bytes: self.assembling as u64,
+            sessions: self.link.sealer.as_ref().map_or(0, |sealer| sealer.len()) as u64,
             timers: self.timers.len() as u64,
         }
     }
@@ -227,12 +235,8 @@ impl Endpoint {
         }
     }
 
-    fn receive(&mut self, bytes: &[u8], site: &mut dyn Site) {
-        self.link.counters.frames_in += 1;
-        let Ok(frame) = frame::parse(bytes) else {
-            self.link.counters.malformed += 1;
-            return;
-        };
+    /// A frame for this site or for all that is believed to come from the site that it names.
+    fn received(&mut self, frame: &Frame<'_>, site: &mut dyn Site) {
         let header = &frame.header;
         let from = To {
             site: header.src_site,
@@ -246,10 +250,6 @@ impl Endpoint {
             return;
         }
         let broadcast = header.dst_site == 0;
-        if !broadcast && header.dst_site != self.config.site {
-            self.link.counters.misdirected += 1;
-            return;
-        }
         if let Some(peer) = self.peers.get_mut(&from.site) {
             if from.incarnation < peer.incarnation {
                 self.link.counters.dead_incarnation += 1;
