@@ -8,5 +8,6 @@ pub mod history;
 pub mod network;
 pub mod nucleus;
 pub mod random;
+mod view;
 pub mod workload;
 pub mod world;

@@ -5,7 +5,7 @@ use super::network::Faults;
 use super::nucleus::{Nucleus, annex, digest};
 use super::random::Random;
 use chorus_abi::net::{KnNetItem, NET_CALL, NET_CANCEL, NET_LINKFAILURE, NET_REPLY, NET_SEND};
-use chorus_abi::{KnUniqueId, UiType};
+use chorus_abi::{KnProtId, KnUniqueId, UiType};
 use chorus_transport::{Config, Endpoint, Event, Seal, frame};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -112,9 +112,15 @@ pub struct World {
     pub messages: u32,
     /// Events that happened.
     pub steps: u64,
+    /// Starts of sites after their first, plus one.
+    pub generation: u32,
+    /// Whole frames that came, and to which site, if [`World::record`].
+    pub heard: Vec<(u16, Vec<u8>)>,
+    /// Protection identifiers of the actors and ports that send, from now on.
+    pub identities: (KnProtId, KnProtId),
     queue: BinaryHeap<Reverse<(u64, u64, Happens)>>,
     order: u64,
-    clients: Vec<u16>,
+    pub(super) clients: Vec<u16>,
 }
 
 impl World {
@@ -142,6 +148,9 @@ impl World {
             cut: Vec::new(),
             messages: 0,
             steps: 0,
+            generation: 1,
+            heard: Vec::new(),
+            identities: Default::default(),
             queue: BinaryHeap::new(),
             order: 0,
             clients: Vec::new(),
@@ -170,24 +179,6 @@ impl World {
         &mut self.sites[usize::from(number) - 1]
     }
 
-    /// Counters of a site that is up.
-    pub fn counters(&self, number: u16) -> chorus_transport::Counters {
-        self.sites[usize::from(number) - 1]
-            .endpoint
-            .as_ref()
-            .map(|endpoint| *endpoint.counters())
-            .unwrap_or_default()
-    }
-
-    /// Tables of a site that is up.
-    pub fn sizes(&self, number: u16) -> chorus_transport::Sizes {
-        self.sites[usize::from(number) - 1]
-            .endpoint
-            .as_ref()
-            .map(Endpoint::sizes)
-            .unwrap_or_default()
-    }
-
     /// Power off: all that the site held is gone.
     pub fn crash(&mut self, number: u16) {
         let now = self.now;
@@ -205,9 +196,11 @@ impl World {
     /// A new incarnation.
     pub fn restart(&mut self, number: u16) {
         let now = self.now;
+        // Starts after the first begin a new generation.
+        self.generation += u32::from(self.site(number).incarnation > 0);
+        let generation = self.generation;
         let site = self.site(number);
         site.incarnation += 1;
-        let again = u32::from(site.incarnation > 1);
         site.next_port = 1;
         site.nucleus = Nucleus::default();
         site.config.incarnation = site.incarnation;
@@ -361,34 +354,10 @@ impl World {
             body_size: body.len() as u32,
             annex_size: if with_annex { 64 } else { 0 },
             annex: [number as u8; 64],
+            actor_pi: self.identities.0,
+            port_pi: self.identities.1,
             ..KnNetItem::default()
         }
-    }
-
-    /// Whether the call's client still waits.
-    pub fn waits(&self, call: u32) -> bool {
-        self.clients[call as usize] != 0
-    }
-
-    /// How a call ended and when; `None` while it has not.
-    pub fn end(&self, call: u32) -> Option<(i32, u64)> {
-        self.history
-            .events
-            .iter()
-            .rev()
-            .find_map(|(time, of, happening)| match happening {
-                Happening::Ended(result, _) if *of == call => Some((*result, *time)),
-                _ => None,
-            })
-    }
-
-    /// How often a call was executed.
-    pub fn executions(&self, call: u32) -> usize {
-        self.history
-            .of(call)
-            .iter()
-            .filter(|(_, happening)| matches!(happening, Happening::Executed(_)))
-            .count()
     }
 
     /// Lets one site's endpoint take an event.
@@ -516,7 +485,12 @@ impl World {
     fn happen(&mut self, what: Happens) {
         let now = self.now;
         match what {
-            Happens::Frame { to, bytes } => self.event(to, Event::Frame(&bytes)),
+            Happens::Frame { to, bytes } => {
+                self.event(to, Event::Frame(&bytes));
+                if self.record {
+                    self.heard.push((to, bytes));
+                }
+            }
             Happens::Execute {
                 site,
                 incarnation,
@@ -587,6 +561,13 @@ impl World {
         );
         self.event(number, Event::Item(&item, &body));
     }
+}
+
+/// A key that the sites of the world of this seed have in common.
+fn cluster_key(seed: u64) -> [u8; 32] {
+    let mut key = [0; 32];
+    key.copy_from_slice(&pattern(!seed, 32));
+    key
 }
 
 /// `length` bytes that differ from those of other seeds.

@@ -112,6 +112,11 @@ impl Session {
             common: Incoming::default(),
         }
     }
+
+    /// Whether neither side spoke to the other alone.
+    fn is_slight(&self) -> bool {
+        self.out.is_none() && self.own.is_empty()
+    }
 }
 
 /// A frame that was opened and not yet taken.
@@ -178,20 +183,7 @@ impl Sealer {
             frame.extend_from_slice(&self.generation.to_le_bytes());
             &mut self.common
         } else {
-            let room = self.sessions.len() < self.bound;
-            let session = match self.sessions.entry(to.0) {
-                alloc::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
-                alloc::collections::btree_map::Entry::Vacant(place) if room => {
-                    place.insert(Session::new(to.1))
-                }
-                alloc::collections::btree_map::Entry::Vacant(_) => return None,
-            };
-            if session.incarnation > to.1 {
-                return None;
-            }
-            if session.incarnation < to.1 {
-                *session = Session::new(to.1);
-            }
+            let session = session(&mut self.sessions, self.bound, to)?;
             session.out.get_or_insert_with(|| Outgoing::new(derive(0)))
         };
         let (counter, renewed) = out.next(now, frames, age, derive)?;
@@ -212,7 +204,7 @@ impl Sealer {
         Some(renewed)
     }
 
-    /// Opens what a frame for this site, or for all, carries, into `out`. A frame to this site alone is thereby taken; others are with [`Sealer::take`].
+    /// Opens what a frame for this site, or for all, carries, into `out`. It will not be opened again, except as [`Sealer::take`] says.
     pub(crate) fn open(&mut self, outer: &Outer<'_>, out: &mut Vec<u8>) -> Result<(), Refusal> {
         self.pending = None;
         let header = &outer.header;
@@ -272,11 +264,15 @@ impl Sealer {
         }
         self.generation = self.generation.max(generation);
         out.truncate(length);
+        if self.sessions.contains_key(&from.0) || self.sessions.len() < self.bound {
+            return self.enter(opened);
+        }
         self.pending = Some(opened);
         Ok(())
     }
 
-    /// Takes the frame that was opened last, if it was to more than this site: it will not be opened again. What concerns nobody here needs not be taken.
+    /// Takes the frame that was opened last for good: it will not be opened again. Only one to more than this site, from a site for which there was no room,
+    /// is not taken already; what concerns nobody here may stay so.
     pub(crate) fn take(&mut self) -> Result<(), Refusal> {
         match self.pending.take() {
             Some(opened) => self.enter(opened),
@@ -285,17 +281,7 @@ impl Sealer {
     }
 
     fn enter(&mut self, opened: Opened) -> Result<(), Refusal> {
-        let (site, incarnation) = opened.from;
-        if !self.sessions.contains_key(&site) && self.sessions.len() >= self.bound {
-            return Err(Refusal::Full);
-        }
-        let session = self
-            .sessions
-            .entry(site)
-            .or_insert_with(|| Session::new(incarnation));
-        if session.incarnation < incarnation {
-            *session = Session::new(incarnation);
-        }
+        let session = session(&mut self.sessions, self.bound, opened.from).ok_or(Refusal::Full)?;
         let incoming = if opened.common {
             &mut session.common
         } else {
@@ -304,4 +290,22 @@ impl Sealer {
         incoming.take(opened.counter, &opened.key);
         Ok(())
     }
+}
+
+/// The entry of a site in this incarnation, made if there is none. Among many sites one may have to go of which nothing was heard but what was for all.
+/// `None`: no room, or the incarnation is over.
+fn session(
+    sessions: &mut BTreeMap<u16, Session>,
+    bound: usize,
+    of: (u16, u16),
+) -> Option<&mut Session> {
+    if sessions.len() >= bound && !sessions.contains_key(&of.0) {
+        let (&least, _) = sessions.iter().find(|(_, session)| session.is_slight())?;
+        sessions.remove(&least);
+    }
+    let session = sessions.entry(of.0).or_insert_with(|| Session::new(of.1));
+    if session.incarnation < of.1 {
+        *session = Session::new(of.1);
+    }
+    (session.incarnation == of.1).then_some(session)
 }

@@ -102,6 +102,10 @@ pub(super) enum Look {
 }
 
 impl Incoming {
+    pub(super) fn is_empty(&self) -> bool {
+        self.present.is_none()
+    }
+
     pub(super) fn look(&self, counter: u64) -> Look {
         let (number, frame) = parts(counter);
         let known = [&self.present, &self.before]

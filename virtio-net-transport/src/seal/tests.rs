@@ -66,16 +66,24 @@ fn a_frame_is_opened_once_by_the_site_it_is_for() {
 }
 
 #[test]
-fn what_concerns_nobody_here_leaves_no_trace() {
-    let (mut one, mut two) = (sealer((1, 1), 1), sealer((2, 1), 1));
-    let bytes = frame_of(&mut one, ALL, 9);
+fn among_too_many_sites_what_concerns_nobody_here_leaves_no_trace() {
+    let mut five = sealer((5, 1), 1);
+    let heard: Vec<_> = (1..=4)
+        .map(|site| frame_of(&mut sealer((site, 1), 1), ALL, 1))
+        .collect();
+    for bytes in &heard {
+        assert_eq!(opens(&mut five, bytes), Ok(1));
+    }
+    let bytes = frame_of(&mut sealer((6, 1), 1), ALL, 9);
     let outer = frame::outer(&bytes).unwrap();
     for _ in 0..3 {
-        assert_eq!(two.open(&outer, &mut Vec::new()), Ok(()));
+        assert_eq!(five.open(&outer, &mut Vec::new()), Ok(()));
     }
-    assert_eq!(two.len(), 0);
-    two.take().unwrap();
-    assert_eq!(two.open(&outer, &mut Vec::new()), Err(Refusal::Replay));
+    // What has an effect is taken, and one of those goes that were only heard of.
+    five.take().unwrap();
+    assert_eq!(five.open(&outer, &mut Vec::new()), Err(Refusal::Replay));
+    assert_eq!(five.len(), 4);
+    assert_eq!(opens(&mut five, &heard[3]), Err(Refusal::Replay));
 }
 
 #[test]
