@@ -34,6 +34,11 @@ impl Trust {
         }
     }
 
+    /// Sites that do not speak for all domains.
+    pub fn sites(&self) -> impl Iterator<Item = u16> {
+        self.limited.keys().copied()
+    }
+
     /// From text: `SITE=DOMAIN,DOMAIN…;SITE=…`, in decimal; `SITE=` is a site that speaks for none. Errors: anything else.
     pub fn parse(text: &str) -> Result<Trust, NoTrust> {
         let mut trust = Trust::new();

@@ -2,7 +2,7 @@
 
 use crate::verdict::Verdict;
 use chorus_abi::error::*;
-use chorus_abi::net::KnNetItem;
+use chorus_abi::net::{KnNetItem, KnNetSeat};
 use chorus_abi::*;
 use chorus_runtime::{println, raw};
 

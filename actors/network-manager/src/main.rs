@@ -14,10 +14,10 @@ mod nucleus;
 mod ring;
 
 use card::Card;
-use chorus_abi::net::{KnNetItem, NM_OUTBOUND};
+use chorus_abi::net::{KnNetItem, NET_CLEAR, NM_OUTBOUND};
 use chorus_abi::{K_CMSGSIZEMAX, KError, KnUniqueId};
-use chorus_runtime::{site, site_log, start_info, time};
-use chorus_transport::{Config, Endpoint, Event, Notice, Site};
+use chorus_runtime::{args, site, site_log, start_info, time};
+use chorus_transport::{Config, Endpoint, Event, Notice, Seal, Site, Trust};
 
 chorus_runtime::entry!(main);
 
@@ -89,9 +89,21 @@ fn main() -> Result<(), KError> {
             return Err(KError::Inval);
         }
     };
+    let seat = nucleus::attach(irq)?;
     let mut config = Config::new(site::number(), start_info().epoch as u16);
+    config.seal = (seat.flags & NET_CLEAR == 0).then(|| Seal::new(seat.key, seat.generation));
     // A key of the Nucleus: 64 bits that nobody can guess, repeatable where the site's are.
     config.seed = chorus_runtime::port::new_group()?.key;
+    // Whose protection identifiers are believed: the one argument that there may be (`Trust`).
+    if let Some(text) = args().nth(1) {
+        config.trust = match Trust::parse(text) {
+            Ok(trust) => trust,
+            Err(_) => {
+                site_log!("network-manager: not a list of sites and domains: {text}");
+                return Err(KError::Inval);
+            }
+        };
+    }
     let mut endpoint = match Endpoint::new(config) {
         Ok(endpoint) => endpoint,
         Err(why) => {
@@ -99,7 +111,6 @@ fn main() -> Result<(), KError> {
             return Err(KError::Inval);
         }
     };
-    nucleus::attach(irq)?;
     let mut here = Here { card };
     let mut body = alloc::vec![0; K_CMSGSIZEMAX as usize];
     endpoint.on_event(now(), Event::Start, &mut here);

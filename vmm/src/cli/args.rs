@@ -156,6 +156,17 @@ pub struct Shape {
     /// Percent of frames that every link loses
     #[arg(long, env = "CHORUS_LOSS", value_name = "PCT")]
     pub loss: Option<f64>,
+    /// Frames between sites go in clear, to be looked at; whoever can send on the fabric is believed then
+    #[arg(long, env = "CHORUS_INSECURE_FABRIC")]
+    pub insecure_fabric: bool,
+    /// Domains of protection identifiers that a site may speak for, such as 2=3,4 [default: every site for all]
+    #[arg(
+        long = "domains",
+        env = "CHORUS_DOMAINS",
+        value_name = "SITE=DID,…",
+        value_delimiter = ';'
+    )]
+    pub domains: Vec<String>,
     /// Which KVM the sites run on
     #[arg(long, env = "CHORUS_HOST", value_name = "HOST", default_value = "auto")]
     pub host: HostArg,

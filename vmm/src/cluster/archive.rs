@@ -33,6 +33,22 @@ pub fn with_default_mapper(conf: &str) -> String {
     }
 }
 
+/// File of the actor that carries messages between sites.
+const NETWORK_MANAGER: &str = "network-manager";
+
+/// The same list with what the sites may speak for told to the Network Manager, unless that is all.
+pub fn with_domains(conf: &str, domains: &str) -> String {
+    let told = |line: &str| {
+        let words = line.split('#').next().unwrap_or("").trim_end();
+        let first = words.split_ascii_whitespace().next();
+        match first == Some(NETWORK_MANAGER) && !domains.is_empty() {
+            true => format!("{words} {domains}\n"),
+            false => format!("{line}\n"),
+        }
+    };
+    conf.lines().map(told).collect()
+}
+
 /// One line of `boot.conf`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BootActor {
@@ -184,6 +200,14 @@ mod tests {
             ["network-manager", "site-manager"]
         );
         assert_eq!(actors[0].kind, Kind::Supervisor);
+    }
+
+    #[test]
+    fn domains_are_told_to_the_network_manager() {
+        assert_eq!(with_domains(STANDARD_BOOT_CONF, ""), STANDARD_BOOT_CONF);
+        let actors = parse_boot_conf(&with_domains(STANDARD_BOOT_CONF, "2=3,4;3=")).unwrap();
+        let args = actors.iter().map(|actor| actor.args.join(" "));
+        assert!(args.eq(["2=3,4;3=", ""]));
     }
 
     #[test]

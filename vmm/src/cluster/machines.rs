@@ -7,6 +7,7 @@ use super::gateway::{Calls, Services};
 use super::images;
 use super::plan::Plan;
 use super::process::seed_of;
+use super::sealing::{FabricKey, Starts, fabric_words};
 use super::site::{Counters, Events, Machines, SiteEvent, SiteMachine, SiteOrder};
 use crate::debug::images::Known;
 use crate::debug::inferior::Delivery;
@@ -18,7 +19,7 @@ use crate::machine::{self, Ending, Event, Site, SiteConfig};
 use chorus_abi::GATEWAY_SITE;
 use kvm_ioctls::Kvm;
 use std::os::unix::net::UnixListener;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 /// What starts the sites of a plan on this machine's KVM.
@@ -57,6 +58,9 @@ pub fn on_kvm(plan: &Plan) -> Outcome<Box<dyn Machines>> {
         kvm,
         fabric: Arc::new(fabric),
         seed: plan.seed,
+        key: plan.fabric_key.clone(),
+        domains: plan.domains.clone(),
+        starts: Mutex::default(),
     }))
 }
 
@@ -64,6 +68,9 @@ struct OnKvm {
     kvm: Kvm,
     fabric: Arc<Fabric>,
     seed: u64,
+    key: Option<FabricKey>,
+    domains: String,
+    starts: Mutex<Starts>,
 }
 
 impl Machines for OnKvm {
@@ -74,22 +81,33 @@ impl Machines for OnKvm {
             .map_err(|error| {
                 Failure::host(format!("a seat on the fabric: {}", super::reason(&error)))
             })?;
-        station.start(services, self.seed)?;
+        let key = self.key.as_ref().map(FabricKey::bytes);
+        station.start(services, self.seed, key, &self.domains)?;
         Ok(station)
     }
 
     fn start(&self, order: SiteOrder, events: Events) -> Outcome<Box<dyn SiteMachine>> {
         let number = order.number;
+        let (epoch, generation) = self
+            .starts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .start(number)?;
         let config = SiteConfig {
             name: order.name.clone(),
             parameters: Parameters {
                 site: number,
                 sites: order.sites,
                 vcpus: order.vcpus,
-                epoch: 1,
+                epoch,
                 seed: order.seed,
                 tsc_khz: None,
-                extra: format!("{}{}", secret_word(self.seed), swap_word(order.swap)),
+                extra: format!(
+                    "{} {}{}",
+                    secret_word(self.seed),
+                    fabric_words(self.key.as_ref(), generation),
+                    swap_word(order.swap)
+                ),
             },
             mem: order.mem,
             nucleus: order.nucleus,

@@ -5,6 +5,7 @@
 //! or carried into the emulated host, so that all three do the same.
 
 use super::failure::{Failure, Outcome};
+use super::sealing::FabricKey;
 use super::topology::{Image, Topology};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -18,6 +19,10 @@ pub struct Plan {
     pub seed: u64,
     /// Loss in percent that every link has which says nothing else.
     pub loss: f64,
+    /// Key of the frames between sites; none: they go in clear.
+    pub fabric_key: Option<FabricKey>,
+    /// Which sites may speak for which domains of protection identifiers, as [`chorus_transport::Trust`] reads it; empty: all for all.
+    pub domains: String,
     /// Nucleus instead of the built-in one.
     pub nucleus: Option<PathBuf>,
     /// Folder whose images go before the built-in ones.

@@ -338,6 +338,7 @@ impl Cluster {
             .boot_conf
             .as_deref()
             .unwrap_or(archive::STANDARD_BOOT_CONF);
+        let conf = &archive::with_domains(conf, &self.plan.domains);
         let folder = self.plan.actor_dir.as_deref();
         let plain: Arc<[u8]> = archive::build(conf, archive::BOOT_CONF, folder)?.into();
         let mut with_mapper: Option<Arc<[u8]>> = None;

@@ -225,7 +225,12 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// `nmAttach`.
-    pub fn nm_attach(&mut self, caller: Caller, irq: i32) -> Result<Outcome, KError> {
+    pub fn nm_attach(
+        &mut self,
+        caller: Caller,
+        irq: i32,
+        seat: Out<KnNetSeat>,
+    ) -> Result<Outcome, KError> {
         if self.network_attached() {
             return Err(KError::Busy);
         }
@@ -238,6 +243,8 @@ impl<M: Machine> Nucleus<M> {
                     .ok_or(KError::Inval)?,
             ),
         };
+        let told = self.configuration.fabric;
+        self.write_optional(caller, seat, &told)?;
         self.ipc.network.manager = Some(caller.actor);
         self.ipc.network.irq = irq;
         if let Some(irq) = irq {

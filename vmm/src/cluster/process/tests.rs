@@ -202,6 +202,8 @@ fn start(manner: Manner, change: impl FnOnce(&mut Plan, &std::path::Path)) -> Te
         topology: Topology::uniform("test", 2, 1, 64 << 20),
         seed: 1,
         loss: 0.0,
+        fabric_key: None,
+        domains: String::new(),
         nucleus: Some(images(folder.path())),
         actor_dir: Some(folder.path().to_owned()),
         boot_conf: None,
