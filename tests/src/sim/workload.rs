@@ -212,7 +212,7 @@ fn choose(
 
 /// Heals the network, lets all calls end, judges the history, and looks for what was left behind.
 fn finish(mut world: World, back: &[u64]) -> Result<Outcome, String> {
-    world.faults = Faults::NONE;
+    world.set_faults(Faults::NONE);
     for (at, time) in back.iter().enumerate() {
         if *time != 0 {
             world.restart(at as u16 + 1);
