@@ -7,6 +7,12 @@ use chorus_tests::sim::network::Faults;
 use chorus_tests::sim::world::{MS, Plan, SEC, World};
 use chorus_transport::{Notice, frame};
 
+const HELLO: frame::news::Hello = frame::news::Hello {
+    watched: true,
+    life: 0,
+    groups: 0,
+};
+
 /// Two or three sites; a port on site 1 that site 2 has called once.
 fn warm(sites: u16, faults: Faults) -> (World, KnUniqueId) {
     let mut world = World::new(11, sites, faults);
@@ -431,7 +437,7 @@ fn ss_067_frames_of_a_dead_incarnation_change_nothing() {
     for payload in [
         frame::Payload::Request(data),
         frame::Payload::Cancel(txn),
-        frame::Payload::Hello,
+        frame::Payload::News(frame::News::Hello(HELLO)),
     ] {
         let mut bytes = Vec::new();
         frame::write(&header, &payload, &mut bytes);
@@ -464,7 +470,11 @@ fn own_site_number_on_another_machine_is_refused_and_reported() {
         src_incarnation: 9,
         ..Default::default()
     };
-    frame::write(&header, &frame::Payload::Hello, &mut bytes);
+    frame::write(
+        &header,
+        &frame::Payload::News(frame::News::Hello(HELLO)),
+        &mut bytes,
+    );
     world.inject(1, bytes, 1);
     world.run(MS);
     assert_eq!(world.counters(1).own_site_heard, 1);

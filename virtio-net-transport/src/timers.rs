@@ -23,6 +23,10 @@ pub(crate) enum Due {
     Forget(u16),
     /// Say hello.
     Hello,
+    /// Ask the next sites whether they are there.
+    Period,
+    /// The question to this site was not answered.
+    Probe(u16),
 }
 
 /// All armed timers of an endpoint.

@@ -4,9 +4,12 @@ use super::history::Happening;
 use super::nucleus::{annex, digest};
 use super::site::Plan;
 use super::world::{World, pattern};
-use chorus_abi::net::{KnNetItem, NET_REPLY};
+use chorus_abi::net::{KnNetItem, NET_GROUPS, NET_REPLY};
 use chorus_abi::{KnUniqueId, UiType};
 use chorus_transport::Event;
+
+/// What all sites of a simulated cluster prove their lists of members with.
+pub const GROUP_KEY: (u64, u64) = (0x5EC2E7, 0x0FA11);
 
 impl World {
     /// A new port that takes `capacity` requests at once.
@@ -31,6 +34,7 @@ impl World {
             .values()
             .filter(|request| request.port == port && !request.executing);
         let tokens: Vec<u64> = queued.map(|request| request.token).collect();
+        self.members_changed(number);
         for token in tokens {
             self.site(number).nucleus.requests.remove(&token);
             let item = KnNetItem {
@@ -45,12 +49,40 @@ impl World {
 
     /// Puts a port into a group.
     pub fn join(&mut self, number: u16, group: KnUniqueId, port: KnUniqueId) {
-        self.site(number)
-            .nucleus
-            .groups
-            .entry(group.identity().word())
-            .or_default()
-            .push(port);
+        let groups = &mut self.site(number).nucleus.groups;
+        let members = groups.entry(group.identity().word()).or_default();
+        members.push(port);
+        self.members_changed(number);
+    }
+
+    /// Takes a port out of a group.
+    pub fn part(&mut self, number: u16, group: KnUniqueId, port: KnUniqueId) {
+        let groups = &mut self.site(number).nucleus.groups;
+        if let Some(members) = groups.get_mut(&group.identity().word()) {
+            members.retain(|member| *member != port);
+        }
+        self.members_changed(number);
+    }
+
+    /// The Nucleus tells its manager who is in which group.
+    pub fn members_changed(&mut self, number: u16) {
+        let mut body = Vec::new();
+        for (group, members) in &self.site(number).nucleus.groups {
+            for port in members {
+                body.extend_from_slice(&group.to_le_bytes());
+                body.extend_from_slice(&port.word().to_le_bytes());
+            }
+        }
+        let mut item = KnNetItem {
+            kind: NET_GROUPS,
+            body_size: body.len() as u32,
+            annex_size: 64,
+            ..KnNetItem::default()
+        };
+        let (low, high) = GROUP_KEY;
+        item.annex[..8].copy_from_slice(&low.to_le_bytes());
+        item.annex[8..16].copy_from_slice(&high.to_le_bytes());
+        self.event(number, Event::Item(&item, &body));
     }
 
     pub(super) fn answer(&mut self, number: u16, token: u64) {

@@ -72,13 +72,31 @@ pub struct World {
 }
 
 impl World {
-    /// `sites` sites that are up.
+    /// `sites` sites that are up and do not watch each other: what they send is about calls and messages alone.
     pub fn new(seed: u64, sites: u16, faults: Faults) -> World {
         Self::with(seed, sites, faults, |_| {})
     }
 
-    /// The same with changed configurations.
+    /// `sites` sites that are up and watch each other, as those of a cluster do.
+    pub fn watching(seed: u64, sites: u16, faults: Faults) -> World {
+        Self::watching_with(seed, sites, faults, |_| {})
+    }
+
+    /// As [`World::new`], with changed configurations.
     pub fn with(seed: u64, sites: u16, faults: Faults, change: impl Fn(&mut Config)) -> World {
+        Self::watching_with(seed, sites, faults, |config| {
+            config.period = 0;
+            change(config);
+        })
+    }
+
+    /// As [`World::watching`], with changed configurations.
+    pub fn watching_with(
+        seed: u64,
+        sites: u16,
+        faults: Faults,
+        change: impl Fn(&mut Config),
+    ) -> World {
         let mut world = World {
             now: 0,
             sites: Vec::new(),
@@ -173,6 +191,7 @@ impl World {
             endpoint.on_event(now, Event::Start, &mut site.nucleus);
         }
         self.after(number);
+        self.members_changed(number);
     }
 
     /// The site's processors stop; time goes on.
@@ -203,6 +222,12 @@ impl World {
         let site = self.site(number);
         if let Some(endpoint) = &mut site.endpoint {
             endpoint.on_event(now, event, &mut site.nucleus);
+            // What the drivers do: a site whose incarnation is over takes the next one.
+            if let Some(above) = endpoint.is_over() {
+                site.incarnation = above + 1;
+                let renewed = endpoint.renew(now, site.incarnation, &mut site.nucleus);
+                assert!(renewed.is_ok(), "incarnations of site {number} are used up");
+            }
             self.after(number);
         }
     }

@@ -4,8 +4,8 @@ use super::port::Port;
 use super::send::{Letter, Parcel, Way};
 use crate::arena::{Arena, Id};
 use crate::machine::Machine;
-use crate::names::keys::keyed_hash;
 use crate::nucleus::{Caller, Nucleus, Outcome};
+use chorus_abi::keys::keyed_hash;
 use chorus_abi::table::Privilege;
 use chorus_abi::*;
 
