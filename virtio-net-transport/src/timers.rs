@@ -25,6 +25,8 @@ pub(crate) enum Due {
     Hello,
     /// Ask the next sites whether they are there.
     Period,
+    /// Ask for lists of members that are older here than at their sites.
+    Lists,
     /// The question to this site was not answered.
     Probe(u16),
 }

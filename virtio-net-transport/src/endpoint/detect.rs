@@ -155,7 +155,6 @@ impl Endpoint {
             }
         }
         self.ask_whether_back(site);
-        self.repair_groups(site);
         if self.members.live() > 0 || self.watch.down != 0 {
             self.timers.set(&mut self.watch.due, Due::Period, next);
         }

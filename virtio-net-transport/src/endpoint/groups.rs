@@ -7,18 +7,31 @@
 
 use super::link::To;
 use super::{Endpoint, Site};
+use crate::config::MILLISECOND;
 use crate::frame::news::{ENTRIES_MAX, Groups as Frame, Membership, News};
 use crate::hints::{Hint, Key};
 use crate::members::Standing;
 use crate::membership::{PARTS_MAX, Taken};
+use crate::timers::Due;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use chorus_abi::keys::keyed_hash_of;
 use chorus_abi::net::KnNetItem;
 use chorus_abi::{K_FUNCMODE, KnUniqueId};
 
-/// Sites that are asked for their lists in a period.
+/// Sites that are asked for their lists at once.
 const ASKED: usize = 8;
+/// News that comes together is waited for before lists are asked for.
+const SOON: u64 = 5 * MILLISECOND;
+/// First gap between two questions.
+const FIRST_GAP: u64 = 100 * MILLISECOND;
+
+/// When lists are asked for.
+#[derive(Default)]
+pub(super) struct Asking {
+    due: u64,
+    gap: u64,
+}
 
 impl Endpoint {
     /// The Nucleus says which of its ports are in which groups: pairs of group and port. The annex has the key with which sites prove their lists.
@@ -82,8 +95,13 @@ impl Endpoint {
         self.members.change(from.site, |member| {
             member.groups = member.groups.max(frame.version);
         });
-        if let Taken::Gap(have) = self.groups.take(from.site, from.incarnation, frame) {
-            self.send_news(from, News::GroupsAsk(have), site);
+        match self.groups.take(from.site, from.incarnation, frame) {
+            Taken::Known => self.lists.gap = FIRST_GAP,
+            Taken::Parts => {}
+            Taken::Gap(have) => {
+                self.send_news(from, News::GroupsAsk(have), site);
+                self.want_lists();
+            }
         }
     }
 
@@ -108,8 +126,18 @@ impl Endpoint {
         }
     }
 
-    /// Asks sites whose lists are newer than what is here.
-    pub(super) fn repair_groups(&mut self, site: &mut dyn Site) {
+    /// A list is newer than what is here: it will be asked for.
+    pub(super) fn want_lists(&mut self) {
+        self.lists.gap = FIRST_GAP;
+        if self.config.period != 0 && self.lists.due == 0 {
+            let at = self.now + SOON;
+            self.timers.set(&mut self.lists.due, Due::Lists, at);
+        }
+    }
+
+    /// Asks sites whose lists are newer than what is here, again and again, but less often each time that nothing came.
+    pub(super) fn lists_timer(&mut self, site: &mut dyn Site) {
+        self.lists.due = 0;
         let behind: Vec<(To, u32)> = self
             .members
             .ring(self.config.site)
@@ -123,9 +151,15 @@ impl Endpoint {
             })
             .take(ASKED)
             .collect();
-        for (to, have) in behind {
+        if behind.is_empty() {
+            return;
+        }
+        for &(to, have) in &behind {
             self.send_news(to, News::GroupsAsk(have), site);
         }
+        let at = self.now + self.lists.gap;
+        self.timers.set(&mut self.lists.due, Due::Lists, at);
+        self.lists.gap = (self.lists.gap * 2).min(self.config.period_max.max(FIRST_GAP));
     }
 
     /// A site that has a member of a group in functional mode, from what is known.

@@ -22,7 +22,7 @@ use crate::config::{Config, ConfigError, MILLISECOND};
 use crate::counters::{Counters, Sizes};
 use crate::frame::{self, Header, Nack, News, Of, Payload, Reason};
 use crate::hints::{Hints, Key};
-use crate::members::{Members, Standing};
+use crate::members::{Member, Members, Standing};
 use crate::membership::Groups;
 use crate::slab::Slab;
 use crate::timers::{Due, Timers};
@@ -145,6 +145,18 @@ pub struct Other {
     pub detour: bool,
 }
 
+impl Other {
+    fn of(site: u16, member: &Member) -> Other {
+        Other {
+            site,
+            incarnation: member.incarnation,
+            standing: member.standing,
+            watched: member.watched,
+            detour: member.detour,
+        }
+    }
+}
+
 /// Waits between the three HELLOs of a new incarnation.
 const HELLO_GAPS: [u64; 2] = [200 * MILLISECOND, 800 * MILLISECOND];
 /// Buffers kept for reuse, and the largest of them in bytes.
@@ -184,6 +196,7 @@ pub struct Endpoint {
     first_seq: u64,
     first_send: u64,
     groups: Groups,
+    lists: groups::Asking,
     group_key: Option<(u64, u64)>,
 }
 
@@ -220,6 +233,7 @@ impl Endpoint {
             first_seq: 1,
             first_send: 1,
             groups: Groups::new(config.max_group_members),
+            lists: groups::Asking::default(),
             group_key: None,
             config,
         })
@@ -250,6 +264,7 @@ impl Endpoint {
                 Due::Acks(peer) => self.acks_timer(peer, site),
                 Due::Forget(peer) => self.forget_timer(peer, site),
                 Due::Period => self.period_timer(site),
+                Due::Lists => self.lists_timer(site),
                 Due::Probe(peer) => self.probe_timer(peer, site),
                 Due::Hello => {
                     self.hello_due = 0;
@@ -299,13 +314,14 @@ impl Endpoint {
 
     /// The sites that this one knows of.
     pub fn others(&self) -> impl Iterator<Item = Other> {
-        self.members.iter().map(|(site, member)| Other {
-            site,
-            incarnation: member.incarnation,
-            standing: member.standing,
-            watched: member.watched,
-            detour: member.detour,
-        })
+        let all = self.members.iter();
+        all.map(|(site, member)| Other::of(site, member))
+    }
+
+    /// One of them.
+    pub fn other(&self, site: u16) -> Option<Other> {
+        let member = self.members.get(site)?;
+        Some(Other::of(site, member))
     }
 
     /// What this site knows of all, as one number: equal where the same sites, incarnations and versions of lists are known.

@@ -223,6 +223,9 @@ impl Endpoint {
                 known.groups = known.groups.max(hello.groups);
             });
         }
+        if hello.groups != 0 {
+            self.want_lists();
+        }
         self.watch();
     }
 
@@ -287,6 +290,7 @@ impl Endpoint {
             }
             if self.members.insert(number, member) {
                 self.members.spread(number);
+                self.want_lists();
             }
             return;
         };
@@ -299,6 +303,7 @@ impl Endpoint {
                 member.life = item.life;
                 member.groups = item.groups;
             });
+            self.want_lists();
             if item.claim == Claim::Down {
                 self.fall(number, site);
             }
@@ -315,6 +320,7 @@ impl Endpoint {
             self.members
                 .change(number, |member| member.groups = item.groups);
             self.members.spread(number);
+            self.want_lists();
         }
         match item.claim {
             Claim::Down if item.life >= known.life && !self.is_answered(number) => {

@@ -27,6 +27,9 @@ impl Membership {
     }
 }
 
+/// Two words that name no group: identifiers of a reserved type.
+const PROOF: u64 = u64::MAX - 1;
+
 /// Lists of memberships; a group's are all in one.
 const BUCKETS: usize = 64;
 
@@ -115,6 +118,18 @@ impl<M: Machine> Nucleus<M> {
         keyed_hash(self.configuration.secret, group.identity().word())
     }
 
+    /// The key with which the cluster's sites prove to each other what they say of members; it opens no group.
+    pub(crate) fn group_proof_key(&self) -> [u64; 2] {
+        let secret = self.configuration.secret;
+        [PROOF, PROOF + 1].map(|word| keyed_hash(secret, word))
+    }
+
+    /// Group and port of a membership.
+    pub(crate) fn membership_names(&self, id: Id<Membership>) -> Option<(KnUniqueId, KnUniqueId)> {
+        let member = self.ipc.groups.members.get(id)?;
+        Some((member.group, self.ipc.ports.get(member.port)?.ui))
+    }
+
     fn group_by_cap(&mut self, caller: Caller, cap: In<KnCap>) -> Result<KnUniqueId, KError> {
         let cap = self.read(caller, cap)?;
         let group = cap.ui.group().ok_or(KError::Inval)?;
@@ -184,6 +199,7 @@ impl<M: Machine> Nucleus<M> {
             if let Some(port) = self.ipc.ports.get_mut(port) {
                 port.groups += 1;
             }
+            self.network_regrouped();
         }
         Ok(Outcome::Done(K_OK))
     }
@@ -202,6 +218,7 @@ impl<M: Machine> Nucleus<M> {
         if let Some(port) = self.ipc.ports.get_mut(port) {
             port.groups -= 1;
         }
+        self.network_regrouped();
         Ok(Outcome::Done(K_OK))
     }
 
@@ -218,6 +235,7 @@ impl<M: Machine> Nucleus<M> {
                 self.ipc.groups.remove(id);
             }
         }
+        self.network_regrouped();
     }
 
     /// A member here that `fits`, each time another where there are several.
