@@ -4,7 +4,7 @@ use chorus_abi::KnUniqueId;
 use chorus_abi::error::{K_ELINKFAILURE, K_EUNKNOWN};
 use chorus_tests::sim::network::Faults;
 use chorus_tests::sim::random::Random;
-use chorus_tests::sim::workload::seed;
+use chorus_tests::sim::workload::{seed, times};
 use chorus_tests::sim::world::{MS, Plan, SEC, World};
 use chorus_transport::{Notice, Standing};
 
@@ -81,7 +81,7 @@ fn all_pairs(world: &mut World, sites: &[u16], within: u64) {
 fn ss_063_a_site_that_is_switched_off_is_down_everywhere_within_a_second_and_a_half() {
     let first = seed(63);
     let mut worst = 0;
-    for trial in 0..1000 {
+    for trial in 0..times(1000) {
         let sites = 2 + (trial % 15) as u16;
         let mut world = World::watching(first + trial, sites, Faults::NONE);
         world.run(3 * SEC + trial * 7 * MS);
@@ -107,16 +107,52 @@ fn ss_063_a_site_that_is_switched_off_is_down_everywhere_within_a_second_and_a_h
     }
     println!(
         "seeds {first} to {}: at most {} ms",
-        first + 999,
+        first + times(1000) - 1,
         worst / MS
     );
+}
+
+#[test]
+fn ss_043_and_047_calls_end_with_the_site_of_either_side() {
+    for trial in 0..50 {
+        let seed = seed(43) + trial;
+        let mut world = met(seed, 4, Faults::NONE);
+        let server = world.open(1, 8);
+        let elsewhere = world.open(3, 8);
+        let sent = world.call(2, server, b"x", slow(60 * SEC));
+        let other = world.call(1, elsewhere, b"y", slow(60 * SEC));
+        world.run(3 * SEC);
+        world.crash(1);
+        let off = world.now;
+        let late = world.call(2, server, b"z", Plan::NULL);
+        world.run(2 * SEC);
+        for call in [sent, late] {
+            let (result, end) = world.end(call).unwrap();
+            assert_eq!(result, K_ELINKFAILURE, "it may have been executed");
+            assert!(
+                (600 * MS..=1500 * MS).contains(&(end - off)),
+                "seed {seed}: {} ms",
+                (end - off) / MS
+            );
+        }
+        assert_eq!(world.site(3).nucleus.cancelled, [other], "seed {seed}");
+        let begin = world.now;
+        let call = world.call(2, server, b"z", Plan::NULL);
+        world.run(SEC);
+        assert!(
+            world
+                .end(call)
+                .is_some_and(|(result, end)| result == K_EUNKNOWN && end - begin < SEC)
+        );
+        assert_eq!(world.history.check(), Ok(()));
+    }
 }
 
 #[test]
 fn ss_064_a_day_without_a_false_down_idle_and_at_full_load() {
     let seed = seed(64);
     let mut world = met(seed, 8, Faults::NONE);
-    world.run(24 * 3600 * SEC);
+    world.run(times(24 * 3600) * SEC);
     assert_eq!(
         (downs(&world), world.counters(1).suspicions),
         (0, 0),
@@ -129,7 +165,7 @@ fn ss_064_a_day_without_a_false_down_idle_and_at_full_load() {
     };
     let mut world = met(seed, 8, faults);
     let mut random = Random::new(seed);
-    let end = world.now + 24 * 3600 * SEC;
+    let end = world.now + times(24 * 3600) * SEC;
     while world.now < end {
         let site = 1 + random.below(8) as u16;
         world.pause(site);
@@ -436,7 +472,7 @@ fn ss_070_an_hour_of_sites_that_are_killed_and_restarted_leaves_nothing_behind()
     let mut world = met(seed, 6, Faults::all(20));
     let mut random = Random::new(seed);
     let mut ports: Vec<KnUniqueId> = (1..=6).map(|site| world.open(site, 64)).collect();
-    for _ in 0..1800 {
+    for _ in 0..times(1800) {
         let victim = 1 + random.below(6) as u16;
         let until = world.now + 2 * SEC;
         world.crash(victim);

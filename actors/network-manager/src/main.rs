@@ -77,10 +77,9 @@ impl Site for Here {
                     "network-manager: the others held this site for down (incarnation {above}); it takes a new incarnation"
                 );
             }
-            Notice::LinkLost { site } => {
-                site_log!("network-manager: site {site} is there, but only others reach it");
-            }
-            Notice::PeerUp { .. } | Notice::PeerSuspect { .. } | Notice::LinkBack { .. } => {}
+            // On a link that loses frames these come and go.
+            Notice::LinkLost { .. } | Notice::LinkBack { .. } => {}
+            Notice::PeerUp { .. } | Notice::PeerSuspect { .. } => {}
         }
     }
 }

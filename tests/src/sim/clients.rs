@@ -108,6 +108,13 @@ impl World {
         }
     }
 
+    /// Whether the client of a call is on a site that is paused.
+    pub fn is_paused(&self, call: u32) -> bool {
+        let site = self.clients.get(call as usize).copied().unwrap_or(0);
+        let site = self.sites.get(usize::from(site).wrapping_sub(1));
+        site.is_some_and(|site| site.paused.is_some())
+    }
+
     /// Whether the call's client still waits.
     pub fn waits(&self, call: u32) -> bool {
         self.clients[call as usize] != 0

@@ -226,7 +226,10 @@ impl World {
             if let Some(above) = endpoint.is_over() {
                 site.incarnation = above + 1;
                 let renewed = endpoint.renew(now, site.incarnation, &mut site.nucleus);
-                assert!(renewed.is_ok(), "incarnations of site {number} are used up");
+                if renewed.is_err() {
+                    // Its incarnations are used up.
+                    return self.crash(number);
+                }
             }
             self.after(number);
         }

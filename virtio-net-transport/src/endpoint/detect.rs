@@ -116,7 +116,7 @@ impl Endpoint {
     }
 
     /// When a site last answered anything.
-    fn answered(&self, number: u16) -> u64 {
+    pub(super) fn answered(&self, number: u16) -> u64 {
         let peer = self.peers.get(&number).map_or(0, |peer| peer.heard);
         self.members
             .get(number)
@@ -233,7 +233,7 @@ impl Endpoint {
         let Some(incarnation) = self.members.get(number).map(|member| member.incarnation) else {
             return;
         };
-        let heard = if self.is_answered(number) {
+        let heard = if self.has_answered(number, 2 * self.pace()) {
             PING_HEARD
         } else {
             0
@@ -401,8 +401,10 @@ impl Endpoint {
             self.refute(self.life, site);
         }
         if ping.flags & PING_HEARD != 0 && ping.origin == 0 {
-            self.members
-                .change(from.site, |member| member.heard = now.max(1));
+            self.members.change(from.site, |member| {
+                member.heard = now.max(1);
+                member.detour = false;
+            });
         }
         let lost = self.members.change(ping.origin, |member| {
             !core::mem::replace(&mut member.detour, true)

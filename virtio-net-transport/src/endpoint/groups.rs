@@ -37,7 +37,11 @@ impl Endpoint {
     /// The Nucleus says which of its ports are in which groups: pairs of group and port. The annex has the key with which sites prove their lists.
     pub(super) fn take_groups(&mut self, item: &KnNetItem, body: &[u8], site: &mut dyn Site) {
         let word = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_le_bytes);
-        self.group_key = Some((word(&item.annex[..8]), word(&item.annex[8..16])));
+        let key = (word(&item.annex[..8]), word(&item.annex[8..16]));
+        if self.group_key.replace(key).is_none() {
+            // What came before could not be checked.
+            self.want_lists();
+        }
         let pairs = body.chunks_exact(16);
         let list: BTreeSet<Membership> = pairs
             .map(|pair| Membership {
@@ -84,12 +88,15 @@ impl Endpoint {
 
     /// GROUPS: the list of another site, or changes to it.
     pub(super) fn on_groups(&mut self, from: To, frame: &Frame<'_>, site: &mut dyn Site) {
+        if self.config.period == 0 {
+            return;
+        }
         if self.proof(frame, from.site, from.incarnation) != Some(frame.proof) {
             self.link.counters.refused_lists += 1;
             return;
         }
         // A site that is not known cannot be missed when it is gone.
-        if self.config.period == 0 || self.members.get(from.site).is_none() {
+        if self.members.get(from.site).is_none() {
             return;
         }
         self.members.change(from.site, |member| {

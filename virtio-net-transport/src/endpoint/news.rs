@@ -171,14 +171,11 @@ impl Endpoint {
         }
     }
 
-    /// Whether a site has lately answered this one.
-    pub(super) fn is_answered(&self, number: u16) -> bool {
-        let Some(member) = self.members.get(number).filter(|member| member.is_live()) else {
-            return false;
-        };
-        let peer = self.peers.get(&number).map_or(0, |peer| peer.heard);
-        let heard = member.heard.max(peer);
-        heard != 0 && self.now.saturating_sub(heard) <= self.pace() * 2
+    /// Whether a site answered this one within a time.
+    pub(super) fn has_answered(&self, number: u16, within: u64) -> bool {
+        let live = self.members.get(number).is_some_and(Member::is_live);
+        let heard = self.answered(number);
+        live && heard != 0 && self.now.saturating_sub(heard) <= within
     }
 
     /// Each of two sites holds the other for dead. The one that sees fewer sites begins anew; at equal numbers the one that does not see the lowest of all.
@@ -323,7 +320,9 @@ impl Endpoint {
             self.want_lists();
         }
         match item.claim {
-            Claim::Down if item.life >= known.life && !self.is_answered(number) => {
+            Claim::Down
+                if item.life >= known.life && !self.has_answered(number, self.config.suspicion) =>
+            {
                 self.fall(number, site);
             }
             Claim::Suspect if item.life >= known.life && known.standing != Standing::Suspect => {

@@ -117,7 +117,8 @@ impl Item {
             _ => return Err(Malformed),
         };
         let groups = reader.u32()?;
-        if !(1..=chorus_abi::SITE_MAX).contains(&site) || incarnation == 0 {
+        let incarnations = 1..=chorus_abi::ui::EPOCH_MAX;
+        if !(1..=chorus_abi::SITE_MAX).contains(&site) || !incarnations.contains(&incarnation) {
             return Err(Malformed);
         }
         Ok(Item {

@@ -90,7 +90,7 @@ proptest! {
     #[test]
     fn news_frames_round_trip(
         header in any_header(), numbers: [u32; 3], sites: [u16; 3], flags in 0u8..8, digest: u64, whole: bool, part in 0u8..63,
-        items in proptest::collection::vec((1u16..=8191, 1u16.., any::<u32>(), 0u8..3, any::<u32>()), 0..70),
+        items in proptest::collection::vec((1u16..=8191, 1u16..=0x3FFD, any::<u32>(), 0u8..3, any::<u32>()), 0..70),
         entries in proptest::collection::vec((any::<bool>(), any::<u64>(), any::<u64>()), 0..58),
     ) {
         let [nonce, life, groups] = numbers;
