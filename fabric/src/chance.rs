@@ -54,7 +54,7 @@ impl Draw {
             .map(|part| i128::from(mix(self.0 ^ part) >> 32))
             .sum();
         let centred = sum - 6 * (1 << 32);
-        (centred * i128::from(sigma) >> 32) as i64
+        ((centred * i128::from(sigma)) >> 32) as i64
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct Probe {
     pub(crate) nonce: u32,
     /// Questions so far: two alone, then by way of others, then as a suspect.
     pub(crate) stage: u8,
+    /// Times that it was asked again because this site did not run.
+    pub(crate) excused: u8,
     pub(crate) began: u64,
     /// When the suspicion is over.
     pub(crate) until: u64,

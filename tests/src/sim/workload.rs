@@ -86,7 +86,7 @@ pub fn seed(default: u64) -> u64 {
         .unwrap_or(default)
 }
 
-/// A count of a long run: in full with optimisation, else a tenth.
+/// A count of a long run: in full with optimisation, else a twentieth.
 pub fn times(full: u64) -> u64 {
     if cfg!(debug_assertions) {
         full / 10

@@ -23,6 +23,8 @@ const ALONE: u8 = 2;
 const SUSPECTED: u8 = ALONE + 1;
 /// Questions while a site is suspected.
 const LAST_QUESTIONS: u64 = 10;
+/// Late timers that a question waits for.
+const EXCUSES: u8 = 4;
 /// The most that lateness of this site's own timers multiplies the time of suspects by, less one.
 const HEALTH_MAX: u8 = 7;
 
@@ -196,6 +198,7 @@ impl Endpoint {
         let probe = Probe {
             nonce: self.nonce() as u32,
             stage: 1,
+            excused: 0,
             began: self.now,
             until: 0,
         };
@@ -280,8 +283,10 @@ impl Endpoint {
         let late = self.lateness(due);
         let again = self.config.suspicion / LAST_QUESTIONS;
         if probe.stage < SUSPECTED {
-            // Somebody who did not run has not waited.
-            probe.stage += u8::from(!late);
+            // Somebody who did not run has not waited; who never runs in time must judge all the same.
+            let excused = late && probe.excused < EXCUSES;
+            probe.excused += u8::from(excused);
+            probe.stage += u8::from(!excused);
             self.ping(number, 0, probe.nonce, 0, site);
             let wait = match probe.stage {
                 stage if stage <= ALONE => self.config.ping_again,

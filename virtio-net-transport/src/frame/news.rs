@@ -100,7 +100,7 @@ impl<'a> View<'a> {
             items: reader.rest(),
         };
         let whole = view.items.len() / ITEM;
-        if view.items.len() % ITEM != 0 || view.items().count() != whole {
+        if !view.items.len().is_multiple_of(ITEM) || view.items().count() != whole {
             return Err(Malformed);
         }
         Ok(view)
@@ -280,7 +280,7 @@ impl<'a> Groups<'a> {
             entries: reader.rest(),
         };
         let whole = groups.entries.len() / ENTRY;
-        let well = groups.entries.len() % ENTRY == 0
+        let well = groups.entries.len().is_multiple_of(ENTRY)
             && groups.index < groups.count
             && groups.entries().count() == whole;
         if well { Ok(groups) } else { Err(Malformed) }

@@ -205,6 +205,7 @@ fn groups_reach_members_here_and_elsewhere() {
     assert_eq!(take(&mut site, manager).unwrap().0.target, functional);
     let door = site.arg(user.actor, &site.cap(user.actor).ui);
     assert_eq!(site.grants(user, "grpPortInsert", &[cap, door]), K_OK);
+    assert_eq!(take(&mut site, manager).unwrap().0.kind, NET_GROUPS);
     assert_eq!(
         site.send(other, functional, b"one"),
         Some(K_OK),
@@ -281,6 +282,7 @@ fn an_interrupt_of_the_last_manager_is_not_the_next_one_s() {
     site.call(manager.thread, "actorExit", &[0]);
     site.nucleus.interrupt(0, 5);
     assert_eq!(site.grants(next, "nmAttach", &[u64::MAX]), K_OK);
+    assert_eq!(take(&mut site, next).unwrap().0.kind, NET_GROUPS);
     let zero = site.arg(next.actor, &KnTimeVal::default());
     site.refuses(next, "nmWait", &[zero], K_ETIMEOUT);
     assert_eq!(site.nucleus.machine.enabled, [5]);
