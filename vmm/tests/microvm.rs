@@ -43,7 +43,7 @@ fn the_conformance_actor_passes_with_1_2_and_4_vcpus() {
 #[test]
 #[cfg_attr(skip_guest, ignore = "this build carries no guest")]
 fn the_same_file_runs_as_user_system_and_supervisor_actor() {
-    let conf = "hello user 100 hello\nhello system 100 hello\nhello supervisor 100 hello\nconformance system 240 conformance halt\n";
+    let conf = "hello user 100 hello\nhello system 100 hello\nhello supervisor 100 hello\nconformance system 140 conformance halt\n";
     let (code, console) = boot(conf, 1);
     assert_eq!(code, Some(0), "{console}");
     for kind in ["user", "system", "supervisor"] {

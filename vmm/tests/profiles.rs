@@ -104,7 +104,7 @@ fn the_profile_adds_up_to_what_the_clock_says_and_is_the_same_each_time() {
         functions.iter().map(name).collect::<Vec<_>>().join("\n")
     };
     for function in [
-        "\"kernel\" \"nucleus_call\"",
+        "\"kernel\" \"call_entry\"",
         "null_call\"",
         "\"user\" \"sysNull\"",
     ] {
