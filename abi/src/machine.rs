@@ -92,6 +92,11 @@ pub const IMAGES_CHANGED_SYMBOL: &str = "chorus_images_changed";
 /// Slots of the table.
 pub const IMAGES: usize = 256;
 
+/// Symbol of the Nucleus' table of pointers to its records of processors, by index, for debuggers; null for one that does not run.
+pub const PROCESSORS_SYMBOL: &str = "CHORUS_PROCESSORS";
+/// Offset of the word in such a record that says which thread runs: its slot, or `u64::MAX` for none.
+pub const PROCESSOR_THREAD: u64 = 16;
+
 /// Where an actor's image lies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(C)]

@@ -5,6 +5,7 @@
 use crate::entry::MAX_CPUS;
 use crate::{cpu, short_calls};
 use alloc::boxed::Box;
+use chorus_abi::machine::PROCESSOR_THREAD;
 use core::arch::asm;
 use core::cell::Cell;
 use core::mem::offset_of;
@@ -41,13 +42,13 @@ pub type Way = extern "C" fn(u64, u64, u64, u64, u64) -> i32;
 pub struct Processor {
     own_address: Cell<u64>,
     user_stack: Cell<u64>,
+    /// Thread slot that runs, or [`IDLE`]. Debuggers read it.
+    pub current: Cell<usize>,
     task: Cell<TaskState>,
     /// Index in the site.
     pub index: usize,
     /// Its local APIC.
     pub apic: Cell<u32>,
-    /// Thread slot that runs, or [`IDLE`].
-    pub current: Cell<usize>,
     /// Its context, as an address; of the last one while it is idle.
     pub context: Cell<u64>,
     /// Where `ipcCall` goes first: to visits (`visits`) if the last one here was one, else to conversations.
@@ -74,6 +75,10 @@ pub const USER_STACK: usize = offset_of!(Processor, user_stack);
 /// The same that the processor takes for interrupts from user mode.
 pub const KERNEL_STACK: usize = offset_of!(Processor, task) + offset_of!(TaskState, rsp);
 
+const _: () = assert!(offset_of!(Processor, current) == PROCESSOR_THREAD as usize);
+
+/// Under this name for debuggers.
+#[unsafe(export_name = "CHORUS_PROCESSORS")]
 static PROCESSORS: [AtomicPtr<Processor>; MAX_CPUS] =
     [const { AtomicPtr::new(core::ptr::null_mut()) }; MAX_CPUS];
 

@@ -1,4 +1,4 @@
-//! gdb's remote protocol over a [`Session`]: vCPU N of the site is thread N+1 of gdb's one process.
+//! gdb's remote protocol over a [`Session`]: the site's vCPUs are the threads of gdb's one process, see [`threads`].
 //!
 //! The protocol itself is the gdbstub crate's; this file only says what its questions mean for a site. Errors of a question are told to gdb
 //! and end nothing: a debugger that asks for memory that is not there must not lose its session.
@@ -7,6 +7,7 @@ use super::breakpoints::Access;
 use super::images::{Known, library};
 use super::inferior::{Inferior, Motion};
 use super::session::{Session, Stop};
+use super::threads::{self, Threads};
 use super::{paging, registers};
 use gdbstub::common::{Signal, Tid};
 use gdbstub::stub::MultiThreadStopReason;
@@ -38,22 +39,19 @@ pub struct GdbSite<I: Inferior> {
     actions: Vec<(usize, Motion)>,
     /// Images whose files have names.
     known: Vec<Known>,
+    threads: Threads,
 }
 
-/// vCPU of gdb's thread.
-fn vcpu(tid: Tid) -> usize {
-    tid.get() - 1
-}
-
-/// gdb's thread of a vCPU.
-fn tid(vcpu: usize) -> Tid {
-    Tid::new(vcpu + 1).unwrap_or(Tid::MIN)
+/// gdb's name of a thread.
+fn tid(thread: usize) -> Tid {
+    Tid::new(thread + 1).unwrap_or(Tid::MIN)
 }
 
 impl<I: Inferior> GdbSite<I> {
     /// gdb's view of a session; `name` is the site's, for people; `known` names the files of images.
     pub fn new(session: Session<I>, name: &str, known: Vec<Known>) -> Self {
         let mut site = GdbSite {
+            threads: Threads::new(session.vcpus()),
             session,
             name: name.to_owned(),
             descriptions: Vec::new(),
@@ -68,6 +66,17 @@ impl<I: Inferior> GdbSite<I> {
     /// The session below.
     pub fn session(&mut self) -> &mut Session<I> {
         &mut self.session
+    }
+
+    /// vCPU of gdb's thread.
+    fn vcpu(&self, tid: Tid) -> usize {
+        self.threads.vcpu(tid.get() - 1)
+    }
+
+    /// gdb's thread of a vCPU that stopped by itself.
+    fn stopped(&mut self, vcpu: usize) -> Tid {
+        let running = threads::in_user_mode(self.session.site(), vcpu);
+        tid(self.threads.stopped(vcpu, running.unwrap_or(None)))
     }
 
     fn describe(&mut self) {
@@ -97,7 +106,12 @@ impl<I: Inferior> GdbSite<I> {
         if !matches!(stop, Stop::Ended(_)) {
             self.describe();
         }
-        let tid = tid(vcpu);
+        let tid = match stop {
+            Stop::Stepped | Stop::Breakpoint | Stop::Hardware | Stop::Watch(..) => {
+                self.stopped(vcpu)
+            }
+            Stop::Interrupted | Stop::Images | Stop::Ended(_) => tid(self.threads.of(vcpu)),
+        };
         match stop {
             Stop::Interrupted => MultiThreadStopReason::SignalWithThread {
                 tid,
@@ -215,7 +229,7 @@ impl<I: Inferior> Target for GdbSite<I> {
 
 impl<I: Inferior> MultiThreadBase for GdbSite<I> {
     fn read_registers(&mut self, regs: &mut X86_64CoreRegs, tid: Tid) -> TargetResult<(), Self> {
-        let vcpu = vcpu(tid);
+        let vcpu = self.vcpu(tid);
         let from = self
             .session
             .registers(vcpu)
@@ -230,7 +244,7 @@ impl<I: Inferior> MultiThreadBase for GdbSite<I> {
     }
 
     fn write_registers(&mut self, regs: &X86_64CoreRegs, tid: Tid) -> TargetResult<(), Self> {
-        let vcpu = vcpu(tid);
+        let vcpu = self.vcpu(tid);
         let write = |session: &mut Session<I>| {
             let old = session.registers(vcpu)?;
             let old_floating = session.site().floating(vcpu)?;
@@ -248,7 +262,8 @@ impl<I: Inferior> MultiThreadBase for GdbSite<I> {
     }
 
     fn read_addrs(&mut self, start: u64, data: &mut [u8], tid: Tid) -> TargetResult<usize, Self> {
-        match self.session.read(vcpu(tid), start, data) {
+        let vcpu = self.vcpu(tid);
+        match self.session.read(vcpu, start, data) {
             Ok(0) if !data.is_empty() => Err(TargetError::NonFatal),
             Ok(read) => Ok(read),
             Err(_) => Err(TargetError::NonFatal),
@@ -256,8 +271,9 @@ impl<I: Inferior> MultiThreadBase for GdbSite<I> {
     }
 
     fn write_addrs(&mut self, start: u64, data: &[u8], tid: Tid) -> TargetResult<(), Self> {
+        let vcpu = self.vcpu(tid);
         self.session
-            .write(vcpu(tid), start, data)
+            .write(vcpu, start, data)
             .map_err(|_| TargetError::NonFatal)
     }
 
@@ -301,7 +317,7 @@ impl<I: Inferior> ThreadExtraInfo for GdbSite<I> {
     fn thread_extra_info(&self, tid: Tid, buf: &mut [u8]) -> Result<usize, Self::Error> {
         let text = self
             .descriptions
-            .get(vcpu(tid))
+            .get(self.vcpu(tid))
             .map_or("", String::as_str)
             .as_bytes();
         let size = text.len().min(buf.len());
@@ -335,7 +351,7 @@ impl<I: Inferior> MultiThreadResume for GdbSite<I> {
         tid: Tid,
         _: Option<Signal>,
     ) -> Result<(), Self::Error> {
-        self.actions.push((vcpu(tid), Motion::Continue));
+        self.actions.push((self.vcpu(tid), Motion::Continue));
         Ok(())
     }
     fn support_single_step(&mut self) -> Option<MultiThreadSingleStepOps<'_, Self>> {
@@ -348,7 +364,10 @@ impl<I: Inferior> MultiThreadResume for GdbSite<I> {
 
 impl<I: Inferior> MultiThreadSingleStep for GdbSite<I> {
     fn set_resume_action_step(&mut self, tid: Tid, _: Option<Signal>) -> Result<(), Self::Error> {
-        self.actions.push((vcpu(tid), Motion::Step));
+        let vcpu = self.vcpu(tid);
+        let running = threads::in_user_mode(self.session.site(), vcpu)?;
+        self.threads.steps(vcpu, running);
+        self.actions.push((vcpu, Motion::Step));
         Ok(())
     }
 }

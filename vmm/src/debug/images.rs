@@ -8,13 +8,15 @@ use super::inferior::{Error, Inferior, Registers};
 use super::paging;
 use chorus_abi::machine::{IMAGES, KnImage};
 
-/// Where the Nucleus tells of images: physical addresses.
+/// Where the Nucleus tells of images and of its processors: physical addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Landmarks {
     /// The table.
     pub table: u64,
     /// The function that is passed after each change.
     pub changed: u64,
+    /// The table of pointers to the records of processors.
+    pub processors: u64,
 }
 
 /// An actor's image in a site.

@@ -13,6 +13,7 @@ pub mod paging;
 pub mod registers;
 pub mod server;
 pub mod session;
+pub mod threads;
 
 #[cfg(test)]
 mod model;

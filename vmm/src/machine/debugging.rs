@@ -9,7 +9,7 @@ use crate::debug::images::Landmarks;
 use crate::debug::inferior::{
     Cause, DebugRegisters, Error, ExceptionFrame, Floating, Inferior, Motion, RSP, Registers,
 };
-use chorus_abi::machine::{IMAGES_CHANGED_SYMBOL, IMAGES_SYMBOL};
+use chorus_abi::machine::{IMAGES_CHANGED_SYMBOL, IMAGES_SYMBOL, PROCESSORS_SYMBOL};
 use kvm_bindings::{
     KVM_GUESTDBG_BLOCKIRQ, KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW_BP,
     KVM_GUESTDBG_USE_SW_BP, Msrs, kvm_fpu, kvm_guest_debug, kvm_msr_entry, kvm_regs, kvm_segment,
@@ -280,6 +280,7 @@ impl Inferior for Debuggee {
         Some(Landmarks {
             table: place(IMAGES_SYMBOL)?,
             changed: place(IMAGES_CHANGED_SYMBOL)?,
+            processors: place(PROCESSORS_SYMBOL)?,
         })
     }
 

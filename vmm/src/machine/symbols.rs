@@ -4,7 +4,7 @@
 //! that ends well pays nothing.
 
 use addr2line::Context;
-use chorus_abi::machine::{IMAGES_CHANGED_SYMBOL, IMAGES_SYMBOL};
+use chorus_abi::machine::{IMAGES_CHANGED_SYMBOL, IMAGES_SYMBOL, PROCESSORS_SYMBOL};
 use gimli::{Dwarf, EndianArcSlice, LittleEndian};
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
 use std::collections::BTreeMap;
@@ -43,7 +43,7 @@ impl Symbols {
         add_labels(&file, &mut functions);
         let sought = file.symbols().filter_map(|symbol| {
             let name = symbol.name().ok()?;
-            let sought = [IMAGES_SYMBOL, IMAGES_CHANGED_SYMBOL];
+            let sought = [IMAGES_SYMBOL, IMAGES_CHANGED_SYMBOL, PROCESSORS_SYMBOL];
             let known = sought.into_iter().find(|known| *known == name)?;
             Some((known, symbol.address()))
         });
