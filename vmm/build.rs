@@ -15,6 +15,8 @@ const NUCLEUS_FLAGS: &[&str] = &[
     "-Ccode-model=kernel",
     "-Cforce-frame-pointers=yes",
     "-Clink-arg=--no-pie",
+    // With the usual threshold the image is a sixth larger and no call is shorter: what has to be inlined says so.
+    "-Cllvm-args=-inline-threshold=60",
 ];
 // By the build identity a debugger tells which image it finds in memory.
 const ACTOR_FLAGS: &[&str] = &["-Cforce-frame-pointers=yes", "-Clink-arg=--build-id=sha1"];
@@ -196,6 +198,7 @@ fn build(
         // Instructions of every call are counted: the Nucleus is optimised as a whole.
         command.env("CARGO_PROFILE_RELEASE_LTO", "fat");
         command.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1");
+        command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "2");
     }
     match command.output() {
         Ok(output) if output.status.success() => {}

@@ -132,6 +132,12 @@ pub trait Machine {
 
     /// A frame with unspecified content.
     fn frame_allocate(&mut self) -> Option<Frame>;
+    /// A frame full of zeros.
+    fn frame_allocate_zeroed(&mut self) -> Option<Frame> {
+        let frame = self.frame_allocate()?;
+        self.frame_zero(frame);
+        Some(frame)
+    }
     /// Gives a frame back.
     fn frame_free(&mut self, frame: Frame);
     /// Fills a frame with zeros.

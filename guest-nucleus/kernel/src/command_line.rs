@@ -50,6 +50,8 @@ pub struct CommandLine {
     pub direct: bool,
     /// Device interrupts come as messages.
     pub msi: bool,
+    /// Memory that holds neither the image, the records of the boot nor the archive is full of zeros.
+    pub zeroed: bool,
     /// Pages that may be in temporary segments of the default mapper.
     pub outside: usize,
     /// How much is logged.
@@ -114,6 +116,7 @@ pub fn parse(line: &str) -> CommandLine {
         tsc_khz: None,
         direct: false,
         msi: false,
+        zeroed: false,
         outside: 0,
         log: Log::Normal,
         serial: None,
@@ -151,6 +154,7 @@ pub fn parse(line: &str) -> CommandLine {
             }
             "chorus.direct" => result.direct = true,
             "chorus.msi" => result.msi = true,
+            "chorus.zeroed" => result.zeroed = true,
             "chorus.log" if value == "quiet" => result.log = Log::Quiet,
             "chorus.log" if value == "debug" => result.log = Log::Debug,
             "chorus.serial" => result.serial = serial(value).or(result.serial),

@@ -10,10 +10,13 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 static NEXT: AtomicU64 = AtomicU64::new(0);
 static FIRST: AtomicU64 = AtomicU64::new(0);
 static END: AtomicU64 = AtomicU64::new(0);
+/// Memory from here to the end is full of zeros.
+static ZEROED: AtomicU64 = AtomicU64::new(u64::MAX);
 const RESERVE: u64 = 256 << 10;
 
-/// Opens the physical range for allocation. It lies in RAM, is used for nothing else, and begins below 2 GiB.
-pub fn open(start: u64, end: u64) {
+/// Opens the physical range for allocation. It lies in RAM, is used for nothing else, and begins below 2 GiB; `zeroed`: it is full of zeros.
+pub fn open(start: u64, end: u64, zeroed: bool) {
+    ZEROED.store(if zeroed { start } else { u64::MAX }, Relaxed);
     FIRST.store(start, Relaxed);
     NEXT.store(start, Relaxed);
     END.store(end, Relaxed);
@@ -21,17 +24,21 @@ pub fn open(start: u64, end: u64) {
 
 /// Physical address of a zeroed page, for page tables, while the tables of the door are in force.
 pub fn table() -> Option<u64> {
-    let page = bump(4096, 4096)?;
-    // SAFETY: the page was never given out, and the door's tables map the low 2 GiB at KBASE.
-    unsafe { ((KBASE + page) as *mut u8).write_bytes(0, 4096) };
+    let (page, zeroed) = bump(4096, 4096)?;
+    if !zeroed {
+        // SAFETY: the page was never given out, and the door's tables map the low 2 GiB at KBASE.
+        unsafe { ((KBASE + page) as *mut u8).write_bytes(0, 4096) };
+    }
     Some(page)
 }
 
 /// As [`table`], when the Nucleus' own tables are in force.
 pub fn table_direct() -> Option<u64> {
-    let page = bump(4096, 4096)?;
-    // SAFETY: the page was never given out, and all RAM is mapped at DIRECT.
-    unsafe { ((DIRECT + page) as *mut u8).write_bytes(0, 4096) };
+    let (page, zeroed) = bump(4096, 4096)?;
+    if !zeroed {
+        // SAFETY: the page was never given out, and all RAM is mapped at DIRECT.
+        unsafe { ((DIRECT + page) as *mut u8).write_bytes(0, 4096) };
+    }
     Some(page)
 }
 
@@ -55,7 +62,8 @@ pub fn seal() -> crate::boot::Range {
     crate::boot::Range { start, end }
 }
 
-fn bump(size: u64, align: u64) -> Option<u64> {
+/// Physical address of a piece, and whether it is full of zeros.
+fn bump(size: u64, align: u64) -> Option<(u64, bool)> {
     let mut next = NEXT.load(Relaxed);
     loop {
         let start = next.next_multiple_of(align);
@@ -63,7 +71,8 @@ fn bump(size: u64, align: u64) -> Option<u64> {
             .checked_add(size)
             .filter(|&end| end <= END.load(Relaxed))?;
         match NEXT.compare_exchange(next, end, Relaxed, Relaxed) {
-            Ok(_) => return Some(start),
+            // A piece that was given back is below.
+            Ok(_) => return Some((start, start >= ZEROED.fetch_max(end, Relaxed))),
             Err(now) => next = now,
         }
     }
@@ -75,9 +84,21 @@ struct Heap;
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         bump(layout.size() as u64, layout.align() as u64)
-            .map_or(core::ptr::null_mut(), |physical| {
+            .map_or(core::ptr::null_mut(), |(physical, _)| {
                 (DIRECT + physical) as *mut u8
             })
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        let Some((physical, zeroed)) = bump(layout.size() as u64, layout.align() as u64) else {
+            return core::ptr::null_mut();
+        };
+        let pointer = (DIRECT + physical) as *mut u8;
+        if !zeroed {
+            // SAFETY: the piece is the caller's, and all RAM is mapped at DIRECT.
+            unsafe { pointer.write_bytes(0, layout.size()) };
+        }
+        pointer
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {

@@ -1,10 +1,12 @@
 //! Which page frames of physical memory are free: a bitmap with a summary above it.
 //!
 //! Nothing is written into free frames, so memory that was never used stays untouched (and costs the host nothing); the lowest free
-//! frame is always taken first, so that frames already touched are reused. Two levels make the search short at any size.
+//! frame is always taken first, so that frames already touched are reused. Two levels make the search short at any size. Where the machine's owner
+//! promises memory full of zeros, frames above all that were ever given out need no clearing.
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 /// The allocator.
 pub struct Frames {
@@ -18,6 +20,8 @@ pub struct Frames {
     total: u64,
     /// One bit a frame, 1 = managed here at all.
     managed: Vec<u64>,
+    /// Frames that are full of zeros, if they are free.
+    zeroed: Range<u32>,
 }
 
 impl Frames {
@@ -31,11 +35,12 @@ impl Frames {
             free: 0,
             total: 0,
             managed: vec![0; words],
+            zeroed: 0..0,
         }
     }
 
     /// Makes the frames of a range free and managed.
-    pub fn add(&mut self, range: core::ops::Range<u32>) {
+    pub fn add(&mut self, range: Range<u32>) {
         let mut frame = range.start;
         while frame < range.end {
             let (word, bit) = (frame as usize / 64, frame % 64);
@@ -53,6 +58,31 @@ impl Frames {
             self.total += u64::from(fresh.count_ones());
             frame += count;
         }
+    }
+
+    /// Frames in this range are full of zeros until they are given out for the first time.
+    pub fn promise_zeros(&mut self, range: Range<u32>) {
+        self.zeroed = range;
+    }
+
+    /// The lowest free frame full of zeros; `clear` makes one so that may not be.
+    #[inline]
+    pub fn allocate_zeroed(&mut self, clear: impl FnOnce(u32)) -> Option<u32> {
+        let zeroed = self.zeroed.clone();
+        let frame = self.allocate()?;
+        if !zeroed.contains(&frame) {
+            clear(frame);
+        }
+        Some(frame)
+    }
+
+    /// As [`Frames::contiguous`], full of zeros.
+    pub fn contiguous_zeroed(&mut self, count: usize, clear: impl FnMut(u32)) -> Option<u32> {
+        let zeroed = self.zeroed.clone();
+        let first = self.contiguous(count)?;
+        let used = (first..first + count as u32).filter(|frame| !zeroed.contains(frame));
+        used.for_each(clear);
+        Some(first)
     }
 
     /// The lowest free frame.
@@ -126,6 +156,7 @@ impl Frames {
             self.summary[word / 64] &= !(1 << (word % 64));
         }
         self.free -= 1;
+        self.zeroed.start = self.zeroed.start.max(frame + 1);
     }
 }
 
@@ -170,8 +201,50 @@ mod tests {
             }
             assert_eq!(frames.counts(), (model.len() as u64, 67 + 999));
         }
+        assert!(frames.zeroed.is_empty());
         frames.release(100_000);
         frames.release(1);
         assert_eq!(frames.counts().0, model.len() as u64);
+    }
+
+    #[test]
+    fn only_frames_that_were_never_given_out_are_taken_for_cleared() {
+        let mut frames = Frames::new(640);
+        frames.add(10..600);
+        frames.promise_zeros(100..500);
+        let mut written = [true; 640];
+        written[100..500].fill(false);
+        let mut state = 7u64;
+        let mut taken = Vec::new();
+        for _ in 0..20_000 {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let got = match state >> 61 {
+                0 | 1 => {
+                    let got = frames.allocate_zeroed(|frame| written[frame as usize] = false);
+                    got.map_or(0..0, |frame| frame..frame + 1)
+                }
+                2 => {
+                    let got = frames.contiguous_zeroed(7, |frame| written[frame as usize] = false);
+                    got.map_or(0..0, |frame| frame..frame + 7)
+                }
+                3 => {
+                    let got = frames.allocate();
+                    got.inspect(|&frame| written[frame as usize] = false);
+                    got.map_or(0..0, |frame| frame..frame + 1)
+                }
+                _ if !taken.is_empty() => {
+                    frames.release(taken.swap_remove((state >> 20) as usize % taken.len()));
+                    0..0
+                }
+                _ => 0..0,
+            };
+            for frame in got {
+                assert!(!written[frame as usize], "frame {frame}");
+                written[frame as usize] = true;
+                taken.push(frame);
+            }
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::paging::{
     NO_EXECUTE, PRESENT, STUB_PAGE, SUPERVISOR_AREA, Tables, UNCACHED, USER_AREA, WRITE,
 };
 use crate::random::Random;
-use crate::reach::{PAGE, accessible, bytes};
+use crate::reach::{PAGE, accessible, bytes, clear};
 use crate::serial::say;
 use crate::stacks::Stacks;
 use crate::{apic, calls, clock, fpu, images, processor, shootdown};
@@ -19,7 +19,6 @@ use chorus_abi::machine::KnImage;
 use chorus_abi::{FPU_AREA_SIZE, KnDevDesc, KnThreadCtx};
 use chorus_nucleus_core::changes::Changes;
 use chorus_nucleus_core::machine::*;
-use core::arch::asm;
 use core::cell::UnsafeCell;
 use core::sync::atomic::Ordering::Relaxed;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -115,27 +114,21 @@ impl Machine for X86 {
         self.frames.allocate().map(Frame)
     }
 
+    fn frame_allocate_zeroed(&mut self) -> Option<Frame> {
+        self.frames.allocate_zeroed(clear).map(Frame)
+    }
+
     fn frame_free(&mut self, frame: Frame) {
         self.frames.release(frame.0);
     }
 
     fn frame_zero(&mut self, frame: Frame) {
-        // One instruction, which `chorus bench` measures by itself to tell clearing from the rest of a page fault.
-        // SAFETY: a frame that the allocator gave out is RAM in the direct map; the Nucleus answers for who uses it. So below.
-        unsafe {
-            asm!(
-                "rep stosq",
-                inout("rdi") bytes(frame, 0) => _,
-                inout("rcx") PAGE / 8 => _,
-                in("rax") 0u64,
-                options(nostack, preserves_flags)
-            );
-        };
+        clear(frame.0);
     }
 
     fn frame_read(&mut self, frame: Frame, offset: usize, into: &mut [u8]) {
         let count = into.len().min((PAGE as usize).saturating_sub(offset));
-        // SAFETY: as `frame_zero`; within the frame by the line above.
+        // SAFETY: a frame that the allocator gave out is RAM in the direct map; within the frame by the line above.
         unsafe { bytes(frame, offset).copy_to(into.as_mut_ptr(), count) };
     }
 
@@ -146,7 +139,7 @@ impl Machine for X86 {
     }
 
     fn frame_copy(&mut self, from: Frame, to: Frame) {
-        // SAFETY: as `frame_zero`; two frames are the same or apart.
+        // SAFETY: as `frame_read`; two frames are the same or apart.
         unsafe {
             bytes(from, 0)
                 .cast::<u64>()
@@ -536,11 +529,7 @@ impl Machine for X86 {
     }
 
     fn frames_contiguous(&mut self, count: usize) -> Option<Frame> {
-        let first = self.frames.contiguous(count)?;
-        for frame in first..first + count as u32 {
-            self.frame_zero(Frame(frame));
-        }
-        Some(Frame(first))
+        self.frames.contiguous_zeroed(count, clear).map(Frame)
     }
 
     fn port_in(&mut self, port: u16, size: u32) -> u32 {

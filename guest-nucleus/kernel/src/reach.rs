@@ -9,6 +9,7 @@ use crate::paging::{
 };
 use crate::shootdown;
 use chorus_nucleus_core::machine::*;
+use core::arch::asm;
 
 /// Bytes of a page.
 pub(crate) const PAGE: u64 = 4096;
@@ -16,6 +17,21 @@ pub(crate) const PAGE: u64 = 4096;
 /// A byte of a frame in the direct map.
 pub(crate) fn bytes(frame: Frame, offset: usize) -> *mut u8 {
     (DIRECT + u64::from(frame.0) * PAGE + offset as u64) as *mut u8
+}
+
+/// Fills a frame that the allocator gave out with zeros.
+pub(crate) fn clear(frame: u32) {
+    // One instruction, which `chorus bench` measures by itself to tell clearing from the rest of a page fault.
+    // SAFETY: the frame is RAM in the direct map; the Nucleus answers for who uses it.
+    unsafe {
+        asm!(
+            "rep stosq",
+            inout("rdi") bytes(Frame(frame), 0) => _,
+            inout("rcx") PAGE / 8 => _,
+            in("rax") 0u64,
+            options(nostack, preserves_flags)
+        );
+    };
 }
 
 /// Splits a piece of memory at page boundaries.
@@ -61,10 +77,7 @@ impl X86 {
 
     /// A zeroed page for a table.
     pub(crate) fn table(frames: &mut Frames) -> Option<u64> {
-        let frame = Frame(frames.allocate()?);
-        // SAFETY: the frame was free, so it is nobody else's.
-        unsafe { bytes(frame, 0).write_bytes(0, PAGE as usize) };
-        Some(u64::from(frame.0) * PAGE)
+        Some(u64::from(frames.allocate_zeroed(clear)?) * PAGE)
     }
 
     #[inline]

@@ -35,7 +35,7 @@ extern "C" fn boot_processor(start_info: u64) -> ! {
     };
     let line = command_line::parse(record.line());
     let image_end = paging::image().end - KBASE;
-    open_early(&record, image_end);
+    open_early(&record, image_end, line.zeroed);
     let Some(root) = paging::build(record.memory()) else {
         panic!("too little memory for page tables")
     };
@@ -48,7 +48,7 @@ extern "C" fn boot_processor(start_info: u64) -> ! {
 }
 
 /// Opens the RAM behind the image up to the archive, or to the end of the range.
-fn open_early(record: &BootRecord, image_end: u64) {
+fn open_early(record: &BootRecord, image_end: u64, zeroed: bool) {
     let Some(range) = record
         .memory()
         .iter()
@@ -66,7 +66,7 @@ fn open_early(record: &BootRecord, image_end: u64) {
             end = archive.start & !4095
         }
     }
-    early::open(start, end);
+    early::open(start, end, zeroed);
 }
 
 fn run(record: &BootRecord, line: CommandLine, kernel: Tables) -> ! {
@@ -127,13 +127,14 @@ fn run(record: &BootRecord, line: CommandLine, kernel: Tables) -> ! {
     };
     let machine = machine(record, &line, kernel, stacks, limits);
     let mut nucleus = Nucleus::new(machine, configuration);
-    fill_frames(record, &mut nucleus.machine.frames);
+    fill_frames(record, line.zeroed, &mut nucleus.machine.frames);
     if line.log == Log::Debug {
         describe(&nucleus.machine);
     }
     site::install(nucleus);
     serial::mark(Mark::NucleusReady as u32);
     load_actors(record.archive);
+    release_archive(record);
     begin()
 }
 
@@ -257,13 +258,21 @@ fn machine(
     }
 }
 
-/// Gives the frame allocator all RAM above 1 MiB but the image, what was allocated so far, and the archive.
-fn fill_frames(record: &BootRecord, frames: &mut Frames) {
-    let left = early::seal();
-    let archive = Range {
+/// The pages of the archive.
+fn archive_pages(record: &BootRecord) -> Range {
+    Range {
         start: record.archive.start & !4095,
         end: record.archive.end.next_multiple_of(4096),
-    };
+    }
+}
+
+/// Gives the frame allocator all RAM above 1 MiB but the image, what was allocated so far, and the archive.
+fn fill_frames(record: &BootRecord, zeroed: bool, frames: &mut Frames) {
+    let left = early::seal();
+    let archive = archive_pages(record);
+    if zeroed {
+        frames.promise_zeros((left.start / 4096) as u32..(left.end / 4096) as u32);
+    }
     let used = [
         Range {
             start: 0,
@@ -299,6 +308,20 @@ fn fill_frames(record: &BootRecord, frames: &mut Frames) {
                 }
             }
         }
+    }
+}
+
+/// Gives the allocator the archive, when everything in it has been loaded. Our VMM puts it right behind the image, so that its pages are the next ones used.
+fn release_archive(record: &BootRecord) {
+    let archive = archive_pages(record);
+    // Who made the record may say anything: only what lies wholly in RAM behind the image is one.
+    let inside = |range: &Range| range.start <= archive.start && archive.end <= range.end;
+    let behind = archive.start >= paging::image().end - KBASE;
+    if behind && archive.start < archive.end && record.memory().iter().any(inside) {
+        let nucleus = site::enter_briefly();
+        let pages = (archive.start / 4096) as u32..(archive.end / 4096) as u32;
+        nucleus.machine.frames.add(pages);
+        site::leave();
     }
 }
 

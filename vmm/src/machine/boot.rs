@@ -43,7 +43,7 @@ impl Parameters {
     /// The command line. Errors: it is too long.
     pub fn command_line(&self) -> Result<String, Error> {
         let mut line = format!(
-            "chorus.site={} chorus.sites={} chorus.vcpus={} chorus.epoch={} chorus.seed={:x} chorus.direct chorus.msi virtio_mmio.device=4K@{VIRTIO_MMIO_BASE:#x}:{VIRTIO_MMIO_IRQ}",
+            "chorus.site={} chorus.sites={} chorus.vcpus={} chorus.epoch={} chorus.seed={:x} chorus.direct chorus.msi chorus.zeroed virtio_mmio.device=4K@{VIRTIO_MMIO_BASE:#x}:{VIRTIO_MMIO_IRQ}",
             self.site, self.sites, self.vcpus, self.epoch, self.seed
         );
         if let Some(khz) = self.tsc_khz {
@@ -71,16 +71,15 @@ pub fn prepare(
 ) -> Result<(), Error> {
     let size = memory::size(memory);
     let room = (archive.len() as u64).next_multiple_of(4096);
-    let archive_at = size
-        .checked_sub(room)
-        .filter(|&at| at >= image_end.next_multiple_of(4096));
-    let Some(archive_at) = archive_at else {
+    // Right behind the image: the Nucleus gives its pages to actors when it has loaded what is in it, and takes the lowest first.
+    let archive_at = image_end.next_multiple_of(4096);
+    if archive_at.checked_add(room).is_none_or(|end| end > size) {
         return Err(Error::Shape(format!(
             "{} MiB are too little for the Nucleus and a boot archive of {} KiB",
             size >> 20,
             room >> 10
         )));
-    };
+    }
     let mut writer = Writer {
         memory,
         sound: true,
@@ -216,7 +215,7 @@ mod tests {
         let word = |at: u64| memory.read_obj::<u64>(GuestAddress(at)).unwrap();
         assert_eq!(word(START_INFO) as u32, START_MAGIC);
         let (module, size) = (word(MODULES), word(MODULES + 8));
-        assert_eq!((module, size), ((16 << 20) - 4096, 7));
+        assert_eq!((module, size), (2 << 20, 7));
         assert_eq!(word(MEMORY_MAP + 8), 16 << 20);
         let mut line = [0; 27];
         memory

@@ -30,8 +30,7 @@ fn a_remote_call_takes_two_frames_and_four_exits_and_a_site_little_memory() {
     most("rpc/remote-null", "frames", 2.2);
     most("rpc/remote-null", "exits", 4.4);
     let mebibyte = f64::from(1 << 20);
-    // The budget is 2 MiB: missed (docs/measurements.md).
-    most("density/guest-pages", "bytes", 2.6 * mebibyte);
+    most("density/guest-pages", "bytes", 2.0 * mebibyte);
     most("density/process-less-guest", "bytes", 0.5 * mebibyte);
     most("density/machine-less-guest", "bytes", mebibyte);
 }

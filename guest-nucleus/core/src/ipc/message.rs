@@ -236,7 +236,7 @@ impl<M: Machine> Nucleus<M> {
         piece: Piece,
     ) -> Result<(), KError> {
         let index = (body.lead as usize + piece.offset) / PAGE_SIZE as usize;
-        let frame = self.frame_get().ok_or(KError::NoMem)?;
+        let frame = self.frame_get(M::frame_allocate).ok_or(KError::NoMem)?;
         if !body.put(index, frame) {
             self.machine.frame_free(frame);
             return Err(KError::Fault);

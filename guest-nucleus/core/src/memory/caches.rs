@@ -244,14 +244,12 @@ impl<M: Machine> Nucleus<M> {
 
     /// A new frame with the content of another; for `None`, zeros.
     pub(super) fn frame_like(&mut self, frame: Option<Frame>) -> Option<Frame> {
-        let new = self.frame_get()?;
-        match frame {
-            Some(frame) => {
-                self.counters.copied += PAGE_SIZE;
-                self.machine.frame_copy(frame, new);
-            }
-            None => self.machine.frame_zero(new),
-        }
+        let Some(frame) = frame else {
+            return self.frame_get(M::frame_allocate_zeroed);
+        };
+        let new = self.frame_get(M::frame_allocate)?;
+        self.counters.copied += PAGE_SIZE;
+        self.machine.frame_copy(frame, new);
         Some(new)
     }
 

@@ -43,8 +43,7 @@ impl<M: Machine> Nucleus<M> {
         if !plain || cache.payer != Some(actor) || self.memory.pages.find(id, page).is_some() {
             return None;
         }
-        let frame = self.machine.frame_allocate()?;
-        self.machine.frame_zero(frame);
+        let frame = self.machine.frame_allocate_zeroed()?;
         let protection = Protection {
             write: true,
             execute: false,

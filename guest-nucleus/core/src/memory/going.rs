@@ -238,20 +238,20 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
-    /// A frame, if need be one of those that go.
-    pub(crate) fn frame_get(&mut self) -> Option<Frame> {
-        let frame = self.machine.frame_allocate();
+    /// A frame that `allocate` gives, if need be one of those that go.
+    pub(crate) fn frame_get(&mut self, allocate: fn(&mut M) -> Option<Frame>) -> Option<Frame> {
+        let frame = allocate(&mut self.machine);
         if frame.is_some() || self.memory.going.is_empty() {
             return frame;
         }
-        self.frame_of_going()
+        self.frame_of_going(allocate)
     }
 
     #[cold]
     #[inline(never)]
-    fn frame_of_going(&mut self) -> Option<Frame> {
+    fn frame_of_going(&mut self, allocate: fn(&mut M) -> Option<Frame>) -> Option<Frame> {
         self.lost_step();
-        self.machine.frame_allocate()
+        allocate(&mut self.machine)
     }
 
     fn lost_step(&mut self) {

@@ -288,7 +288,7 @@ impl<M: Machine> Nucleus<M> {
             let cache = cache.ok_or(KError::Inval)?;
             let frame = self.memory.pages.find(cache, request.page);
             let frame = frame.ok_or(KError::Inval)?;
-            let copy = self.frame_get().ok_or(KError::NoMem)?;
+            let copy = self.frame_get(M::frame_allocate).ok_or(KError::NoMem)?;
             // From here on stores make it dirty again.
             self.page_unmap(cache, request.page);
             self.machine.frame_copy(frame, copy);

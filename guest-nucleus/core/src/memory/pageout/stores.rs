@@ -128,7 +128,7 @@ impl<M: Machine> Nucleus<M> {
                 return false;
             }
         };
-        let Some(copy) = self.frame_get() else {
+        let Some(copy) = self.frame_get(M::frame_allocate) else {
             return false;
         };
         // From here on stores are noticed.
