@@ -4,8 +4,8 @@ use crate::samples::{repeat, report};
 use alloc::format;
 use chorus_abi::{
     In, InOut, K_ANYWHERE, K_CMSGSIZEMAX, K_DEFAULTPORT, K_FILLZERO, K_MOVE, K_MYACTOR,
-    K_NODELAY_LIMIT, K_WRITABLE, KError, KnIpcDest, KnMsgDesc, KnRgnDesc, KnSiteStat, KnUniqueId,
-    KnVmStat, Out, PAGE_SIZE,
+    K_NODELAY_LIMIT, K_NODEMAND, K_WRITABLE, KError, KnIpcDest, KnMsgDesc, KnRgnDesc, KnSiteStat,
+    KnUniqueId, KnVmStat, Out, PAGE_SIZE,
 };
 use chorus_runtime::port::Port;
 use chorus_runtime::{at, at_mut, check, raw, thread};
@@ -47,34 +47,38 @@ impl Region {
     }
 
     /// A copy of it, of which nothing is touched.
-    pub fn copy(&self) -> Region {
+    pub fn copy(&self) -> Result<Region, KError> {
+        self.copied(0)
+    }
+
+    /// A copy of it, all of which is there.
+    pub fn copy_whole(&self) -> Result<Region, KError> {
+        self.copied(K_NODEMAND)
+    }
+
+    fn copied(&self, options: u32) -> Result<Region, KError> {
         let mut copy = KnRgnDesc {
             size: self.0.size,
-            options: K_WRITABLE | K_ANYWHERE,
+            options: K_WRITABLE | K_ANYWHERE | options,
             ..KnRgnDesc::default()
         };
-        // SAFETY: the descriptors live through the call. A copy that is not made has size 0, which its end tells.
-        let made = unsafe {
+        // SAFETY: the descriptors live through the call.
+        check(unsafe {
             raw::rgn_init_from_actor(
                 In::new(K_MYACTOR),
                 InOut::new(at_mut(&mut copy)),
                 In::new(K_MYACTOR),
                 In::new(at(&self.0)),
             )
-        };
-        if check(made).is_err() {
-            copy.size = 0;
-        }
-        Region(copy)
+        })?;
+        Ok(Region(copy))
     }
 }
 
 impl Drop for Region {
     fn drop(&mut self) {
-        if self.0.size > 0 {
-            // SAFETY: nothing of the region is used any more.
-            let _ = unsafe { raw::rgn_free(In::new(K_MYACTOR), In::new(at(&self.0))) };
-        }
+        // SAFETY: nothing of the region is used any more.
+        let _ = unsafe { raw::rgn_free(In::new(K_MYACTOR), In::new(at(&self.0))) };
     }
 }
 
@@ -95,8 +99,8 @@ pub fn copies(count: usize) -> Result<(), KError> {
                 // SAFETY: a page of the source.
                 unsafe { ((source.0.start_addr + page) as *mut u8).write_volatile(2) };
             }
-            samples.extend(crate::samples::once(|| kept = Some(source.copy())));
-            failed |= kept.as_ref().is_none_or(|copy: &Region| copy.0.size == 0);
+            samples.extend(crate::samples::once(|| kept = source.copy().ok()));
+            failed |= kept.is_none();
         }
         if failed {
             return Err(KError::NoMem);

@@ -89,6 +89,15 @@ fn copy(from: &Region, to: &Region, size: u64) -> Result<(), KError> {
     .map(|_| ())
 }
 
+/// Locks a region, no page of which is there, and unlocks it.
+fn lock(region: &Region, size: u64) -> Result<(), KError> {
+    let (own, start) = (In::new(K_MYACTOR), region.start());
+    // SAFETY: the region is this actor's.
+    check(unsafe { raw::vm_lock(own, start, size, 0) })?;
+    // SAFETY: likewise.
+    check(unsafe { raw::vm_un_lock(own, start, size) }).map(|_| ())
+}
+
 /// The longest in each of the calls that have much to do.
 pub fn of_long_calls() -> Result<(), KError> {
     const LARGE: u64 = 16 << 20;
@@ -107,7 +116,7 @@ pub fn of_long_calls() -> Result<(), KError> {
     }
     during("delete-18-MiB", || delete(&child))?;
     let source = Region::new(LARGE)?;
-    let mut copy_of = Some(source.copy());
+    let mut copy_of = Some(source.copy()?);
     let target = Region::new(PAGE_SIZE)?;
     drop(target);
     // Of a copy half of which was written to, the other half is still the source's.
@@ -119,7 +128,7 @@ pub fn of_long_calls() -> Result<(), KError> {
         drop(copy_of.take());
         Ok(())
     })?;
-    let kept = source.copy();
+    let kept = source.copy()?;
     let mut source = Some(source);
     during("free-what-was-copied", || {
         drop(source.take());
@@ -127,6 +136,11 @@ pub fn of_long_calls() -> Result<(), KError> {
     })?;
     let target = Region::fresh(LARGE)?;
     during("vmCopy-16-MiB", || copy(&kept, &target, LARGE))?;
+    drop(target);
+    during("copy-16-MiB-nodemand", || kept.copy_whole().map(drop))?;
+    let target = Region::fresh(LARGE)?;
+    during("lock-16-MiB", || lock(&target, LARGE))?;
+    drop(target);
     let image = image();
     let child = actor()?;
     during("load-1-MiB", || load(&child, &image))?;

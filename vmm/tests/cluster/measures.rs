@@ -57,7 +57,7 @@ fn the_boot_with_two_processors_takes_less_than_three_million_instructions() {
         let most = if name.contains("longest") {
             120e3
         } else {
-            25e3
+            28e3
         };
         assert!((1000.0..=most).contains(stretch), "{name}: {stretch}");
     }

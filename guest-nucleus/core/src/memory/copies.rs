@@ -103,15 +103,15 @@ impl<M: Machine> Nucleus<M> {
             at = piece.1;
         }
         self.regions_merge(target, start, end);
-        if options & K_NODEMAND != 0
-            && let Err(error) = self.bring_in_all(target, start, end)
-        {
-            self.region_free(target, start, end);
-            return Err(error);
+        if options & K_NODEMAND != 0 {
+            self.room_for_made(target, (start, end))?;
         }
         (desc.start_addr, desc.size) = (start, size);
         self.write(caller, Out::new(address), &desc)?;
-        Ok(Outcome::Done(K_OK))
+        if options & K_NODEMAND == 0 {
+            return Ok(Outcome::Done(K_OK));
+        }
+        Ok(self.map_made(caller.thread, target, (start, end)))
     }
 
     /// Makes a region that shares, or has a copy of, a piece of another. Errors: `K_ENOMEM`.
@@ -170,7 +170,12 @@ impl<M: Machine> Nucleus<M> {
             self.regions_free_all(target);
             return Err(error);
         }
-        Ok(Outcome::Done(K_OK))
+        let mut bounds = (u64::MAX, 0);
+        for (_, region) in self.regions_by_address(target) {
+            bounds = (bounds.0.min(region.start), region.end());
+        }
+        self.room_for_made(target, bounds)?;
+        Ok(self.map_made(caller.thread, target, bounds))
     }
 
     fn duplicate(
@@ -198,9 +203,6 @@ impl<M: Machine> Nucleus<M> {
             let options = region.options & !FIXED;
             let place = (region.start, region.size);
             self.region_insert(target, place, options, region.opaque, window);
-            if options & K_NODEMAND != 0 {
-                self.bring_in_all(target, region.start, region.end())?;
-            }
         }
         self.regions_merge(target, 0, u64::MAX);
         Ok(())

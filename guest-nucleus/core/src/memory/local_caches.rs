@@ -3,6 +3,7 @@
 use super::copies::COPY_MAX;
 use super::pages::{DIRTY, GRANTED};
 use super::segments::{Left, SEGMENT_MAX, Segment};
+use super::steps::MADE;
 use super::transfers::part_in_pages;
 use crate::arena::Id;
 use crate::executive::actor::Actor;
@@ -211,12 +212,16 @@ impl<M: Machine> Nucleus<M> {
             return Err(KError::Size);
         }
         let cache = segment.cache;
+        let begin = first + self.memory.mappers.progress as u32;
         // A page may be new, and a copy may need the old one.
-        let most = 2 * u64::from(end - first);
+        let most = 2 * u64::from(end.saturating_sub(begin));
         if self.frames_left() < most {
             return Err(KError::NoMem);
         }
-        for page in first..end {
+        for page in begin..end {
+            if page - begin == MADE {
+                return Err(self.pause((page - first).into()));
+            }
             self.page_zero(cache, page, 0);
         }
         self.cache_release(cache);

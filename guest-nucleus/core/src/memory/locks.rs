@@ -2,12 +2,18 @@
 
 use super::attributes::range_of;
 use super::faults::as_error;
+use super::steps::MADE;
 use crate::arena::Id;
 use crate::executive::actor::Actor;
 use crate::executive::thread::{Thread, Wait};
 use crate::machine::{Frame, Machine};
 use crate::nucleus::{Caller, Nucleus, Outcome};
 use chorus_abi::*;
+
+/// In the progress of `vmUnLock`: all pages were found locked; below that, how many are unlocked.
+const UNLOCKING: u64 = 1 << 32;
+/// Pages that are unlocked in one step, or found locked.
+const UNLOCKED: u64 = 32;
 
 /// A change of a range that waits until none of its pages is locked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -135,19 +141,48 @@ impl<M: Machine> Nucleus<M> {
             return Err(KError::Prot);
         }
         drop(all);
-        for page in (range.0..range.1).step_by(PAGE_SIZE as usize) {
-            let region = self.region_at(actor, page).ok_or(KError::Addr)?;
-            let frame = self.bring_in(&region, page, true).map_err(as_error)?;
+        let done = self.memory.mappers.progress;
+        if done == 0 {
+            self.room_at_once(actor, range)?;
+        }
+        let (mut at, mut left) = (range.0 + done * PAGE_SIZE, MADE);
+        while at < range.1 {
+            let progress = (at - range.0) / PAGE_SIZE;
+            if left == 0 {
+                return Err(self.pause(progress));
+            }
+            let region = self.region_at(actor, at).ok_or(KError::Addr)?;
+            let frame = self.bring_in(&region, at, true).map_err(|error| {
+                self.memory.mappers.progress = progress;
+                as_error(error)
+            })?;
             if self.memory.pages.locks(frame) == u16::MAX {
                 return Err(KError::NoMem);
             }
+            self.add_locks(frame, 1);
+            at += PAGE_SIZE;
+            left -= 1;
+            // If it goes no further.
+            self.memory.mappers.locked = Some((actor, (range.0, at)));
         }
+        self.memory.mappers.locked = None;
+        Ok(Outcome::Done(K_OK))
+    }
+
+    /// The call under way locked pages, or was to unlock them, and goes no further: those are unlocked.
+    pub(super) fn locked_release(&mut self) {
+        if let Some((actor, range)) = self.memory.mappers.locked.take() {
+            self.unlock(actor, range);
+            self.unlocked();
+        }
+    }
+
+    fn unlock(&mut self, actor: Id<Actor>, range: (u64, u64)) {
         for page in (range.0..range.1).step_by(PAGE_SIZE as usize) {
             if let Some(frame) = self.own_frame(actor, page) {
-                self.add_locks(frame, 1);
+                self.add_locks(frame, -1);
             }
         }
-        Ok(Outcome::Done(K_OK))
     }
 
     /// `vmUnLock`.
@@ -159,18 +194,39 @@ impl<M: Machine> Nucleus<M> {
         size: u64,
     ) -> Result<Outcome, KError> {
         let (actor, range) = self.lock_arguments(caller, cap, address, size)?;
-        let mut frames = (range.0..range.1)
-            .step_by(PAGE_SIZE as usize)
-            .map(|page| self.own_frame(actor, page));
-        if !frames.all(|frame| frame.is_some_and(|frame| self.memory.pages.locks(frame) > 0)) {
-            return Err(KError::Inval);
-        }
-        drop(frames);
-        for page in (range.0..range.1).step_by(PAGE_SIZE as usize) {
-            if let Some(frame) = self.own_frame(actor, page) {
-                self.add_locks(frame, -1);
+        let piece = |done: u64| {
+            let start = range.0 + done * PAGE_SIZE;
+            (
+                start,
+                range.1.min(start.saturating_add(UNLOCKED * PAGE_SIZE)),
+            )
+        };
+        let progress = self.memory.mappers.progress;
+        if progress < UNLOCKING {
+            let (start, end) = piece(progress);
+            for page in (start..end).step_by(PAGE_SIZE as usize) {
+                let locked = |frame| self.memory.pages.locks(frame) > 0;
+                if !self.own_frame(actor, page).is_some_and(locked) {
+                    return Err(KError::Inval);
+                }
+            }
+            let next = progress + UNLOCKED;
+            if end < range.1 {
+                return Err(self.pause(next));
+            }
+            if progress > 0 {
+                return Err(self.pause(UNLOCKING));
             }
         }
+        // From here on nothing fails.
+        let done = progress.saturating_sub(UNLOCKING);
+        let (start, end) = piece(done);
+        self.unlock(actor, (start, end));
+        if end < range.1 {
+            self.memory.mappers.locked = Some((actor, (end, range.1)));
+            return Err(self.pause(UNLOCKING + done + UNLOCKED));
+        }
+        self.memory.mappers.locked = None;
         self.unlocked();
         Ok(Outcome::Done(K_OK))
     }

@@ -12,6 +12,7 @@ use super::pages::{DIRTY, PUSHING};
 use super::restarts::Restart;
 use super::segments::{SEGMENT_MAX, Segment};
 use crate::arena::Id;
+use crate::executive::actor::Actor;
 use crate::ipc::Body;
 use crate::machine::Machine;
 use crate::nucleus::Nucleus;
@@ -118,8 +119,12 @@ pub(super) struct Mappers {
     pub(super) awaited: Option<(Option<Id<Request>>, u64)>,
     /// How far the call under way came when it waited last.
     pub(super) progress: u64,
+    /// The segment that must not go while it waits or pauses.
+    pub(super) held: Option<Id<Segment>>,
     /// Pages that it has prepared.
     pub(super) prepared: Option<Id<Cache>>,
+    /// Pages of an actor that are to be unlocked if it goes no further.
+    pub(super) locked: Option<(Id<Actor>, (u64, u64))>,
     /// What it loads.
     pub(super) loading: Option<Id<Loading>>,
     /// There may be requests that were not sent yet.
@@ -138,7 +143,9 @@ impl Mappers {
             restarts: crate::arena::Arena::new(calls),
             awaited: None,
             progress: 0,
+            held: None,
             prepared: None,
+            locked: None,
             loading: None,
             unsent: false,
             turn: 0,

@@ -158,6 +158,19 @@ const REQUESTS: usize = 512;
 const LOADINGS: usize = 64;
 
 impl Memory {
+    /// Pages that are locked.
+    #[cfg(test)]
+    pub(crate) fn locked_pages(&self) -> usize {
+        let all = self.caches.iter();
+        all.map(|(_, cache)| cache.list.locked as usize).sum()
+    }
+
+    /// Segments of which anything is here.
+    #[cfg(test)]
+    pub(crate) fn segments_here(&self) -> usize {
+        self.segments.len()
+    }
+
     /// Room for so many regions and actors, for pages in frames below a number, and for so many outside.
     pub fn new(limits: &Limits, frames: usize, outside: (usize, u64)) -> Self {
         let regions = limits.regions;

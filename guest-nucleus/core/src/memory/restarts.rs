@@ -11,6 +11,7 @@ use super::mappers::Request;
 use super::segments::Segment;
 use super::steps::Mapping;
 use crate::arena::Id;
+use crate::executive::actor::Actor;
 use crate::executive::thread::{Thread, Wait};
 use crate::machine::{Cpu, Machine};
 use crate::nucleus::{Caller, Nucleus, Outcome};
@@ -36,6 +37,8 @@ pub struct Restart {
     progress: u64,
     /// Pages that it prepared.
     prepared: Option<Id<Cache>>,
+    /// Pages of an actor that are to be unlocked if it goes no further.
+    locked: Option<(Id<Actor>, (u64, u64))>,
     /// What it loads.
     loading: Option<Id<Loading>>,
     /// How often it has waited.
@@ -82,6 +85,11 @@ impl<M: Machine> Nucleus<M> {
         };
         let again = Again::Call(number, *registers);
         if !self.restart(caller.thread, request, again) {
+            if let Some(segment) = self.memory.mappers.held.take()
+                && let Some(segment) = self.memory.segments.get(segment)
+            {
+                self.cache_release(segment.cache);
+            }
             self.prepared_release();
             return Outcome::Done(KError::NoMem.code());
         }
@@ -102,12 +110,14 @@ impl<M: Machine> Nucleus<M> {
         let restart = Restart {
             thread,
             request,
-            segment: request
-                .and_then(|request| mappers.requests.get(request))
-                .and_then(|out| out.segment),
+            segment: mappers.held.take().or_else(|| {
+                let request = request.and_then(|request| mappers.requests.get(request));
+                request.and_then(|out| out.segment)
+            }),
             again,
             progress: core::mem::take(&mut mappers.progress),
             prepared: mappers.prepared.take(),
+            locked: mappers.locked.take(),
             loading: mappers.loading.take(),
             turns: mappers.turns + u32::from(request.is_some()),
         };
@@ -140,10 +150,15 @@ impl<M: Machine> Nucleus<M> {
         self.memory.mappers.restarts.remove(id);
         let mappers = &mut self.memory.mappers;
         // It may be a call under way that ends the other.
-        let own = (mappers.prepared, mappers.loading);
-        (mappers.prepared, mappers.loading) = (restart.prepared, restart.loading);
+        let own = (mappers.prepared, mappers.locked, mappers.loading);
+        (mappers.prepared, mappers.locked, mappers.loading) =
+            (restart.prepared, restart.locked, restart.loading);
         self.prepared_release();
-        (self.memory.mappers.prepared, self.memory.mappers.loading) = own;
+        let mappers = &mut self.memory.mappers;
+        (mappers.prepared, mappers.locked, mappers.loading) = own;
+        if let Some(segment) = restart.segment.and_then(|id| self.memory.segments.get(id)) {
+            self.cache_release(segment.cache);
+        }
     }
 
     fn restart_of(&self, thread: Id<Thread>) -> Option<(Id<Restart>, Restart)> {
@@ -157,6 +172,7 @@ impl<M: Machine> Nucleus<M> {
         if let Some(cache) = self.memory.mappers.prepared.take() {
             self.cache_release(cache);
         }
+        self.locked_release();
         self.loading_release();
     }
 
@@ -192,6 +208,7 @@ impl<M: Machine> Nucleus<M> {
         mappers.progress = restart.progress;
         mappers.turns = restart.turns;
         mappers.prepared = restart.prepared;
+        mappers.locked = restart.locked;
         mappers.loading = restart.loading;
         let outcome = match restart.again {
             Again::Call(number, registers) => self.call(cpu, number, &registers),

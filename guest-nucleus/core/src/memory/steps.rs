@@ -1,6 +1,8 @@
 //! Calls that make many pages do it in steps (`restarts`): pages are prepared where nobody sees them, or mapped one after the other when all are there.
 
+use super::Region;
 use super::caches::Cache;
+use super::faults::as_error;
 use super::restarts::Again;
 use crate::arena::Id;
 use crate::executive::actor::Actor;
@@ -11,8 +13,10 @@ use chorus_abi::*;
 
 /// Pages that are made in one step.
 pub(super) const MADE: u32 = 12;
-/// Pages that are there and mapped in one step.
-const MAPPED: u64 = 16;
+/// What a step may take: pages that are there and are mapped, and pages that are made.
+const EFFORT: u32 = 48;
+const MAPPING: u32 = 3;
+const MAKING: u32 = 6;
 
 /// A range of an actor in which pages of a cache are still to be mapped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,7 +26,7 @@ pub(super) struct Mapping {
     pub cache: Option<Id<Cache>>,
     /// First address that was not looked at yet, and one past the last.
     pub range: (u64, u64),
-    /// Where the region begins that goes again if there is no memory for tables.
+    /// Where the regions begin that go again if a page cannot be had.
     pub made: Option<u64>,
 }
 
@@ -70,37 +74,116 @@ impl<M: Machine> Nucleus<M> {
         Ok(cache)
     }
 
-    /// A call has succeeded, and pages are to be mapped before it ends, in steps.
+    /// A call has succeeded, but for the pages of its regions with `K_NODEMAND`: those are made and mapped before it ends, in steps.
     pub(super) fn map_on(&mut self, thread: Id<Thread>, mapping: Mapping) -> Outcome {
         let (mut at, end) = mapping.range;
-        let mut left = MAPPED;
-        while at < end {
-            let region = self.region_at(mapping.actor, at);
-            let shows = |cache| mapping.cache.is_none_or(|wanted| wanted == cache);
-            // What was freed meanwhile, or is another region now, is nobody's affair.
-            if let Some(region) = region
-                && region.cache.is_some_and(shows)
-            {
-                let done = self.bring_in(&region, at, true);
-                if let (Err(_), Some(start)) = (done, mapping.made) {
-                    self.region_free(mapping.actor, start.max(region.start), end);
-                    return Outcome::Done(KError::NoMem.code());
-                }
-                left -= 1;
-            }
-            at += PAGE_SIZE;
-            if left == 0 && at < end {
-                let rest = Mapping {
-                    range: (at, end),
-                    ..mapping
-                };
+        let mut effort = EFFORT;
+        while let Some(region) = self.region_from(mapping.actor, (at, end)) {
+            at = at.max(region.start);
+            let rest = Mapping {
+                range: (at, end),
+                ..mapping
+            };
+            if effort == 0 {
                 if self.restart(thread, None, Again::Map(rest)) {
                     return Outcome::Blocked;
                 }
-                left = MAPPED;
+                effort = EFFORT;
             }
+            let shows = |cache| mapping.cache.is_none_or(|wanted| wanted == cache);
+            // What was freed meanwhile, or is another region now, is nobody's affair.
+            let wanted = region.options & K_NODEMAND != 0;
+            let Some(cache) = region.cache.filter(|&cache| wanted && shows(cache)) else {
+                at = region.end();
+                continue;
+            };
+            let there = self.memory.pages.find(cache, region.page_at(at)).is_some();
+            if let Err(error) = self.bring_in(&region, at, true) {
+                let ended = self.map_later(thread, rest, &region, as_error(error));
+                if let Some(outcome) = ended {
+                    return outcome;
+                }
+            }
+            effort = effort.saturating_sub(if there { MAPPING } else { MAKING });
+            at += PAGE_SIZE;
         }
         Outcome::Done(K_OK)
+    }
+
+    /// The first region that has part of a range.
+    fn region_from(&self, actor: Id<Actor>, range: (u64, u64)) -> Option<Region> {
+        let next = || {
+            self.regions_in(actor, range)
+                .next()
+                .map(|(_, region)| *region)
+        };
+        let here = self.region_at(actor, range.0);
+        here.filter(|_| range.0 < range.1).or_else(next)
+    }
+
+    /// A page cannot be mapped now: it is waited for, or the regions go again. `None`: there are none to go, and the next page may fare better.
+    fn map_later(
+        &mut self,
+        thread: Id<Thread>,
+        rest: Mapping,
+        region: &Region,
+        error: KError,
+    ) -> Option<Outcome> {
+        if self.is_awaiting() {
+            let request = self.awaited();
+            if self.restart(thread, request, Again::Map(rest)) {
+                return Some(Outcome::Blocked);
+            }
+        }
+        let start = rest.made?;
+        let start = match rest.cache {
+            Some(_) => start.max(region.start),
+            None => start,
+        };
+        self.region_free(rest.actor, start, rest.range.1);
+        Some(Outcome::Done(match error {
+            KError::Fault => KError::NoMem.code(),
+            error => error.code(),
+        }))
+    }
+
+    /// Whether the pages of regions with `K_NODEMAND` in a range, which were just made, can be had.
+    ///
+    /// # Errors
+    /// `K_ENOMEM`, `K_EFAULT` frames are waited for; the regions are gone.
+    pub(super) fn room_for_made(
+        &mut self,
+        actor: Id<Actor>,
+        range: (u64, u64),
+    ) -> Result<(), KError> {
+        let mut at = range.0;
+        while let Some(region) = self.region_from(actor, (at, range.1)) {
+            at = region.end();
+            let part = (region.start.max(range.0), at.min(range.1));
+            if region.options & K_NODEMAND != 0 {
+                let room = self.room_at_once(actor, part);
+                room.inspect_err(|_| {
+                    self.region_free(actor, range.0, range.1);
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A call that made regions in a range has succeeded, but for the pages of those with `K_NODEMAND`.
+    pub(super) fn map_made(
+        &mut self,
+        thread: Id<Thread>,
+        actor: Id<Actor>,
+        range: (u64, u64),
+    ) -> Outcome {
+        let mapping = Mapping {
+            actor,
+            cache: None,
+            range,
+            made: Some(range.0),
+        };
+        self.map_on(thread, mapping)
     }
 
     /// Makes pages of a range, which regions cover, their regions' own, in steps: a page that is made is not looked at again.

@@ -10,7 +10,7 @@ use super::regions::{OPTIONS, place_of};
 use super::segments::{Left, SEGMENT_MAX, Segment};
 use crate::arena::Id;
 use crate::executive::actor::Actor;
-use crate::machine::{Frame, Machine};
+use crate::machine::{Frame, Machine, Space};
 use crate::nucleus::{Caller, Nucleus, Outcome};
 use chorus_abi::table::Privilege;
 use chorus_abi::*;
@@ -30,6 +30,12 @@ pub(super) fn part_in_pages(part: &KnObjDesc) -> Result<(u32, u32), KError> {
     };
     Ok((pages(part.start_offset.min(most)), pages(end)))
 }
+
+/// In the progress of a transfer: pages are made no more, bytes are copied; below that, how many.
+const COPYING: u64 = 1 << 32;
+/// Pages that are made, and that are copied, in one step.
+const EFFORT: u32 = 8;
+const COPIED: u64 = 8;
 
 impl<M: Machine> Nucleus<M> {
     /// Reads the descriptor of a part of a segment. Errors: `K_EFAULT`, `K_EOFFSET`.
@@ -103,24 +109,24 @@ impl<M: Machine> Nucleus<M> {
                 .cache_of_data(source, first, data.min(size), (actor, pages(size)))
                 .map(|copy| (copy, 0)),
         };
-        let made = window.and_then(|(cache, first)| {
+        let made = window.map(|(cache, first)| {
             let (place, opaque) = ((start, size), (desc.opaque1, desc.opaque2));
             self.region_insert(actor, place, options, opaque, (Some(cache), first));
             self.cache_repay(cache);
-            if options & K_NODEMAND != 0 {
-                self.bring_in_all(actor, start, start + size)
-                    .inspect_err(|_| {
-                        self.region_free(actor, start, start + size);
-                    })?;
-            }
-            Ok(())
         });
         // If it failed, nobody may use the segment now.
         self.cache_release(source);
         made?;
+        let range = (start, start + size);
+        if options & K_NODEMAND != 0 {
+            self.room_for_made(actor, range)?;
+        }
         (desc.start_addr, desc.size) = (start, size);
         self.write(caller, Out::new(address), &desc)?;
-        Ok(Outcome::Done(K_OK))
+        if options & K_NODEMAND == 0 {
+            return Ok(Outcome::Done(K_OK));
+        }
+        Ok(self.map_made(caller.thread, actor, range))
     }
 
     /// A cache of so many pages for an actor that begins with a copy of a segment's data and goes on with zeros.
@@ -222,10 +228,19 @@ impl<M: Machine> Nucleus<M> {
         let cache = self.segment_open(part.0)?;
         let way = (store, flags & K_MOVE != 0);
         let done = self.transfer_bytes(cache, (part.1, part.2), actor, address, way);
-        self.cache_release(cache);
+        if done.is_err() && self.is_awaiting() {
+            // What it has brought in so far must be there when it goes on.
+            self.memory.mappers.held = self.cache(cache).and_then(|cache| cache.segment);
+        } else {
+            self.cache_release(cache);
+        }
         done.map(|()| Outcome::Done(part.2 as i32))
     }
 
+    /// Copies bytes between a segment and the memory of an actor, in steps (`restarts`): first all pages are made, then they are copied, or move if they can.
+    ///
+    /// # Errors
+    /// Before anything is copied: `K_EADDR`, `K_EPROT`, `K_ENOMEM`, `K_EMAPPER`; later only if somebody takes a page away meanwhile. `K_EFAULT`: the call pauses or waits.
     pub(super) fn transfer_bytes(
         &mut self,
         cache: Id<Cache>,
@@ -235,45 +250,99 @@ impl<M: Machine> Nucleus<M> {
         (store, moves): (bool, bool),
     ) -> Result<(), KError> {
         let space = self.actors.get(actor).ok_or(KError::Inval)?.space;
-        let (first, end) = (
-            pages(offset),
-            pages((offset + size).next_multiple_of(PAGE_SIZE)),
-        );
-        let kind = if store { Kind::PullToStore } else { Kind::Pull };
-        for page in first..end {
-            self.segment_page(cache, page, kind)?;
-        }
-        self.make_all(actor, space, (address, size), !store)?;
-        if store {
-            for page in first..end {
-                self.page_own(cache, page).ok_or(KError::NoMem)?;
+        let progress = self.memory.mappers.progress;
+        if progress < COPYING {
+            self.transfer_check(cache, (offset, size), (actor, space, address), store)?;
+            if size > COPIED * PAGE_SIZE {
+                return Err(self.pause(COPYING));
             }
         }
-        // From here on nothing fails.
-        let mut done = 0;
+        let mut done = progress.saturating_sub(COPYING);
+        let mut pieces = 2 * COPIED;
         while done < size {
+            if pieces == 0 {
+                return Err(self.pause(COPYING + done));
+            }
             let at = offset + done;
-            let into = (at % PAGE_SIZE) as usize;
             let count = (size - done).min(PAGE_SIZE - at % PAGE_SIZE);
-            let frame = self.segment_page(cache, pages(at), Kind::Pull)?;
             let place = (actor, space, address + done);
-            let whole = moves && count == PAGE_SIZE && place.2.is_multiple_of(PAGE_SIZE);
+            let copied = self.transfer_piece((cache, at), place, count, (store, moves));
+            copied.inspect_err(|_| self.memory.mappers.progress = COPYING + done)?;
+            done += count;
+            pieces -= if count == PAGE_SIZE { 2 } else { 1 };
+        }
+        Ok(())
+    }
+
+    /// Makes all pages of a transfer.
+    fn transfer_check(
+        &mut self,
+        cache: Id<Cache>,
+        (offset, size): (u64, u64),
+        (actor, space, address): (Id<Actor>, Space, u64),
+        store: bool,
+    ) -> Result<(), KError> {
+        let kind = if store { Kind::PullToStore } else { Kind::Pull };
+        let first = pages(offset);
+        let last = address.checked_add(size).ok_or(KError::Addr)?;
+        let begin = address & !(PAGE_SIZE - 1);
+        // Pages of the segment, and behind them those of the actor.
+        let count = u64::from(pages((offset + size).next_multiple_of(PAGE_SIZE)) - first);
+        let all = count + (last - begin).div_ceil(PAGE_SIZE);
+        let mut effort = EFFORT;
+        for index in self.memory.mappers.progress..all {
+            if effort == 0 {
+                return Err(self.pause(index));
+            }
+            let made = match index.checked_sub(count) {
+                None => {
+                    let page = first + index as u32;
+                    let there = self.segment_page(cache, page, kind).map(drop);
+                    there.and_then(|()| match store {
+                        true => self.page_own(cache, page).map(drop).ok_or(KError::NoMem),
+                        false => Ok(()),
+                    })
+                }
+                Some(index) => {
+                    let at = (begin + index * PAGE_SIZE).max(address);
+                    self.make_all(actor, space, (at, 1), !store)
+                }
+            };
+            made.inspect_err(|_| self.memory.mappers.progress = index)?;
+            effort -= 1;
+        }
+        Ok(())
+    }
+
+    /// A piece within a page of the segment, whose pages were there a moment ago.
+    fn transfer_piece(
+        &mut self,
+        (cache, at): (Id<Cache>, u64),
+        place: (Id<Actor>, Space, u64),
+        count: u64,
+        (store, moves): (bool, bool),
+    ) -> Result<(), KError> {
+        let kind = if store { Kind::PullToStore } else { Kind::Pull };
+        let mut frame = self.segment_page(cache, pages(at), kind)?;
+        self.make_all(place.0, place.1, (place.2, count), !store)?;
+        if store {
+            frame = self.page_own(cache, pages(at)).ok_or(KError::NoMem)?;
+        }
+        if moves && count == PAGE_SIZE && place.2.is_multiple_of(PAGE_SIZE) {
             let moved = match store {
-                _ if !whole => false,
                 true => self.page_into_segment(place, cache, pages(at)),
                 false => self.page_out_of_segment(place, cache, pages(at)),
             };
             if moved {
-                done += count;
-                continue;
+                return Ok(());
             }
-            if store {
-                self.copy_in(place, frame, into, count as usize)?;
-                self.memory.pages.set_flags(frame, DIRTY, 0);
-            } else {
-                self.copy_out(frame, into, place, count as usize)?;
-            }
-            done += count;
+        }
+        let into = (at % PAGE_SIZE) as usize;
+        if store {
+            self.copy_in(place, frame, into, count as usize)?;
+            self.memory.pages.set_flags(frame, DIRTY, 0);
+        } else {
+            self.copy_out(frame, into, place, count as usize)?;
         }
         Ok(())
     }

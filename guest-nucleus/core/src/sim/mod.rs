@@ -28,6 +28,7 @@ mod laps;
 mod lent;
 mod lent_model;
 mod loading_steps;
+mod long_calls;
 mod machine;
 mod mapper_lab;
 mod memory;

@@ -73,7 +73,7 @@ impl<M: Machine> Source for Reader<'_, M> {
 }
 
 /// Pieces and records that are loaded in one step, and pages of an image that are looked at.
-const EFFORT: u32 = 11;
+const EFFORT: u32 = 12;
 const CHECKED: u64 = 32;
 
 /// Where a loading is.
