@@ -109,20 +109,23 @@ impl Episode {
             .site
             .at(self.actors[home], REAL_TIME + 16 * which as u64);
         let idle = self.model.actors[home].real_time[which].waiters.is_empty();
+        let owner = self.model.actors[home].real_time[which].owner;
         let (name, expected) = match op {
-            62 | 63 => (
+            62..=64 if c < 208 => (
                 number::rt_mutex_get,
                 self.model.real_time_get(caller, which, false),
             ),
-            64 => (
+            62..=64 => (
                 number::rt_mutex_try,
                 self.model.real_time_get(caller, which, true),
             ),
             // Those who wait would be lost (spec 3.3, `mutexInit`).
-            65 if c < 16 && idle => (
+            65 if c < 6 && idle => (
                 number::rt_mutex_init,
                 self.model.real_time_init(caller, which),
             ),
+            // Most often its own: what is kept long has chains of waiters.
+            _ if owner != Some(caller) && c < 208 => return Ok(()),
             _ => (
                 number::rt_mutex_rel,
                 self.model.real_time_release(caller, which),

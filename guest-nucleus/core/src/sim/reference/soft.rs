@@ -85,18 +85,27 @@ impl Episode {
             }
             return Ok(());
         }
-        // Most often one that is.
-        let is = |&at: &usize| (a >= 240) != self.model.soft[at].alive;
-        let Some(soft) = one((0..self.soft.len()).filter(is), a) else {
-            return Ok(());
+        // Several, of which the last one is to come first.
+        let several = if name == number::sv_soft_intr_trigger {
+            3
+        } else {
+            1
         };
-        let at = self.put(caller, SETTING, &self.soft[soft].clone());
-        let expected = match (trusted, name == number::sv_soft_intr_trigger) {
-            (false, _) => Expected::Returns(K_EPRIV),
-            (true, true) => self.model.soft_trigger(soft),
-            (true, false) => self.model.soft_forget(soft),
-        };
-        self.call(cpu, caller, name, &[at], expected).map(drop)
+        for pick in (0..several).map(|more| a.wrapping_add(more)) {
+            // Most often one that is.
+            let is = |&at: &usize| (a >= 240) != self.model.soft[at].alive;
+            let Some(soft) = one((0..self.soft.len()).filter(is), pick) else {
+                return Ok(());
+            };
+            let at = self.put(caller, SETTING, &self.soft[soft].clone());
+            let expected = match (trusted, name == number::sv_soft_intr_trigger) {
+                (false, _) => Expected::Returns(K_EPRIV),
+                (true, true) => self.model.soft_trigger(soft),
+                (true, false) => self.model.soft_forget(soft),
+            };
+            self.call(cpu, caller, name, &[at], expected)?;
+        }
+        Ok(())
     }
 
     /// A processor goes back to its thread: what is pending runs first.
