@@ -30,12 +30,9 @@ impl Episode {
                 .get(id)
                 .ok_or_else(|| format!("thread {at} is gone"))?;
             let (state, suspended, result) = (thread.state(), thread.suspended, thread.result);
-            let (waits, current, runs) = (
-                thread.wait,
-                // A dormant message is as good as none.
-                thread.current.0.is_some() && !thread.receive.plain,
-                thread.cpu.is_some(),
-            );
+            // A dormant message is as good as none.
+            let current = thread.current.0.filter(|_| !thread.receive.plain);
+            let (waits, runs) = (thread.wait, thread.cpu.is_some());
             same!(
                 state,
                 self.model.state(at),
@@ -46,10 +43,11 @@ impl Episode {
                 self.model.threads[at].suspended,
                 "suspensions of thread {at}"
             );
+            let current = current.and_then(|id| self.site.nucleus.ipc.messages.get(id));
             same!(
-                current,
-                self.model.threads[at].current.is_some(),
-                "whether thread {at} has a message"
+                current.map(|message| [message.actor_pi, message.port_pi]),
+                self.model.threads[at].current.as_ref().map(|it| it.stamps),
+                "the stamps of the message that thread {at} has"
             );
             let kind = match self.model.threads[at].wait {
                 Wait::Nothing => matches!(waits, Waits::None),
