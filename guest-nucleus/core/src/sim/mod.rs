@@ -11,6 +11,7 @@ mod conversations;
 #[cfg(not(debug_assertions))]
 mod counts;
 mod default_mapper;
+mod deferred_copies;
 mod drivers;
 mod events;
 mod exceptions;
