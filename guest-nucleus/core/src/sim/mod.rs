@@ -30,6 +30,7 @@ mod lent;
 mod lent_model;
 mod loading_steps;
 mod machine;
+mod mapper_handler;
 mod mapper_lab;
 mod memory;
 mod memory_model;
