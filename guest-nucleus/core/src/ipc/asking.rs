@@ -19,20 +19,11 @@ impl<M: Machine> Nucleus<M> {
         annex: [u8; K_CMSGANNEXSIZE],
         answer: KnMsgDesc,
     ) -> Result<(), KError> {
-        let actor = self.actors.get(caller.actor).ok_or(KError::Inval)?;
-        let (src_port, pi) = (actor.cap.ui, actor.pi);
+        let letter = self.letter_by_default(caller, target)?;
         let transaction = self.next_transaction(caller.thread);
         let letter = Letter {
-            src_port,
-            actor_pi: pi,
-            port_pi: pi,
-            dest: KnIpcDest {
-                target,
-                co_target: KnUniqueId::NULL,
-            },
             client: Client::Thread(caller.thread, transaction),
-            remote: false,
-            sender: Some(caller.actor),
+            ..letter
         };
         let parcel = Parcel {
             annex: Some(annex),
@@ -44,7 +35,7 @@ impl<M: Machine> Nucleus<M> {
             space: Space::SUPERVISOR,
             reply: answer,
             transaction,
-            src_port,
+            src_port: letter.src_port,
             request: None,
         };
         match self.way(&letter.dest)? {

@@ -266,7 +266,9 @@ impl<M: Machine> Nucleus<M> {
     fn leaving(&self, cpu: Cpu) -> Option<(Id<Thread>, &Thread)> {
         let id = self.running(cpu)?;
         let thread = self.threads.get(id)?;
-        let plain = !thread.aborted && !thread.dying && !thread.watched && thread.inside.is_none();
+        // One that works for another actor than its own calls with that one's ports and memory.
+        let own = thread.inside.is_none() && thread.works_for.is_none();
+        let plain = !thread.aborted && !thread.dying && !thread.watched && own;
         (plain && !self.in_interrupt(cpu)).then_some((id, thread))
     }
 

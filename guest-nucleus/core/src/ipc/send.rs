@@ -435,6 +435,28 @@ impl<M: Machine> Nucleus<M> {
         Ok(())
     }
 
+    /// A message from the default port of the caller's actor to a port.
+    pub(crate) fn letter_by_default(
+        &self,
+        caller: Caller,
+        target: KnUniqueId,
+    ) -> Result<Letter, KError> {
+        let actor = self.actors.get(caller.actor).ok_or(KError::Inval)?;
+        let port = actor.default_port.and_then(|id| self.ipc.ports.get(id));
+        Ok(Letter {
+            src_port: actor.cap.ui,
+            actor_pi: actor.pi,
+            port_pi: port.map(|port| port.pi).unwrap_or_default(),
+            dest: KnIpcDest {
+                target,
+                co_target: KnUniqueId::NULL,
+            },
+            client: Client::None,
+            remote: false,
+            sender: Some(caller.actor),
+        })
+    }
+
     /// The answer to an asynchronous message goes to its source port as a plain message (NC-208).
     fn reply_to_source(
         &mut self,
@@ -442,22 +464,8 @@ impl<M: Machine> Nucleus<M> {
         message: &Message,
         parcel: &Parcel,
     ) -> Result<(), KError> {
-        let actor = self.actors.get(caller.actor).ok_or(KError::Inval)?;
-        let (src_port, actor_pi) = (actor.cap.ui, actor.pi);
-        let dest = KnIpcDest {
-            target: message.src_port,
-            co_target: KnUniqueId::NULL,
-        };
-        let letter = Letter {
-            src_port,
-            actor_pi,
-            port_pi: actor_pi,
-            dest,
-            client: Client::None,
-            remote: false,
-            sender: Some(caller.actor),
-        };
-        match self.way(&dest)? {
+        let letter = self.letter_by_default(caller, message.src_port)?;
+        match self.way(&letter.dest)? {
             Way::Port(port) => self.post(port, &letter, parcel).map(|_| ()),
             _ => self.network_send(&letter, parcel),
         }

@@ -107,3 +107,42 @@ fn its_home_takes_the_thread_along_and_leaves_who_owns_the_code() {
     assert_eq!(owner.guests, 0);
     site.end();
 }
+
+#[test]
+fn its_messages_come_from_and_to_the_ports_of_whose_code_it_runs() {
+    for fast in [false, true] {
+        let (mut site, maker, owner, home, code) = three();
+        site.nucleus.without_fast_path = !fast;
+        let lent = Party {
+            thread: make(&mut site, maker, home, code),
+            ..owner
+        };
+        // As a client of a server that waits, twice: the second time what is known of the first may be used.
+        let head = site.arg(maker.actor, &KnMsgHead::default());
+        for _ in 0..2 {
+            site.listen(maker, K_DEFAULTPORT);
+            let to = site.door(maker.actor);
+            site.ask(lent, to, &[1]);
+            assert_eq!(site.call(maker.thread, "ipcSysInfo", &[head]), Some(K_OK));
+            let found: KnMsgHead = site.peek(maker.actor, head);
+            assert_eq!(found.src_port, site.door(owner.actor), "fast: {fast}");
+            assert_eq!(site.answer(maker, &[2]), Some(K_OK));
+            assert_eq!(site.result(lent.thread), Some(1));
+        }
+        // As a server that answers and waits again.
+        let li = site.arg(owner.actor, &K_DEFAULTPORT);
+        let room = site.room(lent, 16);
+        let wait = [room.desc, li, FOREVER];
+        assert_eq!(site.call(lent.thread, "ipcReceive", &wait), None);
+        for _ in 0..3 {
+            let to = site.door(owner.actor);
+            site.ask(maker, to, &[3]);
+            assert_eq!(site.result(lent.thread), Some(1), "fast: {fast}");
+            let answer = site.letter(lent, &[4]);
+            let again = [answer, room.desc, li, FOREVER];
+            assert_eq!(site.call(lent.thread, "ipcReplyReceive", &again), None);
+            assert_eq!(site.result(maker.thread), Some(1));
+        }
+        site.end();
+    }
+}

@@ -1,10 +1,12 @@
 //! An actor is loaded in steps: others run meanwhile, and cannot spoil it; whoever is deleted, nothing is left.
 
 use super::going::check;
+use super::mapper_lab::{BASE, Lab};
 use super::nc_loading::{image, loader};
 use super::scene::Party;
 use super::site::Site;
 use crate::machine::Machine;
+use crate::memory::Fault;
 use alloc::vec::Vec;
 use chorus_abi::error::*;
 use chorus_abi::*;
@@ -130,6 +132,63 @@ fn memory_that_runs_out_in_the_middle_of_loading_leaves_the_actor_empty() {
     assert!(found.regions.is_none() && found.pages == 0 && !found.loading);
     site.give_back(hoard);
     site.end();
+}
+
+/// Loads with arguments in a segment's page, which leaves memory after so many steps: how many regions the actor has then. `None`: it was loaded before.
+fn loaded_with_arguments_that_leave(made: u64) -> Option<usize> {
+    let mut lab = Lab::on(Site::new(4));
+    let by = Party {
+        actor: lab.users[1],
+        thread: lab.threads[1],
+    };
+    assert_eq!(lab.map(1, BASE, 1, 0), K_OK);
+    assert_eq!(lab.touch(1, BASE, false), Fault::Waits);
+    lab.give(0x0065_6d61_6e00);
+    let image = large_image();
+    let desc = KnLoadDesc {
+        image: lab.site.arg(by.actor, &image[..]),
+        image_size: image.len() as u64,
+        args: BASE,
+        args_size: 8,
+        ..KnLoadDesc::default()
+    };
+    let actor = lab
+        .site
+        .nucleus
+        .actor_make(None, None, K_USERACTOR, false)
+        .unwrap();
+    let (cap, load) = (lab.site.cap_for(by, actor), lab.site.arg(by.actor, &desc));
+    let other = lab.site.fellow(by);
+    lab.site.steps = Some(0);
+    assert_eq!(lab.site.call(by.thread, "actorLoad", &[cap, load]), None);
+    lab.site.step(made);
+    if lab.site.result(by.thread).is_some() {
+        lab.finish();
+        return None;
+    }
+    let drop = [0, BASE, PAGE_SIZE, u64::from(K_DISCARD)];
+    assert_eq!(lab.site.call(other.thread, "vmFlush", &drop), Some(K_OK));
+    while lab.site.result(by.thread).is_none() {
+        if !lab.site.step(1) {
+            lab.give(0x0065_6d61_6e00);
+        }
+    }
+    assert!(lab.site.result(by.thread).is_some_and(|result| result > 0));
+    let regions = lab.site.nucleus.memory.regions.iter();
+    let count = regions.filter(|(_, region)| region.actor == actor).count();
+    lab.finish();
+    Some(count)
+}
+
+#[test]
+fn arguments_that_leave_memory_before_the_end_leave_no_page_behind() {
+    let mut made = 0;
+    while let Some(regions) = loaded_with_arguments_that_leave(made) {
+        // Two segments, the page of the start, the stack.
+        assert_eq!(regions, 4, "after {made} steps");
+        made += 1;
+    }
+    assert!(made >= 2, "{made} steps");
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod conversations;
 #[cfg(not(debug_assertions))]
 mod counts;
 mod default_mapper;
+mod deferred_copies;
 mod drivers;
 mod events;
 mod exceptions;
@@ -30,6 +31,7 @@ mod lent_model;
 mod loading_steps;
 mod long_calls;
 mod machine;
+mod mapper_handler;
 mod mapper_lab;
 mod memory;
 mod memory_model;

@@ -66,6 +66,36 @@ fn an_actor_s_protection_identifier_is_set_by_trusted_callers_and_stamps_later_m
 }
 
 #[test]
+fn an_answer_to_an_asynchronous_message_is_stamped_by_the_port_that_it_comes_from() {
+    let (mut site, [user, system], [plain, trusted]) = pair([K_USERACTOR, K_SYSTEMACTOR]);
+    let of_port = KnProtId {
+        uid: 4,
+        gid: 5,
+        did: 6,
+        pad: 0,
+    };
+    let new = site.put(system, 0x100, &of_port);
+    assert_eq!(site.call(trusted, "portPi", &[0, 0, 0, new]), Some(K_OK));
+    let to = KnIpcDest {
+        target: site.nucleus.actors.get(system).unwrap().cap.ui,
+        co_target: KnUniqueId::NULL,
+    };
+    let to = site.put(user, 0x400, &to);
+    let [sent, room] = [user, system].map(|actor| site.put(actor, 0x500, &KnMsgDesc::default()));
+    let [own, port] = [user, system].map(|actor| site.put(actor, 0x600, &K_DEFAULTPORT));
+    assert_eq!(site.call(plain, "ipcSend", &[sent, 0, to]), Some(K_OK));
+    assert_eq!(site.call(trusted, "ipcReceive", &[room, port, 0]), Some(0));
+    assert_eq!(site.call(trusted, "ipcReply", &[room]), Some(K_OK));
+    assert_eq!(site.call(plain, "ipcReceive", &[sent, own, 0]), Some(0));
+    let head = site.at(user, 0x700);
+    assert_eq!(site.call(plain, "ipcSysInfo", &[head]), Some(K_OK));
+    let head: KnMsgHead = site.get(user, 0x700);
+    assert_eq!(head.port_id, of_port);
+    assert_eq!(head.actor_id, KnProtId::default());
+    site.end();
+}
+
+#[test]
 fn the_kind_of_an_actor_changes_between_user_and_system_only() {
     let (mut site, [user, system], [plain, trusted]) = pair([K_USERACTOR, K_SYSTEMACTOR]);
     let kernel = site.actor(K_SUPACTOR, 140);

@@ -582,8 +582,16 @@ impl<M: Machine> Nucleus<M> {
         field(&base.to_le_bytes());
         field(&u32::from(configuration.epoch).to_le_bytes());
         field(&(configuration.cpus as u32).to_le_bytes());
-        self.put(actor, start, &info)?;
-        self.put_from(actor, args, gift.args, 0, gift.args.size())?;
-        Ok(start)
+        let written = self
+            .put(actor, start, &info)
+            .and_then(|()| self.put_from(actor, args, gift.args, 0, gift.args.size()));
+        match written {
+            Ok(()) => Ok(start),
+            // The arguments may have left memory: then all this is made again.
+            Err(error) => {
+                self.region_free(actor, start, start + PAGE_SIZE);
+                Err(error)
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::episode::*;
 use super::model::{STRUCTURES, Wait};
-use crate::executive::thread::Wait as Waits;
+use crate::executive::thread::{Wait as Waits, local_identifier};
 use chorus_abi::*;
 use std::format;
 use std::prelude::rust_2024::*;
@@ -10,17 +10,17 @@ use std::prelude::rust_2024::*;
 impl Episode {
     /// Looks whether all is as the model has it.
     pub(super) fn compare(&mut self, whole: bool) -> Checked {
-        let (mut running, mut ready) = (Vec::new(), Vec::new());
+        let (mut running, mut ready) = (0, 0);
+        // The least urgent that runs, and the most urgent that does not.
+        let (mut last, mut next) = (None, None);
         for at in 0..self.threads.len() {
+            if !self.model.threads[at].alive && !whole {
+                continue;
+            }
             let id = self.threads[at];
             if !self.model.threads[at].alive {
-                if whole {
-                    same!(
-                        self.site.nucleus.threads.get(id).is_some(),
-                        false,
-                        "whether thread {at} is there"
-                    );
-                }
+                let there = self.site.nucleus.threads.get(id).is_some();
+                same!(there, false, "whether thread {at} is there");
                 continue;
             }
             let thread = self
@@ -30,12 +30,9 @@ impl Episode {
                 .get(id)
                 .ok_or_else(|| format!("thread {at} is gone"))?;
             let (state, suspended, result) = (thread.state(), thread.suspended, thread.result);
-            let (waits, current, runs) = (
-                thread.wait,
-                // A dormant message is as good as none.
-                thread.current.0.is_some() && !thread.receive.plain,
-                thread.cpu.is_some(),
-            );
+            // A dormant message is as good as none.
+            let current = thread.current.0.filter(|_| !thread.receive.plain);
+            let (waits, runs) = (thread.wait, thread.cpu.is_some());
             same!(
                 state,
                 self.model.state(at),
@@ -46,18 +43,23 @@ impl Episode {
                 self.model.threads[at].suspended,
                 "suspensions of thread {at}"
             );
+            let current = current.and_then(|id| self.site.nucleus.ipc.messages.get(id));
             same!(
-                current,
-                self.model.threads[at].current.is_some(),
-                "whether thread {at} has a message"
+                current.map(|message| [message.actor_pi, message.port_pi]),
+                self.model.threads[at].current.as_ref().map(|it| it.stamps),
+                "the stamps of the message that thread {at} has"
             );
             let kind = match self.model.threads[at].wait {
-                Wait::Nothing => waits == Waits::None,
-                Wait::Delay => waits == Waits::Delay,
+                Wait::Nothing => matches!(waits, Waits::None),
+                Wait::Delay => matches!(waits, Waits::Delay),
                 Wait::Mutex(_) => matches!(waits, Waits::Mutex(_)),
                 Wait::Semaphore(_) => matches!(waits, Waits::Semaphore(..)),
-                Wait::Receive(_) => waits == Waits::Receive,
-                Wait::Call(..) => waits == Waits::Call,
+                Wait::ThreadSemaphore(_) => matches!(waits, Waits::ThreadSemaphore(_)),
+                Wait::Events(_) => matches!(waits, Waits::Events(_)),
+                Wait::RealTimeMutex(_) => matches!(waits, Waits::RealTimeMutex(_)),
+                Wait::Pool(_) => matches!(waits, Waits::TimerPool(_)),
+                Wait::Receive(_) => matches!(waits, Waits::Receive),
+                Wait::Call(..) => matches!(waits, Waits::Call),
             };
             same!(
                 kind,
@@ -74,23 +76,30 @@ impl Episode {
                     same!(
                         self.get::<u64>(at, GOT),
                         number,
-                        "body that thread {at} got"
+                        "what thread {at} was told"
+                    );
+                }
+                if let Some(overrun) = self.model.threads[at].overrun.take() {
+                    same!(
+                        self.get::<u32>(at, OVERRUN),
+                        overrun,
+                        "expiries that thread {at} missed"
                     );
                 }
             }
             if self.model.can_run(at) {
-                let list = if runs { &mut running } else { &mut ready };
-                list.push(self.model.absolute(at));
+                let level = Some(self.model.absolute(at));
+                if runs {
+                    (running, last) = (running + 1, last.max(level));
+                } else {
+                    ready += 1;
+                    next = next.min(level).or(level);
+                }
             } else {
                 same!(runs, false, "whether thread {at} runs");
             }
         }
-        same!(
-            running.len(),
-            self.cpus.min(running.len() + ready.len()),
-            "threads that run"
-        );
-        let (last, next) = (running.iter().max(), ready.iter().min());
+        same!(running, self.cpus.min(running + ready), "threads that run");
         if let (Some(last), Some(next)) = (last, next)
             && last > next
         {
@@ -99,10 +108,12 @@ impl Episode {
             ));
         }
         for (at, port) in self.model.ports.iter().enumerate() {
-            let (ui, _) = self.ports[at];
-            let id = self.site.nucleus.port_by_ui(ui);
-            same!(id.is_some(), port.alive, "whether port {at} is there");
-            if let Some(found) = id.and_then(|id| self.site.nucleus.ipc.ports.get(id)) {
+            if !port.alive && !whole {
+                continue;
+            }
+            let found = self.site.nucleus.ipc.ports.get(self.port_ids[at]);
+            same!(found.is_some(), port.alive, "whether port {at} is there");
+            if let Some(found) = found {
                 same!(found.queued, port.queue.len(), "queue of port {at}");
                 same!(
                     found.sequence,
@@ -110,6 +121,7 @@ impl Episode {
                     "messages received of port {at}"
                 );
                 same!(found.enabled, port.enabled, "priority of port {at}");
+                same!(found.pi, port.pi, "protection identifier of port {at}");
                 same!(found.owner, self.actors[port.owner], "actor of port {at}");
             }
         }
@@ -144,6 +156,27 @@ impl Episode {
                     expected.waiters.len(),
                     "waiters of mutex {which} of actor {at}"
                 );
+                let set: KnEventSet = self.site.get(self.actors[at], EVENTS + offset);
+                same!(
+                    set.flags,
+                    self.model.actors[at].events[which].flags,
+                    "flags of event set {which} of actor {at}"
+                );
+                let semaphore: KnThSem = self.site.get(self.actors[at], THREAD_SEMAPHORES + offset);
+                same!(
+                    semaphore.posted != 0,
+                    self.model.actors[at].thread_semaphores[which].posted,
+                    "post of thread semaphore {which} of actor {at}"
+                );
+                let mutex: KnRtMutex = self.site.get(self.actors[at], REAL_TIME + 2 * offset);
+                let owner = self.model.actors[at].real_time[which].owner;
+                if let Some(owner) = owner {
+                    same!(
+                        mutex.owner,
+                        local_identifier(self.threads[owner]),
+                        "owner of real-time mutex {which} of actor {at}"
+                    );
+                }
             }
         }
         Ok(())

@@ -1,42 +1,35 @@
 //! What the numbers of a step stand for: which actor, thread, port, destination, time limit.
 
 use super::episode::*;
-use super::messages::To;
+use super::messages::{Receipt, To};
 use crate::executive::thread::local_identifier;
 use chorus_abi::*;
 use std::prelude::rust_2024::*;
 
+/// One of several, by a number.
+pub(super) fn one(all: impl Iterator<Item = usize> + Clone, pick: u8) -> Option<usize> {
+    let count = all.clone().count();
+    all.clone().nth(usize::from(pick).checked_rem(count)?)
+}
+
 impl Episode {
     /// One of the actors that are, the boss' excepted.
     pub(super) fn actor(&self, pick: u8) -> usize {
-        let all = (0..self.model.actors.len()).filter(|&at| self.model.actors[at].alive);
-        let all: Vec<usize> = all
-            .filter(|&at| {
-                self.boss
-                    .is_none_or(|boss| self.model.threads[boss].actor != at)
-            })
-            .collect();
-        all[usize::from(pick) % all.len()]
+        let boss = self.boss.map(|boss| self.model.threads[boss].actor);
+        let is = |&at: &usize| self.model.actors[at].alive && Some(at) != boss;
+        one((0..self.model.actors.len()).filter(is), pick).unwrap_or(0)
     }
 
     /// One of the threads that are, the boss excepted.
     pub(super) fn thread(&self, pick: u8) -> Option<usize> {
-        let all = (0..self.threads.len())
-            .filter(|&at| self.model.threads[at].alive && Some(at) != self.boss);
-        let all: Vec<usize> = all.collect();
-        (!all.is_empty()).then(|| all[usize::from(pick) % all.len()])
+        let is = |&at: &usize| self.model.threads[at].alive && Some(at) != self.boss;
+        one((0..self.threads.len()).filter(is), pick)
     }
 
     /// A port: most often one that is.
     pub(super) fn port(&self, pick: u8) -> usize {
-        let stale = pick >= 240;
-        let all = (0..self.ports.len()).filter(|&at| stale != self.model.ports[at].alive);
-        let all: Vec<usize> = all.collect();
-        if all.is_empty() {
-            0
-        } else {
-            all[usize::from(pick) % all.len()]
-        }
+        let is = |&at: &usize| (pick >= 240) != self.model.ports[at].alive;
+        one((0..self.ports.len()).filter(is), pick).unwrap_or(0)
     }
 
     /// A port of an actor, most often. The LI of a default port means that of whoever says it.
@@ -48,31 +41,20 @@ impl Episode {
                 .filter(|_| self.model.ports[port].default);
             return own.unwrap_or(port);
         }
-        let all = (0..self.ports.len())
-            .filter(|&at| self.model.ports[at].alive && self.model.ports[at].owner == actor);
-        let all: Vec<usize> = all.collect();
-        all[usize::from(pick) % all.len()]
+        let is = |&at: &usize| self.model.ports[at].alive && self.model.ports[at].owner == actor;
+        one((0..self.ports.len()).filter(is), pick).unwrap_or(0)
     }
 
     pub(super) fn dest(&self, pick: u8) -> (To, KnIpcDest) {
         let group = usize::from(pick) % GROUPS as usize;
-        let mode = |mode| self.groups[group].ui.with_mode(mode).unwrap();
-        let (to, target, co_target) = match pick % 16 {
-            0 => (To::Broadcast(group), mode(K_BROADMODE), KnUniqueId::NULL),
-            1 | 2 => (To::Functional(group), mode(K_FUNCMODE), KnUniqueId::NULL),
-            3 => {
-                let but = self.port(pick / 2);
-                (
-                    To::Exclusive(group, but),
-                    mode(K_FUNCXMODE),
-                    self.ports[but].0,
-                )
-            }
-            _ => {
-                let port = self.port(pick);
-                (To::Port(port), self.ports[port].0, KnUniqueId::NULL)
-            }
+        let to = match pick % 16 {
+            0 => To::Broadcast(group),
+            1 | 2 => To::Functional(group),
+            3 => To::Exclusive(group, self.port(pick / 2)),
+            4 => To::Selective(group, self.port(if pick >= 128 { 255 } else { pick })),
+            _ => To::Port(self.port(pick)),
         };
+        let (target, co_target) = self.said(to);
         (to, KnIpcDest { target, co_target })
     }
 
@@ -103,6 +85,7 @@ impl Episode {
                 .wrapping_add(1)
                 .wrapping_mul(u64::from(body == SENT)),
         );
+        let body_addr = if body == NOWHERE { 0 } else { body_addr };
         let desc = KnMsgDesc {
             flags,
             body_size: 8,
@@ -112,25 +95,29 @@ impl Episode {
         self.put(caller, offset, &desc)
     }
 
-    /// Arguments of `ipcReceive`, and what they say: port, whether it is abortable, time limit.
-    #[allow(
-        clippy::type_complexity,
-        reason = "three registers and their three meanings"
-    )]
+    /// Arguments of `ipcReceive`, and what they say.
     pub(super) fn receipt(
         &mut self,
         caller: usize,
         (a, b, c): (u8, u8, u8),
-    ) -> (u64, u64, u64, Option<usize>, bool, Option<u64>) {
+    ) -> ([u64; 3], Receipt) {
         let home = self.model.threads[caller].actor;
         let abortable = b & 1 != 0;
         let flags = if abortable { K_ABORTABLE } else { 0 };
-        let message = self.descriptor(caller, ANSWER, GOT, flags);
+        let bodiless = b & 0x38 == 0x38;
+        let body = if bodiless { NOWHERE } else { GOT };
+        let message = self.descriptor(caller, ANSWER, body, flags);
         let port = (b & 6 != 0).then(|| self.own_port(home, a));
         let li = port.map_or(K_ANYENABLED, |port| self.ports[port].1);
         let li = self.put(caller, LI, &li);
         let (delay, limit) = Episode::limit(c);
-        (message, li, delay, port, abortable, limit)
+        let receipt = Receipt {
+            port,
+            abortable,
+            bodiless,
+            limit,
+        };
+        ([message, li, delay], receipt)
     }
 
     pub(super) fn li(&self, port: usize) -> u64 {

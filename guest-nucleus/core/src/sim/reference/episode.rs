@@ -5,6 +5,7 @@ use super::model::{Expected, Model};
 use crate::arena::Id;
 use crate::executive::actor::Actor;
 use crate::executive::thread::Thread;
+use crate::ipc::Port;
 use crate::machine::Machine;
 use chorus_abi::error::*;
 use chorus_abi::table::number;
@@ -20,7 +21,7 @@ pub(super) const GROUPS: u32 = 3;
 /// Threads of an actor at a time.
 pub(super) const THREADS: usize = 5;
 /// Ports at a time.
-pub(super) const PORTS: usize = 12;
+pub(super) const PORTS: usize = 14;
 /// Nanoseconds of a millisecond.
 pub(super) const MS: u64 = 1_000_000;
 
@@ -37,9 +38,24 @@ pub(super) const UI: u64 = 0xd0;
 pub(super) const LIMIT: u64 = 0xe0;
 pub(super) const CAP_TO: u64 = 0xf0;
 pub(super) const HEAD: u64 = 0x100;
-/// Where semaphores and mutexes lie.
+pub(super) const SETTING: u64 = 0x140;
+pub(super) const OLD: u64 = 0x160;
+pub(super) const REGION: u64 = 0x180;
+pub(super) const REGION_FROM: u64 = 0x1b8;
+pub(super) const OVERRUN: u64 = 0x1f0;
+/// A body that is not received at once; what is written there says nothing.
+pub(super) const NOWHERE: u64 = 0x1f8;
+/// Where structures lie that threads wait for.
 pub(super) const SEMAPHORES: u64 = 0x100;
 pub(super) const MUTEXES: u64 = 0x140;
+pub(super) const THREAD_SEMAPHORES: u64 = 0x110;
+pub(super) const EVENTS: u64 = 0x120;
+pub(super) const POOLS: u64 = 0x130;
+pub(super) const REAL_TIME: u64 = 0x150;
+/// Where lists go.
+pub(super) const STAT: u64 = 0x3000;
+/// Where handlers are: an address of supervisor space.
+pub(super) const ROUTINE: u64 = crate::sim::exceptions::ROUTINE;
 
 /// One step, as drawn: what it means depends on what there is by then.
 #[derive(Clone, Copy, Debug)]
@@ -94,7 +110,11 @@ pub struct Episode {
     pub(super) areas: Vec<u64>,
     /// Name, and LI for its actor.
     pub(super) ports: Vec<(KnUniqueId, i32)>,
+    pub(super) port_ids: Vec<Id<Port>>,
     pub(super) groups: Vec<KnCap>,
+    /// LI of each timer.
+    pub(super) timers: Vec<i32>,
+    pub(super) soft: Vec<KnSoftIntr>,
     /// A thread that is never held, where there is a processor for it.
     pub(super) boss: Option<usize>,
     pub(super) made: u64,
@@ -121,7 +141,10 @@ impl Episode {
             threads: Vec::new(),
             areas: Vec::new(),
             ports: Vec::new(),
+            port_ids: Vec::new(),
             groups: Vec::new(),
+            timers: Vec::new(),
+            soft: Vec::new(),
             boss: None,
             made: 0,
             last: "nothing",
@@ -133,7 +156,7 @@ impl Episode {
             let boss = episode.add_actor(K_SYSTEMACTOR, 0);
             episode.boss = Some(episode.add_thread(boss));
         }
-        for kind in [K_SYSTEMACTOR, K_USERACTOR, K_SYSTEMACTOR] {
+        for kind in [K_SYSTEMACTOR, K_USERACTOR, K_SYSTEMACTOR, K_SUPACTOR] {
             let actor = episode.add_actor(kind, 140);
             for _ in 0..3 {
                 episode.add_thread(actor);
@@ -170,9 +193,16 @@ impl Episode {
         self.actors.push(id);
         self.caps.push(cap);
         let actor = self.model.add_actor(kind, priority);
-        self.ports.push((cap.ui, K_DEFAULTPORT));
-        self.model.add_port(actor, true);
+        self.note_port(cap.ui, K_DEFAULTPORT);
+        self.model.add_port(actor, true, KnProtId::default());
         actor
+    }
+
+    /// Notes a port that there is.
+    pub(super) fn note_port(&mut self, ui: KnUniqueId, li: i32) {
+        let id = self.site.nucleus.port_by_ui(ui);
+        self.ports.push((ui, li));
+        self.port_ids.push(id.expect("no port of that name"));
     }
 
     /// Notes a thread that there is.
@@ -252,7 +282,17 @@ impl Episode {
     pub(super) fn pass(&mut self, nanoseconds: u64) -> Checked {
         self.last = "time passes";
         self.site.pass(nanoseconds);
-        self.model.pass(self.site.nucleus.machine.clock);
+        let Episode {
+            site,
+            model,
+            actors,
+            areas,
+            ..
+        } = self;
+        let now = site.nucleus.machine.clock;
+        model.pass(now, &mut |actor, thread| {
+            site.get(actors[actor], areas[thread] + GOT)
+        });
         Ok(())
     }
 
@@ -282,6 +322,11 @@ impl Episode {
             .entry((self.last, result.map(|result| result.min(K_OK))))
             .or_default() += 1;
         let id = self.threads[caller];
+        // Memory that goes is given back when a processor has nothing more urgent to do, for which the model does not wait.
+        while self.site.nucleus.going() > 0 {
+            self.site.nucleus.reap(cpu);
+            self.site.settle();
+        }
         // A call that had to wait for another processor has returned by now.
         let result = result.or_else(|| self.site.result(id));
         match expected {

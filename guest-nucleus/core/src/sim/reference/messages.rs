@@ -23,6 +23,12 @@ pub struct Message {
     pub sender: usize,
     /// When it was sent.
     pub arrived: u64,
+    /// Where it was sent to.
+    pub to: To,
+    /// Protection identifiers of the actor and of the port that it came from, as they were then.
+    pub stamps: [KnProtId; 2],
+    /// Its body was left for `ipcGetData`.
+    pub unfetched: bool,
 }
 
 /// A port. Records are never used again.
@@ -38,6 +44,8 @@ pub struct Port {
     pub received: u32,
     /// When its actor got it, as a count of such events.
     pub joined: u64,
+    /// Protection identifier.
+    pub pi: KnProtId,
 }
 
 /// Where a message goes.
@@ -50,10 +58,24 @@ pub enum To {
     Functional(usize),
     /// One member that is not this port.
     Exclusive(usize, usize),
+    /// One member, where the name of this port is known.
+    Selective(usize, usize),
+}
+
+/// What a receive asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Receipt {
+    /// None: any that is enabled.
+    pub port: Option<usize>,
+    pub abortable: bool,
+    /// The body stays for `ipcGetData`.
+    pub bodiless: bool,
+    pub limit: Option<u64>,
 }
 
 impl Model {
-    pub fn add_port(&mut self, owner: usize, default: bool) -> usize {
+    /// A new port of an actor, with the protection identifier of whoever made it.
+    pub fn add_port(&mut self, owner: usize, default: bool, pi: KnProtId) -> usize {
         self.joins += 1;
         self.ports.push(Port {
             owner,
@@ -64,6 +86,7 @@ impl Model {
             waiters: VecDeque::new(),
             received: 0,
             joined: self.joins,
+            pi,
         });
         self.ports.len() - 1
     }
@@ -143,7 +166,11 @@ impl Model {
     fn get(&mut self, thread: usize, port: usize, message: Message) {
         self.ports[port].received += 1;
         self.abandon(thread);
-        self.threads[thread].current = Some(message);
+        let unfetched = self.threads[thread].bodiless;
+        self.threads[thread].current = Some(Message {
+            unfetched,
+            ..message
+        });
     }
 
     /// Who gets a message for a port now: the longest waiter for it, else the longest for any enabled one.
@@ -158,10 +185,10 @@ impl Model {
     }
 
     fn give(&mut self, thread: usize, port: usize, message: Message) {
-        let number = message.number;
+        let number = Some(message.number).filter(|_| !self.threads[thread].bodiless);
         self.leave(thread);
         self.get(thread, port, message);
-        self.wake(thread, BODY, Some(number));
+        self.wake(thread, BODY, number);
     }
 
     /// What is queued goes to those who wait.
@@ -205,6 +232,8 @@ impl Model {
             To::Port(_) => return Err(K_EUNKNOWN),
             To::Functional(group) => (group, None),
             To::Exclusive(group, but) => (group, Some(but)),
+            To::Selective(group, near) if self.knows(near) => (group, None),
+            To::Selective(..) => return Err(K_EUNKNOWN),
             To::Broadcast(_) => return Err(K_EINVAL),
         };
         let members = self.groups[group].iter().copied();
@@ -213,15 +242,19 @@ impl Model {
         Ok(fitting[turn])
     }
 
-    fn message(&mut self, caller: usize, source: usize, number: u64) -> Message {
+    fn message(&mut self, caller: usize, (source, to): (usize, To), number: u64) -> Message {
         self.requests += 1;
+        let sender = self.threads[caller].actor;
         Message {
             number,
             source,
             client: None,
             request: false,
-            sender: self.threads[caller].actor,
+            sender,
             arrived: self.now,
+            to,
+            stamps: [self.actors[sender].pi, self.ports[source].pi],
+            unfetched: false,
         }
     }
 
@@ -229,7 +262,7 @@ impl Model {
         if !self.has(self.threads[caller].actor, source) {
             return Expected::Returns(K_EINVAL);
         }
-        let message = self.message(caller, source, number);
+        let message = self.message(caller, (source, to), number);
         if let To::Broadcast(group) = to {
             for member in self.groups[group].clone() {
                 let _ = self.post(member, message.clone());
@@ -261,7 +294,7 @@ impl Model {
         if limit == Some(0) {
             return Expected::Returns(K_ETIMEOUT);
         }
-        let mut message = self.message(caller, source, number);
+        let mut message = self.message(caller, (source, to), number);
         let request = self.requests;
         (message.client, message.request) = (Some((caller, request)), true);
         // Before the caller waits: whoever gets it may lose another request of the caller's, which is none.
@@ -274,14 +307,18 @@ impl Model {
     pub fn receive(
         &mut self,
         caller: usize,
-        port: Option<usize>,
-        abortable: bool,
-        limit: Option<u64>,
+        Receipt {
+            port,
+            abortable,
+            bodiless,
+            limit,
+        }: Receipt,
     ) -> Expected {
         let actor = self.threads[caller].actor;
         if port.is_some_and(|port| !self.has(actor, port)) {
             return Expected::Returns(K_EINVAL);
         }
+        self.threads[caller].bodiless = bodiless;
         let ready = |at: &usize| !self.ports[*at].queue.is_empty();
         let source = match port {
             Some(port) => Some(port).filter(ready),
@@ -309,7 +346,10 @@ impl Model {
         {
             let number = message.number;
             self.get(caller, source, message);
-            return Expected::Brings(BODY, number);
+            return match bodiless {
+                true => Expected::Returns(BODY),
+                false => Expected::Brings(BODY, number),
+            };
         }
         if abortable && self.consume(caller) {
             return Expected::Returns(K_EABORT);
@@ -337,10 +377,9 @@ impl Model {
             }
             None if message.request => {}
             None => {
-                let answer = self.message(caller, default, number);
-                let sent = self
-                    .way(To::Port(message.source))
-                    .and_then(|port| self.post(port, answer));
+                let to = To::Port(message.source);
+                let answer = self.message(caller, (default, to), number);
+                let sent = self.way(to).and_then(|port| self.post(port, answer));
                 if let Err(error) = sent {
                     return Expected::Returns(error);
                 }
@@ -348,6 +387,16 @@ impl Model {
         }
         self.threads[caller].current = None;
         Expected::Returns(K_OK)
+    }
+
+    pub fn get_data(&mut self, caller: usize) -> Expected {
+        match &mut self.threads[caller].current {
+            Some(message) if message.unfetched => {
+                message.unfetched = false;
+                Expected::Brings(BODY, message.number)
+            }
+            _ => Expected::Returns(K_EINVAL),
+        }
     }
 
     pub fn save(&mut self, caller: usize, name: i32) -> Expected {

@@ -22,10 +22,16 @@ macro_rules! same {
 mod comparison;
 mod draw;
 mod episode;
+mod inheritance;
 mod messages;
 mod model;
+mod names;
+mod posts;
+mod regions;
+mod soft;
 mod steps;
 mod synchronisation;
+mod timers;
 
 use chorus_abi::error::*;
 use episode::{Episode, Setting, Step, Tally};
@@ -98,6 +104,86 @@ const OUTCOMES: &[(&str, &[Option<i32>])] = &[
     (
         "semP",
         &[None, Some(K_OK), Some(K_ETIMEOUT), Some(K_EABORT)],
+    ),
+    (
+        "threadSemWait",
+        &[
+            None,
+            Some(K_OK),
+            Some(K_EINVAL),
+            Some(K_ETIMEOUT),
+            Some(K_EABORT),
+        ],
+    ),
+    (
+        "eventWait",
+        &[
+            None,
+            Some(K_OK),
+            Some(K_EINVAL),
+            Some(K_ETIMEOUT),
+            Some(K_EABORT),
+        ],
+    ),
+    ("rtMutexGet", &[None, Some(K_OK), Some(K_EINVAL)]),
+    ("rtMutexRel", &[Some(K_OK), Some(K_EINVAL)]),
+    (
+        "timerThreadPoolWait",
+        &[
+            None,
+            Some(K_OK),
+            Some(K_EINVAL),
+            Some(K_ETIMEOUT),
+            Some(K_EABORT),
+        ],
+    ),
+    ("timerCreate", &[Some(K_OK), Some(K_EINVAL), Some(K_EPRIV)]),
+    ("timerSet", &[Some(K_OK), Some(K_EINVAL), Some(K_EPRIV)]),
+    ("timerDelete", &[Some(K_OK), Some(K_EINVAL), Some(K_EPRIV)]),
+    ("a soft interrupt", &[None]),
+    ("svSoftIntrTrigger", &[Some(K_OK), Some(K_EPRIV)]),
+    ("svSoftIntrForget", &[Some(K_OK), Some(K_EPRIV)]),
+    ("actorPi", &[Some(K_OK), Some(K_EPRIV)]),
+    ("portPi", &[Some(K_OK), Some(K_EPRIV), Some(K_EINVAL)]),
+    (
+        "actorPrivilege",
+        &[Some(K_OK), Some(K_EPRIV), Some(K_EINVAL)],
+    ),
+    ("uiForget", &[Some(K_OK), Some(K_EINVAL)]),
+    ("threadActivate", &[Some(K_OK), Some(K_EPRIV)]),
+    (
+        "threadScheduler",
+        &[Some(K_OK), Some(K_EPRIV), Some(K_EINVAL)],
+    ),
+    ("threadStat", &[Some(K_OK)]),
+    ("ipcGetData", &[Some(K_OK), Some(K_EINVAL)]),
+    (
+        "rgnAllocate",
+        &[
+            Some(K_OK),
+            Some(K_EPRIV),
+            Some(K_EINVAL),
+            Some(K_EOVERLAP),
+            Some(K_EADDR),
+            Some(K_EROUND),
+            Some(K_ESIZE),
+        ],
+    ),
+    ("rgnFree", &[Some(K_OK), Some(K_EPRIV)]),
+    (
+        "rgnInitFromActor",
+        &[Some(K_OK), Some(K_EPRIV), Some(K_EOVERLAP), Some(K_EADDR)],
+    ),
+    (
+        "rgnMapFromActor",
+        &[Some(K_OK), Some(K_EPRIV), Some(K_EOVERLAP), Some(K_EADDR)],
+    ),
+    ("rgnSetProtect", &[Some(K_OK), Some(K_EPRIV), Some(K_EADDR)]),
+    ("rgnSetInherit", &[Some(K_OK), Some(K_EADDR)]),
+    ("rgnSetOpaque", &[Some(K_OK), Some(K_EADDR)]),
+    (
+        "vmCopy",
+        &[Some(K_OK), Some(K_EPRIV), Some(K_EADDR), Some(K_EPROT)],
     ),
 ];
 

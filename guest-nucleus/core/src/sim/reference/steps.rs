@@ -19,7 +19,7 @@ impl Episode {
                 0, 22, 23, 24, 25, 26, 27, 28, 30, 40, 41, 42, 23, 25, 27, 39,
             ][usize::from(step.op) % 16]
         } else {
-            step.op % 56
+            step.op % 86
         };
         let home = self.model.threads[caller].actor;
         let (a, b, c) = (step.a, step.b, step.c);
@@ -71,15 +71,9 @@ impl Episode {
                 self.call(cpu, caller, number::ipc_call, &arguments, expected)?;
             }
             9..=14 => {
-                let (message, li, delay, port, abortable, limit) = self.receipt(caller, (a, b, c));
-                let expected = self.model.receive(caller, port, abortable, limit);
-                self.call(
-                    cpu,
-                    caller,
-                    number::ipc_receive,
-                    &[message, li, delay],
-                    expected,
-                )?;
+                let (arguments, receipt) = self.receipt(caller, (a, b, c));
+                let expected = self.model.receive(caller, receipt);
+                self.call(cpu, caller, number::ipc_receive, &arguments, expected)?;
             }
             15 | 16 => {
                 let default = self.default_port(home).unwrap_or(0);
@@ -90,9 +84,9 @@ impl Episode {
             17 | 18 => {
                 let default = self.default_port(home).unwrap_or(0);
                 let reply = self.descriptor(caller, REQUEST, SENT, 0);
-                let (message, li, delay, port, abortable, limit) = self.receipt(caller, (a, b, c));
+                let ([message, li, delay], receipt) = self.receipt(caller, (a, b, c));
                 let expected = match self.model.reply(caller, default, number) {
-                    Expected::Returns(K_OK) => self.model.receive(caller, port, abortable, limit),
+                    Expected::Returns(K_OK) => self.model.receive(caller, receipt),
                     refused => refused,
                 };
                 let arguments = [reply, message, li, delay];
@@ -131,27 +125,27 @@ impl Episode {
                 };
                 let [cap, li] = self.name(caller, other);
                 let new = self.put(caller, LI, &wanted);
+                let old = self.put(caller, OLD, &0i32);
+                let before = self.model.threads[other].relative;
                 let expected = self.model.thread_priority(caller, other, wanted);
-                self.call(
-                    cpu,
-                    caller,
-                    number::thread_priority,
-                    &[cap, li, 0, new],
-                    expected,
-                )?;
+                let arguments = [cap, li, old, new];
+                self.call(cpu, caller, number::thread_priority, &arguments, expected)?;
+                if expected == Expected::Returns(K_OK) {
+                    same!(self.get::<i32>(caller, OLD), before, "the priority before");
+                }
             }
             31 => {
                 let wanted = [-1, 90, 120, 140, 160, 256][usize::from(b) % 6];
                 let cap = cap(self, model_actor);
                 let new = self.put(caller, LI, &wanted);
+                let old = self.put(caller, OLD, &0i32);
+                let before = self.model.actors[model_actor].priority;
                 let expected = self.model.actor_priority(caller, model_actor, wanted);
-                self.call(
-                    cpu,
-                    caller,
-                    number::actor_priority,
-                    &[cap, 0, new],
-                    expected,
-                )?;
+                let arguments = [cap, old, new];
+                self.call(cpu, caller, number::actor_priority, &arguments, expected)?;
+                if expected == Expected::Returns(K_OK) {
+                    same!(self.get::<i32>(caller, OLD), before, "the priority before");
+                }
             }
             32..=38 => return self.synchronise(cpu, caller, op, (a, c)),
             40 => {
@@ -161,10 +155,12 @@ impl Episode {
                 }
                 let cap = cap(self, model_actor);
                 let relative = i32::from(b % 3);
+                let supervisor = self.model.actors[model_actor].kind == K_SUPACTOR;
+                let active = b & 0x30 != 0;
                 let arguments = [
                     cap,
-                    K_USERTHREAD as u64,
-                    K_ACTIVE as u64,
+                    supervisor.into(),
+                    if active { K_ACTIVE } else { K_INACTIVE } as u64,
                     relative as u64,
                     0x1000,
                     0x2000,
@@ -181,11 +177,9 @@ impl Episode {
                     .threads
                     .at((made & 0x1fff) as usize)
                     .filter(|_| made > 0);
-                self.note_thread(
-                    model_actor,
-                    id.ok_or_else(|| format!("no thread: {made}"))?,
-                    relative,
-                );
+                let id = id.ok_or_else(|| format!("no thread: {made}"))?;
+                let at = self.note_thread(model_actor, id, relative);
+                self.model.threads[at].active = active;
             }
             41 if b < 24 && !self.model.is_user(caller) && model_actor != home => {
                 let kind = self.model.actors[model_actor].kind;
@@ -205,7 +199,56 @@ impl Episode {
                 }
             }
             41 => {}
+            56..=61 => return self.posts(cpu, caller, op, (a, b, c)),
+            62..=66 => return self.inherit(cpu, caller, op, (a, c)),
+            67..=71 => return self.timers(cpu, caller, op, (a, b, c)),
+            72..=74 => return self.soft(cpu, caller, op, (a, b)),
+            75 | 76 => return self.names(cpu, caller, op, (a, b, c)),
+            77 => return self.classes(cpu, caller, (a, b, c)),
+            78 => return self.readings(cpu, caller, (a, b, c)),
+            79 => {
+                let message = self.descriptor(caller, ANSWER, GOT, 0);
+                let expected = self.model.get_data(caller);
+                self.call(cpu, caller, number::ipc_get_data, &[message], expected)?;
+            }
+            80..=85 => return self.regions(cpu, caller, (a, b, c)),
             _ => return self.ports(cpu, caller, op, (a, b, c)),
+        }
+        Ok(())
+    }
+
+    /// Scheduling classes, and threads that were made inactive.
+    fn classes(&mut self, cpu: usize, caller: usize, (a, b, c): (u8, u8, u8)) -> Checked {
+        let Some(other) = self.thread(a) else {
+            return Ok(());
+        };
+        let [cap, li] = self.name(caller, other);
+        if b < 96 {
+            let expected = self.model.activate(caller, other);
+            let arguments = [cap, li];
+            self.call(cpu, caller, number::thread_activate, &arguments, expected)?;
+            return Ok(());
+        }
+        let class = i32::from(b % 5);
+        let priority = match class {
+            CLASS_RT => [99, 100, 115, 116, 130, 160][usize::from(c) % 6],
+            _ => [-256, -45, -1, 0, 1, 2][usize::from(c) % 6],
+        };
+        let parameters = KnThParms {
+            th_class: class,
+            th_priority: priority,
+            th_quantum: KnTimeVal::from_ns(MS),
+        };
+        let new = self.put(caller, SETTING, &parameters);
+        let old = self.put(caller, REGION, &KnThParms::default());
+        let thread = &self.model.threads[other];
+        let before = thread.real_time.unwrap_or(thread.relative);
+        let expected = self.model.scheduler(caller, other, class, priority);
+        let arguments = [cap, li, old, new];
+        self.call(cpu, caller, number::thread_scheduler, &arguments, expected)?;
+        if expected == Expected::Returns(K_OK) {
+            let old: KnThParms = self.get(caller, REGION);
+            same!(old.th_priority, before, "the priority before");
         }
         Ok(())
     }
@@ -219,7 +262,7 @@ impl Episode {
         let [cap, li] = self.name(caller, other);
         let (name, expected) = match op {
             23 if b < 100 => (number::thread_suspend, self.model.suspend(caller, other)),
-            23 => (number::thread_resume, self.model.resume(other)),
+            23 => (number::thread_resume, self.model.resume(caller, other)),
             24 | 25 if self.model.is_user(caller) => {
                 // For debuggers, which are trusted.
                 (number::thread_start, Expected::Returns(K_EPRIV))
@@ -238,6 +281,9 @@ impl Episode {
             29 => {
                 let aborted = self.model.consume(caller);
                 (number::thread_aborted, Expected::Returns(aborted.into()))
+            }
+            _ if b < 60 && !self.model.may_touch(caller, other) => {
+                (number::thread_delete, Expected::Returns(K_EPRIV))
             }
             _ if b < 60 => {
                 self.model.kill(other);
@@ -336,8 +382,9 @@ impl Episode {
                 if li <= 0 || self.ports.iter().any(|&(other, _)| other == ui) {
                     return Err(format!("a new port with LI {li} and {ui:?}"));
                 }
-                self.ports.push((ui, li));
-                self.model.add_port(actor, false);
+                self.note_port(ui, li);
+                let pi = self.model.actors[home].pi;
+                self.model.add_port(actor, false, pi);
             }
             44 => {
                 let expected = self.model.delete_port(actor, port);
@@ -396,7 +443,14 @@ impl Episode {
                 let head = self.put(caller, HEAD, &KnMsgHead::default());
                 let expected = Expected::Returns(if current.is_some() { K_OK } else { K_EINVAL });
                 self.call(cpu, caller, number::ipc_sys_info, &[head], expected)?;
-                if let Some(Message { source, client, .. }) = current {
+                if let Some(Message {
+                    source,
+                    client,
+                    to,
+                    stamps,
+                    ..
+                }) = current
+                {
                     let head: KnMsgHead = self.get(caller, HEAD);
                     same!(
                         head.src_port,
@@ -407,6 +461,21 @@ impl Episode {
                         head.flags[0],
                         u8::from(client.is_some()),
                         "whether a reply is awaited"
+                    );
+                    same!(
+                        (head.target, head.co_target),
+                        self.said(to),
+                        "where the message was sent to"
+                    );
+                    same!(
+                        [head.actor_id, head.port_id],
+                        stamps,
+                        "the protection identifiers of the message"
+                    );
+                    same!(
+                        (head.trans_id != 0, head.body_size),
+                        (client.is_some(), 8),
+                        "whether it is a transaction, and its size"
                     );
                 }
             }

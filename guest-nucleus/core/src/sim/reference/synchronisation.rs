@@ -50,7 +50,11 @@ impl Model {
     }
 
     pub fn semaphore_give(&mut self, caller: usize, which: usize) -> Expected {
-        let actor = self.threads[caller].actor;
+        self.semaphore_post(self.threads[caller].actor, which)
+    }
+
+    /// The same by nobody.
+    pub fn semaphore_post(&mut self, actor: usize, which: usize) -> Expected {
         let semaphore = &mut self.actors[actor].semaphores[which];
         semaphore.count += 1;
         if let Some(heir) = semaphore.waiters.pop_front() {
