@@ -16,6 +16,10 @@ use virtio_drivers::transport::mmio::{MmioTransport, VirtIOHeader};
 
 /// Bytes of a frame's memory.
 const FRAME: usize = 2048;
+/// Slots that the device has for frames to come while few come: it uses all that it has in turn, so each of them is memory that is touched.
+const FEW: usize = 32;
+/// With fewer than these left it gets more.
+const SCARCE: usize = FEW / 2;
 /// Bytes before the frame: nothing offloaded, one buffer.
 const HEADER: usize = 12;
 /// virtio device id of a network card.
@@ -50,7 +54,10 @@ pub struct Card {
     /// Slot that a descriptor was given with.
     receiving: Vec<usize>,
     sending: Vec<usize>,
-    /// Slots for frames that leave.
+    /// Slots that the device has for frames to come, and those that it has not been given yet.
+    waiting: usize,
+    spare: Vec<usize>,
+    /// Slots for frames that leave; what was used last is used first.
     free: Vec<usize>,
 }
 
@@ -78,7 +85,7 @@ fn slot(block: Block, slot: usize) -> &'static mut [u8] {
 }
 
 impl Card {
-    /// Sets the card up with all memory for receiving given to it. Errors: in words.
+    /// Sets the card up. Errors: in words.
     pub fn new(device: &KnDevDesc) -> Result<Card, String> {
         let mut address = 0u64;
         // SAFETY: the result lives through the call.
@@ -118,10 +125,12 @@ impl Card {
             outgoing: memory()?,
             receiving: alloc::vec![0; ring::SIZE],
             sending: alloc::vec![0; ring::SIZE],
-            free: (0..ring::SIZE).collect(),
+            waiting: 0,
+            spare: (FEW..ring::SIZE).rev().collect(),
+            free: (0..ring::SIZE).rev().collect(),
         };
         card.transmit.be_deaf();
-        (0..ring::SIZE).for_each(|slot| card.hand_out(slot));
+        (0..FEW).for_each(|slot| card.hand_out(slot));
         Ok(card)
     }
 
@@ -129,6 +138,7 @@ impl Card {
     fn hand_out(&mut self, slot: usize) {
         let physical = self.incoming.physical + (slot * FRAME) as u64;
         if let Some((descriptor, tell)) = self.receive.offer(physical, FRAME, true) {
+            self.waiting += 1;
             if let Some(entry) = self.receiving.get_mut(descriptor) {
                 *entry = slot;
             }
@@ -147,6 +157,12 @@ impl Card {
     pub fn receive(&mut self) -> Option<Received> {
         loop {
             let (descriptor, written) = self.receive.take()?;
+            self.waiting = self.waiting.saturating_sub(1);
+            if self.waiting < SCARCE
+                && let Some(slot) = self.spare.pop()
+            {
+                self.hand_out(slot);
+            }
             let slot = *self.receiving.get(descriptor)?;
             if (HEADER..=FRAME).contains(&written) {
                 return Some(Received {
@@ -178,7 +194,7 @@ impl Card {
 
     /// Sends an Ethernet frame, or drops it when the ring is full.
     pub fn transmit(&mut self, frame: &[u8]) {
-        if self.free.len() < ring::SIZE / 2 {
+        if self.free.len() < ring::SIZE {
             self.reclaim();
         }
         let Some(taken) = self.free.pop() else {

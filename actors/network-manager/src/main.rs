@@ -69,6 +69,17 @@ impl Site for Here {
             Notice::PeerRebooted { site, incarnation } => {
                 site_log!("network-manager: site {site} came back (incarnation {incarnation})");
             }
+            Notice::PeerDown { site, incarnation } => {
+                site_log!("network-manager: site {site} is down (incarnation {incarnation})");
+            }
+            Notice::IncarnationOver { above } => {
+                site_log!(
+                    "network-manager: the others held this site for down (incarnation {above}); it takes a new incarnation"
+                );
+            }
+            // On a link that loses frames these come and go.
+            Notice::LinkLost { .. } | Notice::LinkBack { .. } => {}
+            Notice::PeerUp { .. } | Notice::PeerSuspect { .. } => {}
         }
     }
 }
@@ -119,15 +130,30 @@ fn main() -> Result<(), KError> {
         if bits as i32 & !NM_OUTBOUND != 0 {
             here.card.interrupted();
         }
+        renew(&mut endpoint, &mut here)?;
         // Whatever woke us, the ring says by itself whether there are frames. Only when there is nothing more to do is an interrupt asked for.
         loop {
-            while frames(&mut endpoint, &mut here) | items(&mut endpoint, &mut here, &mut body)? {}
+            while frames(&mut endpoint, &mut here) | items(&mut endpoint, &mut here, &mut body)? {
+                renew(&mut endpoint, &mut here)?;
+            }
             here.card.listen();
             if !frames(&mut endpoint, &mut here) {
                 break;
             }
         }
     }
+}
+
+/// Takes a new incarnation if the present one is over for the others. Nobody else counts them while this site runs; the loader's next count must be higher, and a site
+/// that is told a number which it had learns of that from the others. Errors: all numbers were used.
+fn renew(endpoint: &mut Endpoint, here: &mut Here) -> Result<(), KError> {
+    let Some(above) = endpoint.is_over() else {
+        return Ok(());
+    };
+    endpoint.renew(now(), above + 1, here).map_err(|why| {
+        site_log!("network-manager: no incarnation is left: {why}");
+        KError::Full
+    })
 }
 
 /// Takes frames that came, at most a ring of them; whether there were any.

@@ -4,8 +4,10 @@
 //! Numbers are little-endian except in the Ethernet header. The table of the layout is in `docs/protocol.md`.
 
 mod bytes;
+pub mod news;
 mod payload;
 
+pub use news::News;
 pub use payload::{Acks, Data, KIND_NAMES, Nack, Of, Payload, Piece, Reason, Reply, Txn};
 
 use alloc::vec::Vec;

@@ -35,6 +35,8 @@ struct Desk {
     waiting: HashMap<u64, SyncSender<Reply>>,
     next_handle: u64,
     stop: bool,
+    /// The highest incarnation in which each site was heard of.
+    incarnations: HashMap<u16, u16>,
 }
 
 /// The gateway on the fabric.
@@ -72,6 +74,8 @@ impl Station {
     pub fn start(self: &Arc<Self>, services: Arc<Services>, seed: u64) -> Outcome<()> {
         let mut config = Config::new(GATEWAY_SITE, 1);
         config.seed = seed;
+        // Whoever runs the machines knows which of them run; it believes what the sites say of each other.
+        config.period = 0;
         let endpoint = Endpoint::new(config)
             .map_err(|error| Failure::failed(format!("the gateway's endpoint: {error:?}")))?;
         let station = self.clone();
@@ -80,6 +84,15 @@ impl Station {
             .spawn(move || station.serve(endpoint, &services))
             .map_err(|error| Failure::host(format!("a thread for the gateway: {error}")))?;
         Ok(())
+    }
+
+    /// The highest incarnation in which a site was heard of; 0: it was not. One that is started again needs a higher one: sites count on by themselves when others held them for down.
+    pub fn incarnation(&self, site: u16) -> u16 {
+        lock(&self.desk)
+            .incarnations
+            .get(&site)
+            .copied()
+            .unwrap_or(0)
     }
 
     /// Ends the thread; calls that wait fail.
@@ -110,8 +123,20 @@ impl Station {
                 Some(frame) => {
                     turn.from = sender(&frame);
                     endpoint.on_event(now(), Event::Frame(&frame), &mut turn);
+                    if let Some(other) = endpoint.other(turn.from) {
+                        lock(&self.desk)
+                            .incarnations
+                            .insert(other.site, other.incarnation);
+                    }
                 }
                 None => endpoint.on_event(now(), Event::Timer, &mut turn),
+            }
+            if let Some(above) = endpoint.is_over()
+                && endpoint.renew(now(), above + 1, &mut turn).is_err()
+            {
+                // All numbers are used up: nothing that it says is heard any more.
+                lock(&self.desk).waiting.clear();
+                return;
             }
             loop {
                 let next = lock(&self.desk).items.pop_front();
