@@ -12,7 +12,9 @@ mod card;
 mod memory;
 mod nucleus;
 mod ring;
+mod slots;
 
+use alloc::vec::Vec;
 use card::Card;
 use chorus_abi::net::{KnNetItem, NM_OUTBOUND};
 use chorus_abi::{K_CMSGSIZEMAX, KError, KnUniqueId};
@@ -23,6 +25,8 @@ chorus_runtime::entry!(main);
 
 /// Outbound items taken before frames are looked at again.
 const ITEMS: usize = 16;
+/// Bytes of the room for bodies until a larger one comes.
+const BODY: usize = 4096;
 
 /// The site around the endpoint: its Nucleus and its card.
 struct Here {
@@ -112,7 +116,7 @@ fn main() -> Result<(), KError> {
     };
     nucleus::attach(irq)?;
     let mut here = Here { card };
-    let mut body = alloc::vec![0; K_CMSGSIZEMAX as usize];
+    let mut body = alloc::vec![0; BODY];
     endpoint.on_event(now(), Event::Start, &mut here);
     loop {
         let limit = endpoint
@@ -170,9 +174,16 @@ fn frames(endpoint: &mut Endpoint, here: &mut Here) -> bool {
 }
 
 /// Takes outbound items of the Nucleus, some at a time; whether there were any. Errors: those of `nmTake`.
-fn items(endpoint: &mut Endpoint, here: &mut Here, body: &mut [u8]) -> Result<bool, KError> {
+fn items(endpoint: &mut Endpoint, here: &mut Here, body: &mut Vec<u8>) -> Result<bool, KError> {
     for count in 0..ITEMS {
-        let Some(item) = nucleus::take(body)? else {
+        let taken = match nucleus::take(body) {
+            Err(KError::TooMuch) if body.len() < K_CMSGSIZEMAX as usize => {
+                body.resize(K_CMSGSIZEMAX as usize, 0);
+                nucleus::take(body)?
+            }
+            taken => taken?,
+        };
+        let Some(item) = taken else {
             return Ok(count > 0);
         };
         let size = item.body_size as usize;
