@@ -35,8 +35,6 @@ struct Desk {
     waiting: HashMap<u64, SyncSender<Reply>>,
     next_handle: u64,
     stop: bool,
-    /// The highest incarnation in which each site was heard of.
-    incarnations: HashMap<u16, u16>,
 }
 
 /// The gateway on the fabric.
@@ -86,15 +84,6 @@ impl Station {
         Ok(())
     }
 
-    /// The highest incarnation in which a site was heard of; 0: it was not. One that is started again needs a higher one: sites count on by themselves when others held them for down.
-    pub fn incarnation(&self, site: u16) -> u16 {
-        lock(&self.desk)
-            .incarnations
-            .get(&site)
-            .copied()
-            .unwrap_or(0)
-    }
-
     /// Ends the thread; calls that wait fail.
     pub fn stop(&self) {
         lock(&self.desk).stop = true;
@@ -123,11 +112,6 @@ impl Station {
                 Some(frame) => {
                     turn.from = sender(&frame);
                     endpoint.on_event(now(), Event::Frame(&frame), &mut turn);
-                    if let Some(other) = endpoint.other(turn.from) {
-                        lock(&self.desk)
-                            .incarnations
-                            .insert(other.site, other.incarnation);
-                    }
                 }
                 None => endpoint.on_event(now(), Event::Timer, &mut turn),
             }

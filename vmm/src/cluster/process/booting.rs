@@ -119,6 +119,7 @@ impl Cluster {
                 return None;
             }
             let epoch = slot.epoch;
+            // What it still says from now on comes from one that is over.
             slot.epoch += 1;
             (slot.state, slot.running) = (SiteState::Created, SiteState::Created);
             slot.exit = None;
@@ -134,9 +135,7 @@ impl Cluster {
             machine.kill();
         }
         self.services.site_ended(site, epoch);
-        let text = format!("boots again, incarnation {}", epoch + 1);
-        self.log.line(&Writer::cluster(site), &text);
-        if let Err(failure) = self.boot_site(spec, epoch + 1, false) {
+        if let Err(failure) = self.boot_anew(spec, epoch) {
             self.ended(site, SiteState::Killed, None, "did not boot again");
             return Err(failure);
         }
@@ -152,6 +151,26 @@ impl Cluster {
             }
         }
         Ok(())
+    }
+
+    /// Boots a site whose machine is no more in an incarnation that it never had, neither from here nor by its own count.
+    fn boot_anew(self: &Arc<Self>, spec: &SiteSpec, before: u16) -> Outcome<()> {
+        let used = self.machines.switch().incarnation(spec.number).max(before);
+        if used >= EPOCH_MAX {
+            return Err(Failure::failed(format!(
+                "site {} has used up its incarnations",
+                spec.name
+            )));
+        }
+        let epoch = used + 1;
+        self.change(|inner| {
+            if let Some(slot) = slot_of(inner, spec.number) {
+                slot.epoch = epoch;
+            }
+        });
+        let text = format!("boots again, incarnation {epoch}");
+        self.log.line(&Writer::cluster(spec.number), &text);
+        self.boot_site(spec, epoch, false)
     }
 
     /// Waits until all sites, or one, have joined. Errors: a site ended first; the time limit; somebody asked to end.
