@@ -149,6 +149,24 @@ fn ss_043_and_047_calls_end_with_the_site_of_either_side() {
 }
 
 #[test]
+fn ss_063_the_time_to_find_a_site_down_is_what_it_was_set_to() {
+    for limit in [350 * MS, 7 * SEC] {
+        let seed = seed(630) + limit;
+        let mut world = World::watching_with(seed, 4, Faults::NONE, |config| {
+            config.detect_within(limit);
+        });
+        world.run(3 * limit);
+        world.crash(2);
+        let off = world.now;
+        // It may have been asked just before, and is given its time then.
+        world.run(limit / 2);
+        assert_eq!(downs(&world), 0, "seed {seed}");
+        world.run(limit / 2 + limit / 10);
+        assert_eq!(downs(&world), 3, "seed {seed}: {}", world.now - off);
+    }
+}
+
+#[test]
 fn ss_064_a_day_without_a_false_down_idle_and_at_full_load() {
     let seed = seed(64);
     let mut world = met(seed, 8, Faults::NONE);

@@ -195,6 +195,24 @@ impl Config {
         }
     }
 
+    /// Finds sites to be down within this time after their last word, in nanoseconds, and takes all that this is made of in proportion. Where a second is little
+    /// (an emulated machine, whose processors stand still most of the time) the default holds sites for down that only wait for their turn.
+    pub fn detect_within(&mut self, limit: u64) {
+        let whole = self.period + 2 * self.ping_again + self.relay_wait + self.suspicion;
+        let times = [
+            &mut self.period,
+            &mut self.period_max,
+            &mut self.ping_again,
+            &mut self.relay_wait,
+            &mut self.suspicion,
+            &mut self.clock_jump,
+        ];
+        for time in times {
+            let scaled = u128::from(*time) * u128::from(limit) / u128::from(whole.max(1));
+            *time = u64::try_from(scaled).unwrap_or(u64::MAX);
+        }
+    }
+
     /// Whether an endpoint can be made of it.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         if self.site == 0 || self.site > SITE_MAX {

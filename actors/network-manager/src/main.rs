@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 use card::Card;
 use chorus_abi::net::{KnNetItem, NM_OUTBOUND};
 use chorus_abi::{K_CMSGSIZEMAX, KError, KnUniqueId};
-use chorus_runtime::{site, site_log, start_info, time};
+use chorus_runtime::{args, site, site_log, start_info, time};
 use chorus_transport::{Config, Endpoint, Event, Notice, Site};
 
 chorus_runtime::entry!(main);
@@ -107,6 +107,12 @@ fn main() -> Result<(), KError> {
     let mut config = Config::new(site::number(), start_info().epoch as u16);
     // A key of the Nucleus: 64 bits that nobody can guess, repeatable where the site's are.
     config.seed = chorus_runtime::port::new_group()?.key;
+    for word in args().skip(1) {
+        if told(&mut config, word).is_none() {
+            site_log!("network-manager: not understood: {word}");
+            return Err(KError::Inval);
+        }
+    }
     let mut endpoint = match Endpoint::new(config) {
         Ok(endpoint) => endpoint,
         Err(why) => {
@@ -146,6 +152,17 @@ fn main() -> Result<(), KError> {
             }
         }
     }
+}
+
+/// Takes an argument: `detect=MS`. `None`: it is none of these.
+fn told(config: &mut Config, word: &str) -> Option<()> {
+    match word.split_once('=')? {
+        ("detect", text) => {
+            config.detect_within(u64::from(text.parse::<u32>().ok()?) * 1_000_000);
+        }
+        _ => return None,
+    }
+    Some(())
 }
 
 /// Takes a new incarnation if the present one is over for the others. Nobody else counts them while this site runs; the loader's next count must be higher, and a site

@@ -7,7 +7,7 @@ use chorus_abi::{KnProtId, KnUniqueId};
 use proptest::prelude::*;
 
 prop_compose! {
-    fn any_header()(dst in 0u16..=8191, src in 1u16..=8191, dst_inc: u16, src_inc in 1u16.., counter: u64, mtu: u32) -> Header {
+    fn any_header()(dst in 0u16..=8191, src in 1u16..=8191, dst_inc: u16, src_inc in 1u16..=EPOCH_MAX, counter: u64, mtu: u32) -> Header {
         Header { flags: 0, dst_site: dst, src_site: src, dst_incarnation: dst_inc, src_incarnation: src_inc, counter, mtu }
     }
 }

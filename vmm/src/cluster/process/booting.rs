@@ -21,6 +21,19 @@ pub(super) struct BootImages {
     with_mapper: Option<Arc<[u8]>>,
 }
 
+/// Milliseconds after its last word in which a site is found to be down: on a faithful machine, and on an emulated one, where a second is a few milliseconds' work.
+const DETECT_MS: (u32, u32) = (1400, 7000);
+
+/// What the Network Managers are told.
+fn network_words(plan: &super::Plan) -> Vec<String> {
+    let usual = match crate::host::inside() {
+        true => DETECT_MS.1,
+        false => DETECT_MS.0,
+    };
+    let words = vec![format!("detect={}", plan.detect_ms.unwrap_or(usual))];
+    words
+}
+
 impl BootImages {
     fn of(cluster: &Cluster) -> Outcome<BootImages> {
         let plan = &cluster.plan;
@@ -30,6 +43,7 @@ impl BootImages {
         };
         let conf = plan.boot_conf.as_deref();
         let conf = conf.unwrap_or(archive::STANDARD_BOOT_CONF);
+        let conf = &archive::with_network_words(conf, &network_words(plan));
         let folder = plan.actor_dir.as_deref();
         let plain = archive::build(conf, archive::BOOT_CONF, folder)?.into();
         let mut with_mapper = None;

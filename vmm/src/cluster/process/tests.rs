@@ -208,6 +208,7 @@ pub(super) fn start(manner: Manner, change: impl FnOnce(&mut Plan, &std::path::P
     let mut plan = Plan {
         topology: Topology::uniform("test", 2, 1, 64 << 20),
         seed: 1,
+        detect_ms: None,
         nucleus: Some(images(folder.path())),
         actor_dir: Some(folder.path().to_owned()),
         boot_conf: None,
