@@ -12,6 +12,7 @@ pub mod constants;
 pub mod error;
 pub mod header;
 pub mod image;
+pub mod keys;
 pub mod library;
 pub mod machine;
 pub mod manual;

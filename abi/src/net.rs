@@ -16,6 +16,10 @@ pub const NET_CANCEL: u32 = 4;
 /// Item kind: the link to a site broke (outbound only); `handle` is the site, `result` the reason.
 pub const NET_LINKFAILURE: u32 = 5;
 
+/// Item kind: which ports of this site are in which groups, told after each change (outbound only). The body has 16 bytes for each: the words of the group's
+/// identifier without mode and of the port's. The first 16 bytes of the annex are the key with which sites prove such lists to each other.
+pub const NET_GROUPS: u32 = 6;
+
 /// Bit of `nmWait`: there are outbound items.
 pub const NM_OUTBOUND: i32 = 1;
 /// Bit of `nmWait`: the device interrupt fired.

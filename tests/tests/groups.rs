@@ -290,11 +290,11 @@ fn a_refused_request_is_never_executed_even_if_the_member_returns() {
     world.site(1).nucleus.groups.clear();
     members(&mut world, &[2]);
     // A second copy of every frame comes 100 ms later, when the member is back on site 1.
-    world.faults = Faults {
-        duplicate: 1000,
+    world.set_faults(Faults {
+        echo: 1000,
         late: 200 * MS,
         ..Faults::NONE
-    };
+    });
     let calls: Vec<u32> = (0..50)
         .map(|_| world.call(3, mode(K_FUNCMODE), b"one", Plan::NULL))
         .collect();

@@ -1,7 +1,7 @@
-//! Finding ports (SS-001…011).
+//! Finding ports (SS-001…012).
 
 use chorus_abi::error::K_EUNKNOWN;
-use chorus_abi::{KnUniqueId, UiType};
+use chorus_abi::{K_FUNCUMODE, KnUniqueId, UiType};
 use chorus_tests::sim::network::Faults;
 use chorus_tests::sim::world::{MS, Plan, SEC, World};
 use chorus_transport::frame::{self, Header, KIND_NAMES, Payload};
@@ -223,6 +223,35 @@ fn ss_011_a_site_that_joins_late_reaches_every_port() {
     let call = world.call(3, port, &[], Plan::NULL);
     world.run(MS);
     assert_eq!(world.end(call).map(|end| end.0), Some(0));
+}
+
+#[test]
+fn ss_012_a_declared_name_is_found_until_it_is_forgotten() {
+    let mut world = recorded(4);
+    let group = KnUniqueId::static_group(false, 12);
+    let member = world.open(3, 8);
+    world.join(3, group, member);
+    let name = KnUniqueId::from_fields(2, UiType::Port, 1, 4321);
+    let ask = |world: &mut World| {
+        let target = group.with_mode(K_FUNCUMODE).unwrap();
+        let (begin, call) = (
+            world.now,
+            world.call_beside(1, target, name, &[], Plan::NULL),
+        );
+        world.run(2 * SEC);
+        let (result, end) = world.end(call).unwrap();
+        assert!(end - begin < SEC, "{} ms", (end - begin) / MS);
+        result
+    };
+    assert_eq!(ask(&mut world), K_EUNKNOWN);
+    world.site(3).nucleus.declared.insert(name.word());
+    assert_eq!((ask(&mut world), ask(&mut world)), (0, 0));
+    world.site(3).nucleus.declared.remove(&name.word());
+    assert_eq!(
+        ask(&mut world),
+        K_EUNKNOWN,
+        "at once: the site itself is asked"
+    );
 }
 
 #[test]

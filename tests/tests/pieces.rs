@@ -14,7 +14,7 @@ fn pair(faults: Faults, change: impl Fn(&mut Config)) -> (World, KnUniqueId) {
     world.run(2 * SEC);
     world.call(2, port, &[], Plan::NULL);
     world.run(2 * SEC);
-    world.faults = faults;
+    world.set_faults(faults);
     (world, port)
 }
 

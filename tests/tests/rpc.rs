@@ -2,9 +2,16 @@
 
 use chorus_abi::KnUniqueId;
 use chorus_abi::error::{K_EFULL, K_ELINKFAILURE, K_ENOPORT, K_EUNKNOWN};
+use chorus_fabric::{Action, Fault};
 use chorus_tests::sim::network::Faults;
 use chorus_tests::sim::world::{MS, Plan, SEC, World};
 use chorus_transport::{Notice, frame};
+
+const HELLO: frame::news::Hello = frame::news::Hello {
+    watched: true,
+    life: 0,
+    groups: 0,
+};
 
 /// Two or three sites; a port on site 1 that site 2 has called once.
 fn warm(sites: u16, faults: Faults) -> (World, KnUniqueId) {
@@ -20,6 +27,17 @@ fn slow(service: u64) -> Plan {
     Plan {
         service,
         ..Plan::NULL
+    }
+}
+
+/// The next request sets out so much later; what comes after it does not wait.
+fn late_request(by: u64) -> Fault {
+    Fault {
+        from: Some(2),
+        to: Some(1),
+        kind: Some(1),
+        nth: 1,
+        action: Action::Delay(by),
     }
 }
 
@@ -155,11 +173,11 @@ fn ss_045_reboot_in_less_than_a_second_is_outcome_unknown_and_never_executed_aga
 fn ss_045_without_hello_the_refusal_tells() {
     let (mut world, port) = warm(2, Faults::NONE);
     world.crash(1);
-    world.cut.push((1, 2));
+    world.cut(1, 2);
     world.restart(1);
     world.site(1).nucleus.ports.insert(port.word(), 64);
     world.run(3 * SEC);
-    world.cut.clear();
+    world.heal();
     let begin = world.now;
     let call = world.call(2, port, &[], Plan::NULL);
     world.run(SEC);
@@ -174,10 +192,9 @@ fn ss_045_without_hello_the_refusal_tells() {
 #[test]
 fn ss_046_a_reply_that_comes_60_s_late_is_not_taken_by_a_later_call() {
     let (mut world, port) = warm(2, Faults::NONE);
-    world.faults.delay = 60 * SEC;
+    world.script(late_request(60 * SEC));
     let late = world.call(2, port, b"old", Plan::NULL);
     world.run(SEC);
-    world.faults = Faults::NONE;
     let call = world.call(
         2,
         port,
@@ -229,9 +246,8 @@ fn ss_048_a_client_that_leaves_is_heard_of_in_one_latency() {
 fn a_cancelled_request_that_was_not_delivered_never_is() {
     let (mut world, port) = warm(2, Faults::NONE);
     // The request takes a second, the cancellation overtakes it.
-    world.faults.delay = SEC;
+    world.script(late_request(SEC));
     let call = world.call(2, port, &[], Plan::NULL);
-    world.faults = Faults::NONE;
     world.leave(call);
     world.run(10 * SEC);
     assert_eq!(
@@ -294,15 +310,15 @@ fn ss_050_no_transaction_state_is_left_after_its_life() {
 fn an_old_request_whose_channel_was_forgotten_is_not_executed() {
     let (mut world, port) = warm(2, Faults::NONE);
     // A second copy of each request comes up to 200 s later; channels are forgotten after 60 s.
-    world.faults = Faults {
-        duplicate: 1000,
+    world.set_faults(Faults {
+        echo: 1000,
         late: 200 * SEC,
         ..Faults::NONE
-    };
+    });
     let calls: Vec<u32> = (0..30)
         .map(|_| world.call(2, port, b"once", Plan::NULL))
         .collect();
-    world.faults = Faults::NONE;
+    world.set_faults(Faults::NONE);
     world.run(80 * SEC);
     let before = world.counters(2).refusals;
     world.run(320 * SEC);
@@ -421,7 +437,7 @@ fn ss_067_frames_of_a_dead_incarnation_change_nothing() {
     for payload in [
         frame::Payload::Request(data),
         frame::Payload::Cancel(txn),
-        frame::Payload::Hello,
+        frame::Payload::News(frame::News::Hello(HELLO)),
     ] {
         let mut bytes = Vec::new();
         frame::write(&header, &payload, &mut bytes);
@@ -435,11 +451,11 @@ fn ss_067_frames_of_a_dead_incarnation_change_nothing() {
 #[test]
 fn a_cut_that_heals_lets_calls_pass_again_and_a_one_way_cut_ends_calls() {
     let (mut world, port) = warm(2, Faults::NONE);
-    world.cut.push((1, 2));
+    world.cut(1, 2);
     let lost = world.call(2, port, &[], Plan::NULL);
     world.run(10 * SEC);
     assert_eq!(world.end(lost).map(|end| end.0), Some(K_ELINKFAILURE));
-    world.cut.clear();
+    world.heal();
     let call = world.call(2, port, &[], Plan::NULL);
     world.run(SEC);
     assert_eq!(world.end(call).map(|end| end.0), Some(0));
@@ -454,7 +470,11 @@ fn own_site_number_on_another_machine_is_refused_and_reported() {
         src_incarnation: 9,
         ..Default::default()
     };
-    frame::write(&header, &frame::Payload::Hello, &mut bytes);
+    frame::write(
+        &header,
+        &frame::Payload::News(frame::News::Hello(HELLO)),
+        &mut bytes,
+    );
     world.inject(1, bytes, 1);
     world.run(MS);
     assert_eq!(world.counters(1).own_site_heard, 1);

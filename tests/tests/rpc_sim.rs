@@ -137,3 +137,23 @@ fn many_short_runs_of_many_seeds() {
         run("many_short_runs_of_many_seeds", 1000 + seed, mix);
     }
 }
+
+#[test]
+fn watched_sites_that_crash_pause_and_are_split_keep_at_most_once() {
+    for seed in 0..24 {
+        let mix = Mix {
+            calls: 2_000,
+            sites: 2 + (seed % 6) as u16,
+            concurrent: 30,
+            faults: Faults::all(seed % 3 * 20),
+            crash: 4,
+            pause: 4,
+            split: 4,
+            watch: true,
+            ..BUSY
+        };
+        let name = "watched_sites_that_crash_pause_and_are_split_keep_at_most_once";
+        let outcome = run(name, 6300 + seed, mix);
+        assert!(outcome.replied > 200 && outcome.unknown > 0, "{outcome:?}");
+    }
+}

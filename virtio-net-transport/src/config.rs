@@ -45,6 +45,26 @@ pub struct Config {
     pub dead: u64,
     /// A call that had no answer of its own for so long fails though the peer answers others.
     pub unanswered: u64,
+    /// A site asks the next one in the ring once in this time whether it is there; 0: it watches nobody and is watched by nobody, but believes what others say.
+    pub period: u64,
+    /// Above so many sites the period grows with their number, so that all together ask no more often.
+    pub period_sites: u16,
+    /// The longest that it grows to.
+    pub period_max: u64,
+    /// Gap between the two questions to a site alone, and wait after the second.
+    pub ping_again: u64,
+    /// Sites by way of which it is asked then.
+    pub relays: u32,
+    /// Wait for answers by way of others; then the site is suspected.
+    pub relay_wait: u64,
+    /// Time of a suspect to refute; then its incarnation is down.
+    pub suspicion: u64,
+    /// A deadline that is missed by so much says that this site was not running.
+    pub clock_jump: u64,
+    /// In every so-many-th period one of a shuffled list is asked beside the next in the ring.
+    pub shuffle: u32,
+    /// A functional group with members on several sites: each call chooses anew, instead of using one until it refuses.
+    pub spread: bool,
     /// After the last piece came, wait so long for the missing ones before asking.
     pub gap: u64,
     /// A message whose pieces do not come together in this time is dropped.
@@ -72,6 +92,10 @@ pub struct Config {
     pub max_hints: usize,
     /// Sites with which there is state.
     pub max_peers: usize,
+    /// Sites known of (64 bytes each).
+    pub max_members: usize,
+    /// Members of groups on other sites that are known.
+    pub max_group_members: usize,
     /// Calls at once to one site; more wait here. At most [`CHANNELS_MAX`].
     pub max_channels: u16,
     /// Requests in service here at once.
@@ -137,6 +161,16 @@ impl Config {
             probe_again: 250 * MILLISECOND,
             dead: 5 * SECOND,
             unanswered: 30 * SECOND,
+            period: 500 * MILLISECOND,
+            period_sites: 16,
+            period_max: 4 * SECOND,
+            ping_again: 100 * MILLISECOND,
+            relays: 3,
+            relay_wait: 200 * MILLISECOND,
+            suspicion: 500 * MILLISECOND,
+            clock_jump: SECOND,
+            shuffle: 4,
+            spread: false,
             gap: 10 * MILLISECOND,
             assembly_age: 2 * SECOND,
             ack_idle: SECOND,
@@ -150,12 +184,32 @@ impl Config {
             max_waiting_sends: 1024,
             max_hints: 4096,
             max_peers: 1024,
+            max_members: 8191,
+            max_group_members: 4096,
             max_channels: 256,
             max_serving: 4096,
             max_kept: 4 << 20,
             max_assembly_peer: 1 << 20,
             max_assembly: 8 << 20,
             max_send_assemblies: 16,
+        }
+    }
+
+    /// Finds sites to be down within this time after their last word, in nanoseconds, and takes all that this is made of in proportion. Where a second is little
+    /// (an emulated machine, whose processors stand still most of the time) the default holds sites for down that only wait for their turn.
+    pub fn detect_within(&mut self, limit: u64) {
+        let whole = self.period + 2 * self.ping_again + self.relay_wait + self.suspicion;
+        let times = [
+            &mut self.period,
+            &mut self.period_max,
+            &mut self.ping_again,
+            &mut self.relay_wait,
+            &mut self.suspicion,
+            &mut self.clock_jump,
+        ];
+        for time in times {
+            let scaled = u128::from(*time) * u128::from(limit) / u128::from(whole.max(1));
+            *time = u64::try_from(scaled).unwrap_or(u64::MAX);
         }
     }
 

@@ -75,8 +75,24 @@ counters! {
         lost_sends,
         /// Kept replies given up because of the memory bound.
         forgotten_replies,
-        /// Peers declared dead.
+        /// Sites that gave no answer while calls waited.
         peers_dead,
+        /// Incarnations of sites that were found or said to be over.
+        peers_down,
+        /// Sites that this one suspected.
+        suspicions,
+        /// Suspicions of this site that it refuted.
+        refutations,
+        /// Probes of sites sent, also for others.
+        pings,
+        /// Others asked to probe a site.
+        relays,
+        /// Jumps of this site's clock.
+        clock_jumps,
+        /// Incarnations of this site that were over for others.
+        own_ends,
+        /// Lists of members without proof of the key.
+        refused_lists,
         /// Peers seen in a new incarnation.
         peers_rebooted,
     }
@@ -97,6 +113,10 @@ counters! {
         hints,
         /// Sites with state.
         peers,
+        /// Sites known.
+        members,
+        /// Members of groups on other sites.
+        group_members,
         /// Server channels over all peers.
         server_channels,
         /// Requests in service here.

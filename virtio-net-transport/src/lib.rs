@@ -17,10 +17,13 @@ pub mod endpoint;
 pub mod fragments;
 pub mod frame;
 mod hints;
+mod members;
+mod membership;
 mod slab;
 mod timers;
 mod window;
 
 pub use config::{Config, ConfigError};
 pub use counters::{Counters, Sizes};
-pub use endpoint::{Endpoint, Event, Notice, Site};
+pub use endpoint::{Endpoint, Event, Notice, Other, Site};
+pub use members::Standing;

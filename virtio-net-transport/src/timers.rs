@@ -23,6 +23,12 @@ pub(crate) enum Due {
     Forget(u16),
     /// Say hello.
     Hello,
+    /// Ask the next sites whether they are there.
+    Period,
+    /// Ask for lists of members that are older here than at their sites.
+    Lists,
+    /// The question to this site was not answered.
+    Probe(u16),
 }
 
 /// All armed timers of an endpoint.

@@ -55,7 +55,7 @@ int manage(void (*outbound)(void), void (*device)(void))
 see ["nmAttach", "nmTake", "threadAbort"]
 
 "nmTake": "Takes the next outbound item."
-contract "Items are taken in the order in which they came: a message for another site, a request whose client waits (`handle` names it), the end of a request that `nmDeliver` handed in (`handle` is the token \
+contract "A manager hears first which ports of the site are in which groups, and again after each change (`NET_GROUPS`). Other items are taken in the order in which they came: a message for another site, a request whose client waits (`handle` names it), the end of a request that `nmDeliver` handed in (`handle` is the token \
 that came with it), or that the client of a request has left. The body is copied beside the item. If the room is too small the item stays."
 arguments {
     item "Where the item goes.";

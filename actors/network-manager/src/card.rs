@@ -3,8 +3,8 @@
 //! A frame that finds the transmit ring full is dropped: the protocols above repeat what is lost. Sent frames are taken back when memory for the next is
 //! wanted, and no interrupt tells of them; one is asked for a frame that comes only when all that came have been looked at.
 
-use crate::memory::{self, Block};
 use crate::ring::{self, Ring};
+use crate::slots::{FEW, FRAME, Slots};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -14,8 +14,6 @@ use core::ptr::NonNull;
 use virtio_drivers::transport::Transport;
 use virtio_drivers::transport::mmio::{MmioTransport, VirtIOHeader};
 
-/// Bytes of a frame's memory.
-const FRAME: usize = 2048;
 /// Bytes before the frame: nothing offloaded, one buffer.
 const HEADER: usize = 12;
 /// virtio device id of a network card.
@@ -44,14 +42,12 @@ pub struct Card {
     transport: MmioTransport<'static>,
     receive: Ring,
     transmit: Ring,
-    /// Memory of the frames to come, and of those that leave: a slot a descriptor.
-    incoming: Block,
-    outgoing: Block,
+    /// Memory of the frames to come, all of it with the device or looked at here, and of those that leave.
+    incoming: Slots,
+    outgoing: Slots,
     /// Slot that a descriptor was given with.
     receiving: Vec<usize>,
     sending: Vec<usize>,
-    /// Slots for frames that leave.
-    free: Vec<usize>,
 }
 
 /// The first network card of the machine and its interrupt.
@@ -69,16 +65,8 @@ pub fn find() -> Option<(KnDevDesc, u32)> {
     None
 }
 
-/// The bytes of a slot.
-fn slot(block: Block, slot: usize) -> &'static mut [u8] {
-    debug_assert!(slot < ring::SIZE);
-    let address = block.address + (slot * FRAME) as u64;
-    // SAFETY: the block has `ring::SIZE` slots and is never given back; callers hold the slot while the device does not, for one expression at a time.
-    unsafe { core::slice::from_raw_parts_mut(address as *mut u8, FRAME) }
-}
-
 impl Card {
-    /// Sets the card up with all memory for receiving given to it. Errors: in words.
+    /// Sets the card up. Errors: in words.
     pub fn new(device: &KnDevDesc) -> Result<Card, String> {
         let mut address = 0u64;
         // SAFETY: the result lives through the call.
@@ -109,25 +97,37 @@ impl Card {
             transport.queue_set(queue, ring::SIZE as u32, descriptors, available, used);
         }
         transport.finish_init();
-        let memory = || memory::block(ring::SIZE * FRAME).ok_or("no memory for frames");
         let mut card = Card {
             transport,
             receive,
             transmit,
-            incoming: memory()?,
-            outgoing: memory()?,
+            incoming: Slots::default(),
+            outgoing: Slots::default(),
             receiving: alloc::vec![0; ring::SIZE],
             sending: alloc::vec![0; ring::SIZE],
-            free: (0..ring::SIZE).collect(),
         };
         card.transmit.be_deaf();
-        (0..ring::SIZE).for_each(|slot| card.hand_out(slot));
+        if card.expect_more() == 0 {
+            return Err("no memory for frames".into());
+        }
         Ok(card)
+    }
+
+    /// Gives the device room for more frames to come; for how many.
+    fn expect_more(&mut self) -> usize {
+        let mut count = 0;
+        while count < FEW
+            && let Some(slot) = self.incoming.take()
+        {
+            self.hand_out(slot);
+            count += 1;
+        }
+        count
     }
 
     /// Gives a slot to the device for a frame to come.
     fn hand_out(&mut self, slot: usize) {
-        let physical = self.incoming.physical + (slot * FRAME) as u64;
+        let physical = self.incoming.physical(slot);
         if let Some((descriptor, tell)) = self.receive.offer(physical, FRAME, true) {
             if let Some(entry) = self.receiving.get_mut(descriptor) {
                 *entry = slot;
@@ -147,6 +147,9 @@ impl Card {
     pub fn receive(&mut self) -> Option<Received> {
         loop {
             let (descriptor, written) = self.receive.take()?;
+            if self.receive.is_used_up() {
+                self.expect_more();
+            }
             let slot = *self.receiving.get(descriptor)?;
             if (HEADER..=FRAME).contains(&written) {
                 return Some(Received {
@@ -161,7 +164,8 @@ impl Card {
 
     /// The bytes of a frame that came.
     pub fn bytes(&self, frame: &Received) -> &'static [u8] {
-        slot(self.incoming, frame.slot)
+        self.incoming
+            .bytes(frame.slot)
             .get(HEADER..frame.size)
             .unwrap_or(&[])
     }
@@ -178,20 +182,20 @@ impl Card {
 
     /// Sends an Ethernet frame, or drops it when the ring is full.
     pub fn transmit(&mut self, frame: &[u8]) {
-        if self.free.len() < ring::SIZE / 2 {
+        if self.outgoing.are_used_up() {
             self.reclaim();
         }
-        let Some(taken) = self.free.pop() else {
+        let Some(taken) = self.outgoing.take() else {
             return;
         };
-        let bytes = slot(self.outgoing, taken);
+        let bytes = self.outgoing.bytes(taken);
         let end = HEADER + frame.len();
         let Some(room) = bytes.get_mut(HEADER..end) else {
-            self.free.push(taken);
+            self.outgoing.give_back(taken);
             return;
         };
         room.copy_from_slice(frame);
-        let physical = self.outgoing.physical + (taken * FRAME) as u64;
+        let physical = self.outgoing.physical(taken);
         match self.transmit.offer(physical, end, false) {
             Some((descriptor, tell)) => {
                 if let Some(entry) = self.sending.get_mut(descriptor) {
@@ -201,7 +205,7 @@ impl Card {
                     self.transport.notify(TRANSMIT);
                 }
             }
-            None => self.free.push(taken),
+            None => self.outgoing.give_back(taken),
         }
     }
 
@@ -209,7 +213,7 @@ impl Card {
     fn reclaim(&mut self) {
         while let Some((descriptor, _)) = self.transmit.take() {
             if let Some(&slot) = self.sending.get(descriptor) {
-                self.free.push(slot);
+                self.outgoing.give_back(slot);
             }
         }
         self.transmit.be_deaf();

@@ -12,17 +12,21 @@ mod card;
 mod memory;
 mod nucleus;
 mod ring;
+mod slots;
 
+use alloc::vec::Vec;
 use card::Card;
 use chorus_abi::net::{KnNetItem, NM_OUTBOUND};
 use chorus_abi::{K_CMSGSIZEMAX, KError, KnUniqueId};
-use chorus_runtime::{site, site_log, start_info, time};
+use chorus_runtime::{args, site, site_log, start_info, time};
 use chorus_transport::{Config, Endpoint, Event, Notice, Site};
 
 chorus_runtime::entry!(main);
 
 /// Outbound items taken before frames are looked at again.
 const ITEMS: usize = 16;
+/// Bytes of the room for bodies until a larger one comes.
+const BODY: usize = 4096;
 
 /// The site around the endpoint: its Nucleus and its card.
 struct Here {
@@ -69,6 +73,17 @@ impl Site for Here {
             Notice::PeerRebooted { site, incarnation } => {
                 site_log!("network-manager: site {site} came back (incarnation {incarnation})");
             }
+            Notice::PeerDown { site, incarnation } => {
+                site_log!("network-manager: site {site} is down (incarnation {incarnation})");
+            }
+            Notice::IncarnationOver { above } => {
+                site_log!(
+                    "network-manager: the others held this site for down (incarnation {above}); it takes a new incarnation"
+                );
+            }
+            // On a link that loses frames these come and go.
+            Notice::LinkLost { .. } | Notice::LinkBack { .. } => {}
+            Notice::PeerUp { .. } | Notice::PeerSuspect { .. } => {}
         }
     }
 }
@@ -92,6 +107,12 @@ fn main() -> Result<(), KError> {
     let mut config = Config::new(site::number(), start_info().epoch as u16);
     // A key of the Nucleus: 64 bits that nobody can guess, repeatable where the site's are.
     config.seed = chorus_runtime::port::new_group()?.key;
+    for word in args().skip(1) {
+        if told(&mut config, word).is_none() {
+            site_log!("network-manager: not understood: {word}");
+            return Err(KError::Inval);
+        }
+    }
     let mut endpoint = match Endpoint::new(config) {
         Ok(endpoint) => endpoint,
         Err(why) => {
@@ -101,7 +122,7 @@ fn main() -> Result<(), KError> {
     };
     nucleus::attach(irq)?;
     let mut here = Here { card };
-    let mut body = alloc::vec![0; K_CMSGSIZEMAX as usize];
+    let mut body = alloc::vec![0; BODY];
     endpoint.on_event(now(), Event::Start, &mut here);
     loop {
         let limit = endpoint
@@ -119,15 +140,41 @@ fn main() -> Result<(), KError> {
         if bits as i32 & !NM_OUTBOUND != 0 {
             here.card.interrupted();
         }
+        renew(&mut endpoint, &mut here)?;
         // Whatever woke us, the ring says by itself whether there are frames. Only when there is nothing more to do is an interrupt asked for.
         loop {
-            while frames(&mut endpoint, &mut here) | items(&mut endpoint, &mut here, &mut body)? {}
+            while frames(&mut endpoint, &mut here) | items(&mut endpoint, &mut here, &mut body)? {
+                renew(&mut endpoint, &mut here)?;
+            }
             here.card.listen();
             if !frames(&mut endpoint, &mut here) {
                 break;
             }
         }
     }
+}
+
+/// Takes an argument: `detect=MS`. `None`: it is none of these.
+fn told(config: &mut Config, word: &str) -> Option<()> {
+    match word.split_once('=')? {
+        ("detect", text) => {
+            config.detect_within(u64::from(text.parse::<u32>().ok()?) * 1_000_000);
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+/// Takes a new incarnation if the present one is over for the others. Nobody else counts them while this site runs; the loader's next count must be higher, and a site
+/// that is told a number which it had learns of that from the others. Errors: all numbers were used.
+fn renew(endpoint: &mut Endpoint, here: &mut Here) -> Result<(), KError> {
+    let Some(above) = endpoint.is_over() else {
+        return Ok(());
+    };
+    endpoint.renew(now(), above + 1, here).map_err(|why| {
+        site_log!("network-manager: no incarnation is left: {why}");
+        KError::Full
+    })
 }
 
 /// Takes frames that came, at most a ring of them; whether there were any.
@@ -144,9 +191,16 @@ fn frames(endpoint: &mut Endpoint, here: &mut Here) -> bool {
 }
 
 /// Takes outbound items of the Nucleus, some at a time; whether there were any. Errors: those of `nmTake`.
-fn items(endpoint: &mut Endpoint, here: &mut Here, body: &mut [u8]) -> Result<bool, KError> {
+fn items(endpoint: &mut Endpoint, here: &mut Here, body: &mut Vec<u8>) -> Result<bool, KError> {
     for count in 0..ITEMS {
-        let Some(item) = nucleus::take(body)? else {
+        let taken = match nucleus::take(body) {
+            Err(KError::TooMuch) if body.len() < K_CMSGSIZEMAX as usize => {
+                body.resize(K_CMSGSIZEMAX as usize, 0);
+                nucleus::take(body)?
+            }
+            taken => taken?,
+        };
+        let Some(item) = taken else {
             return Ok(count > 0);
         };
         let size = item.body_size as usize;

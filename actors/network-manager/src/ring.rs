@@ -94,6 +94,11 @@ impl Ring {
         Some((usize::from(index), passes(event, self.available, old)))
     }
 
+    /// Whether the device is done with all buffers that it was offered.
+    pub fn is_used_up(&self) -> bool {
+        self.half(USED + 2).load(Ordering::Relaxed) == self.available
+    }
+
     /// Takes the next buffer that the device is done with: its descriptor, and the bytes that it wrote.
     pub fn take(&mut self) -> Option<(usize, usize)> {
         if self.half(USED + 2).load(Ordering::Acquire) == self.used {

@@ -1,12 +1,16 @@
 //! The site simulator: N sites in one process, in virtual time, from one seed.
 //!
-//! Every site is a real [`chorus_transport::Endpoint`] under a small model of a Nucleus; between them lies a network that loses, doubles,
-//! delays and reorders frames. Nothing depends on the machine's clock or on chance, so the same seed gives the same run. What happened is
+//! Every site is a real [`chorus_transport::Endpoint`] under a small model of a Nucleus; between them lies the fabric of the cluster (`chorus-fabric`), which loses,
+//! doubles, delays and reorders frames. Nothing depends on the machine's clock or on chance, so the same seed gives the same run. What happened is
 //! written into a [`history`], which a checker judges without knowing how the protocol works.
 
+pub mod clients;
+pub mod frames;
 pub mod history;
 pub mod network;
 pub mod nucleus;
 pub mod random;
+pub mod servers;
+pub mod site;
 pub mod workload;
 pub mod world;

@@ -30,6 +30,12 @@ pub struct Mix {
     pub crash: u64,
     /// Calls before which a server port is replaced by another.
     pub replace: u64,
+    /// Sites watch each other.
+    pub watch: bool,
+    /// Calls before which a site is paused, for up to three seconds.
+    pub pause: u64,
+    /// Calls before which the network is split, or is whole again.
+    pub split: u64,
 }
 
 impl Mix {
@@ -46,6 +52,9 @@ impl Mix {
         nowhere: 0,
         crash: 0,
         replace: 0,
+        watch: false,
+        pause: 0,
+        split: 0,
     };
 }
 
@@ -77,6 +86,15 @@ pub fn seed(default: u64) -> u64 {
         .unwrap_or(default)
 }
 
+/// A count of a long run: in full with optimisation, else a twentieth.
+pub fn times(full: u64) -> u64 {
+    if cfg!(debug_assertions) {
+        full / 10
+    } else {
+        full
+    }
+}
+
 /// A run. Fails with the seed and the events of the call that broke a promise, or with what was left behind.
 ///
 /// # Panics
@@ -93,12 +111,18 @@ pub fn run(name: &str, default_seed: u64, mix: Mix) -> Outcome {
 
 /// One run with this seed; what went wrong in words.
 pub fn attempt(seed: u64, mix: Mix) -> Result<Outcome, String> {
-    let mut world = World::new(seed, mix.sites, mix.faults);
+    let mut world = if mix.watch {
+        World::watching(seed, mix.sites, mix.faults)
+    } else {
+        World::new(seed, mix.sites, mix.faults)
+    };
     let mut random = Random::new(seed ^ 0x5EED);
     let mut ports: Vec<KnUniqueId> = (1..=mix.sites)
         .map(|site| serve(&mut world, site))
         .collect();
     let mut back = vec![0u64; usize::from(mix.sites)];
+    let mut runs_again = vec![0u64; usize::from(mix.sites)];
+    let mut split = false;
     world.run(2 * SEC);
     let mut waiting: Vec<(u32, u64)> = Vec::new();
     let mut called = 0;
@@ -111,24 +135,49 @@ pub fn attempt(seed: u64, mix: Mix) -> Result<Outcome, String> {
                 ports[at] = serve(&mut world, site);
             }
         }
+        for site in 1..=mix.sites {
+            let at = usize::from(site) - 1;
+            if runs_again[at] != 0 && runs_again[at] <= world.now {
+                runs_again[at] = 0;
+                world.resume(site);
+            }
+        }
+        if random.happens(mix.pause) {
+            let site = 1 + random.below(mix.sites.into()) as u16;
+            if back[usize::from(site) - 1] == 0 {
+                world.pause(site);
+                runs_again[usize::from(site) - 1] = world.now + 1 + random.below(3 * SEC);
+            }
+        }
+        if random.happens(mix.split) {
+            split = !split;
+            if split {
+                let here = (1..=mix.sites).filter(|_| random.happens(500));
+                let parts = [here.collect()];
+                world.split(&parts);
+            } else {
+                world.heal();
+            }
+        }
         if random.happens(mix.crash) {
             let site = 1 + random.below(mix.sites.into()) as u16;
             if back[usize::from(site) - 1] == 0 {
                 world.crash(site);
+                runs_again[usize::from(site) - 1] = 0;
                 back[usize::from(site) - 1] = world.now + 1 + random.below(2 * SEC);
             }
         }
         if random.happens(mix.replace) {
             let site = 1 + random.below(mix.sites.into()) as u16;
             let at = usize::from(site) - 1;
-            if back[at] == 0 {
+            if back[at] == 0 && runs_again[at] == 0 {
                 let old = ports[at];
                 ports[at] = serve(&mut world, site);
                 world.close(site, old);
             }
         }
         let from = 1 + random.below(mix.sites.into()) as u16;
-        if back[usize::from(from) - 1] == 0 {
+        if back[usize::from(from) - 1] == 0 && runs_again[usize::from(from) - 1] == 0 {
             let (target, body, plan) = choose(&mut random, &mix, from, &ports);
             let call = world.call(from, target, &body, plan);
             called += 1;
@@ -143,7 +192,7 @@ pub fn attempt(seed: u64, mix: Mix) -> Result<Outcome, String> {
         world.run(random.below(200_000));
         loop {
             for &(call, leaves) in &waiting {
-                if leaves <= world.now {
+                if leaves <= world.now && !world.is_paused(call) {
                     world.leave(call);
                 }
             }
@@ -154,7 +203,11 @@ pub fn attempt(seed: u64, mix: Mix) -> Result<Outcome, String> {
             world.run(MS);
         }
     }
-    finish(world, &back)
+    world.heal();
+    for site in 1..=mix.sites {
+        world.resume(site);
+    }
+    finish(world, &back, mix.watch)
 }
 
 /// A port on a site that serves calls and is a member of the group.
@@ -211,8 +264,8 @@ fn choose(
 }
 
 /// Heals the network, lets all calls end, judges the history, and looks for what was left behind.
-fn finish(mut world: World, back: &[u64]) -> Result<Outcome, String> {
-    world.faults = Faults::NONE;
+fn finish(mut world: World, back: &[u64], watch: bool) -> Result<Outcome, String> {
+    world.set_faults(Faults::NONE);
     for (at, time) in back.iter().enumerate() {
         if *time != 0 {
             world.restart(at as u16 + 1);
@@ -235,7 +288,8 @@ fn finish(mut world: World, back: &[u64]) -> Result<Outcome, String> {
             + sizes.serving
             + sizes.kept_bytes
             + sizes.assembly_bytes
-            + sizes.timers;
+            // A site that watches others has a time for that, and one while it waits for an answer.
+            + sizes.timers.saturating_sub(2 * u64::from(watch));
         let requests = world.site(site).nucleus.requests.len();
         if left != 0 || requests != 0 {
             return Err(format!(

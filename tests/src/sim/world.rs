@@ -1,76 +1,27 @@
 //! Sites, network and time: takes the next thing that happens, and lets it happen.
 
+use super::frames::{Wire, wire};
 use super::history::{Happening, History};
 use super::network::Faults;
-use super::nucleus::{Nucleus, annex, digest};
+use super::nucleus::Nucleus;
 use super::random::Random;
-use chorus_abi::net::{KnNetItem, NET_CALL, NET_CANCEL, NET_LINKFAILURE, NET_REPLY, NET_SEND};
-use chorus_abi::{KnUniqueId, UiType};
-use chorus_transport::{Config, Endpoint, Event, frame};
+use super::site::RING;
+pub use super::site::{Plan, SimSite};
+use chorus_transport::{Config, Endpoint, Event};
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 
 /// One millisecond of virtual time.
 pub const MS: u64 = 1_000_000;
 /// One second of virtual time.
 pub const SEC: u64 = 1000 * MS;
 
-/// One site.
-pub struct SimSite {
-    /// Its number.
-    pub number: u16,
-    /// Its incarnation; grows at each restart.
-    pub incarnation: u16,
-    /// Its model Nucleus.
-    pub nucleus: Nucleus,
-    /// Its protocols; none while it is down.
-    pub endpoint: Option<Endpoint>,
-    next_port: u32,
-    config: Config,
-}
-
-/// A call as its client made it, and as its server will treat it.
-#[derive(Clone, Copy, Debug)]
-pub struct Plan {
-    /// Time in the server's queue before it is executed.
-    pub queue: u64,
-    /// Time of the execution.
-    pub service: u64,
-    /// Bytes of the reply.
-    pub reply: usize,
-    /// The request has an annex, and so has the reply.
-    pub annex: bool,
-    /// Result with which the server answers: 0, or an error of the Nucleus.
-    pub result: i32,
-}
-
-impl Plan {
-    /// A server that answers at once with nothing.
-    pub const NULL: Plan = Plan {
-        queue: 0,
-        service: 0,
-        reply: 0,
-        annex: false,
-        result: 0,
-    };
-}
-
+/// What happens at a time.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Happens {
-    Frame {
-        to: u16,
-        bytes: Vec<u8>,
-    },
-    Execute {
-        site: u16,
-        incarnation: u16,
-        token: u64,
-    },
-    Answer {
-        site: u16,
-        incarnation: u16,
-        token: u64,
-    },
+pub(super) enum Happens {
+    Frame { to: u16, bytes: Vec<u8> },
+    Execute { site: u16, boot: u32, token: u64 },
+    Answer { site: u16, boot: u32, token: u64 },
 }
 
 /// A frame on the wire, for tests that count them.
@@ -82,7 +33,7 @@ pub struct Sent {
     pub from: u16,
     /// To which site; 0: to all.
     pub to: u16,
-    /// Kind, index into [`frame::KIND_NAMES`].
+    /// Kind, index into [`chorus_transport::frame::KIND_NAMES`].
     pub kind: u8,
     /// Bytes.
     pub bytes: usize,
@@ -94,8 +45,10 @@ pub struct World {
     pub now: u64,
     /// The sites, in order of their numbers from 1.
     pub sites: Vec<SimSite>,
-    /// What the network does at present.
+    /// What the network does at present; changed by [`World::set_faults`].
     pub faults: Faults,
+    /// The fabric.
+    pub wire: Wire,
     /// Chance.
     pub random: Random,
     /// What happened.
@@ -106,54 +59,78 @@ pub struct World {
     pub sent: Vec<Sent>,
     /// Whether frames are recorded.
     pub record: bool,
-    /// Both directions between these two sites are cut.
-    pub cut: Vec<(u16, u16)>,
     /// Messages made so far.
     pub messages: u32,
     /// Events that happened.
     pub steps: u64,
     queue: BinaryHeap<Reverse<(u64, u64, Happens)>>,
     order: u64,
-    clients: Vec<u16>,
+    /// Deadlines of the endpoints, with the site, and each site's own.
+    deadlines: BTreeSet<(u64, u16)>,
+    armed: Vec<Option<u64>>,
+    pub(super) clients: Vec<u16>,
 }
 
 impl World {
-    /// `sites` sites that are up.
+    /// `sites` sites that are up and do not watch each other: what they send is about calls and messages alone.
     pub fn new(seed: u64, sites: u16, faults: Faults) -> World {
         Self::with(seed, sites, faults, |_| {})
     }
 
-    /// The same with changed configurations.
+    /// `sites` sites that are up and watch each other, as those of a cluster do.
+    pub fn watching(seed: u64, sites: u16, faults: Faults) -> World {
+        Self::watching_with(seed, sites, faults, |_| {})
+    }
+
+    /// As [`World::new`], with changed configurations.
     pub fn with(seed: u64, sites: u16, faults: Faults, change: impl Fn(&mut Config)) -> World {
+        Self::watching_with(seed, sites, faults, |config| {
+            config.period = 0;
+            change(config);
+        })
+    }
+
+    /// As [`World::watching`], with changed configurations.
+    pub fn watching_with(
+        seed: u64,
+        sites: u16,
+        faults: Faults,
+        change: impl Fn(&mut Config),
+    ) -> World {
         let mut world = World {
             now: 0,
             sites: Vec::new(),
             faults,
+            wire: wire(seed, sites, &faults),
             random: Random::new(seed),
             history: History::default(),
             plans: Vec::new(),
             sent: Vec::new(),
             record: false,
-            cut: Vec::new(),
             messages: 0,
             steps: 0,
             queue: BinaryHeap::new(),
             order: 0,
+            deadlines: BTreeSet::new(),
+            armed: vec![None; usize::from(sites) + 1],
             clients: Vec::new(),
         };
         for number in 1..=sites {
             let mut config = Config::new(number, 1);
             config.seed = seed ^ u64::from(number);
             change(&mut config);
-            let nucleus = Nucleus::default();
             world.sites.push(SimSite {
                 number,
                 incarnation: 0,
-                nucleus,
+                boots: 0,
+                nucleus: Nucleus::default(),
                 endpoint: None,
+                paused: None,
                 next_port: 1,
                 config,
             });
+        }
+        for number in 1..=sites {
             world.restart(number);
         }
         world
@@ -193,7 +170,9 @@ impl World {
         }
         let site = self.site(number);
         site.endpoint = None;
+        site.paused = None;
         site.nucleus = Nucleus::default();
+        self.arm(number);
     }
 
     /// A new incarnation.
@@ -201,7 +180,9 @@ impl World {
         let now = self.now;
         let site = self.site(number);
         site.incarnation += 1;
+        site.boots += 1;
         site.next_port = 1;
+        site.paused = None;
         site.nucleus = Nucleus::default();
         site.config.incarnation = site.incarnation;
         site.endpoint = Endpoint::new(site.config.clone()).ok();
@@ -210,175 +191,29 @@ impl World {
             endpoint.on_event(now, Event::Start, &mut site.nucleus);
         }
         self.after(number);
+        self.members_changed(number);
     }
 
-    /// A new port that takes `capacity` requests at once.
-    pub fn open(&mut self, number: u16, capacity: usize) -> KnUniqueId {
-        let site = self.site(number);
-        let ui = KnUniqueId::from_fields(number, UiType::Port, site.incarnation, site.next_port);
-        site.next_port += 1;
-        site.nucleus.ports.insert(ui.word(), capacity);
-        ui
+    /// The site's processors stop; time goes on.
+    pub fn pause(&mut self, number: u16) {
+        self.site(number).paused.get_or_insert_default();
+        self.arm(number);
     }
 
-    /// Deletes a port: requests in its queue end with `K_ENOPORT`; those in service go on.
-    pub fn close(&mut self, number: u16, port: KnUniqueId) {
-        let nucleus = &mut self.site(number).nucleus;
-        nucleus.ports.remove(&port.word());
-        nucleus
-            .groups
-            .values_mut()
-            .for_each(|members| members.retain(|member| *member != port));
-        let queued = nucleus
-            .requests
-            .values()
-            .filter(|request| request.port == port && !request.executing);
-        let tokens: Vec<u64> = queued.map(|request| request.token).collect();
-        for token in tokens {
-            self.site(number).nucleus.requests.remove(&token);
-            let item = KnNetItem {
-                kind: NET_REPLY,
-                handle: token,
-                result: chorus_abi::error::K_ENOPORT,
-                ..Default::default()
-            };
-            self.event(number, Event::Item(&item, &[]));
-        }
-    }
-
-    /// Puts a port into a group.
-    pub fn join(&mut self, number: u16, group: KnUniqueId, port: KnUniqueId) {
-        self.site(number)
-            .nucleus
-            .groups
-            .entry(group.identity().word())
-            .or_default()
-            .push(port);
-    }
-
-    /// A client on site `from` calls; the number of the call.
-    pub fn call(&mut self, from: u16, target: KnUniqueId, body: &[u8], plan: Plan) -> u32 {
-        self.call_beside(from, target, KnUniqueId::NULL, body, plan)
-    }
-
-    /// The same with a co-target.
-    pub fn call_beside(
-        &mut self,
-        from: u16,
-        target: KnUniqueId,
-        co_target: KnUniqueId,
-        body: &[u8],
-        plan: Plan,
-    ) -> u32 {
-        let call = self.plans.len() as u32;
-        self.plans.push(plan);
-        self.clients.push(from);
-        let item = self.item(NET_CALL, from, target, co_target, call, body, plan.annex);
-        self.history.push(
-            self.now,
-            call,
-            Happening::Issued(digest(annex(&item), body)),
-        );
-        self.event(from, Event::Item(&item, body));
-        call
-    }
-
-    /// Somebody on a site says that the link to another broke, for reason 7.
-    pub fn link_failure(&mut self, on: u16, to: u16) {
-        let item = KnNetItem {
-            kind: NET_LINKFAILURE,
-            handle: to.into(),
-            result: 7,
-            ..KnNetItem::default()
+    /// They run again: the clock has jumped, and frames wait in the card's ring.
+    pub fn resume(&mut self, number: u16) {
+        let Some(held) = self.site(number).paused.take() else {
+            return;
         };
-        self.event(on, Event::Item(&item, &[]));
-    }
-
-    /// An asynchronous message; its number and digest.
-    pub fn send(
-        &mut self,
-        from: u16,
-        target: KnUniqueId,
-        body: &[u8],
-        with_annex: bool,
-    ) -> (u32, u64) {
-        let message = self.messages;
-        self.messages += 1;
-        let item = self.item(
-            NET_SEND,
-            from,
-            target,
-            KnUniqueId::NULL,
-            message,
-            body,
-            with_annex,
-        );
-        self.event(from, Event::Item(&item, body));
-        (message, digest(annex(&item), body))
-    }
-
-    /// The client of a call leaves.
-    pub fn leave(&mut self, call: u32) {
-        let from = std::mem::take(&mut self.clients[call as usize]);
-        if from != 0 {
-            self.history.push(self.now, call, Happening::Left);
-            let item = KnNetItem {
-                kind: NET_CANCEL,
-                handle: u64::from(call),
-                ..Default::default()
-            };
-            self.event(from, Event::Item(&item, &[]));
+        self.arm(number);
+        // The driver looks at its deadline first.
+        self.event(number, Event::Timer);
+        for bytes in held.frames {
+            self.event(number, Event::Frame(&bytes));
         }
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "the fields of one item")]
-    fn item(
-        &self,
-        kind: u32,
-        from: u16,
-        target: KnUniqueId,
-        co_target: KnUniqueId,
-        number: u32,
-        body: &[u8],
-        with_annex: bool,
-    ) -> KnNetItem {
-        KnNetItem {
-            kind,
-            handle: u64::from(number),
-            target,
-            co_target,
-            src_port: KnUniqueId::from_fields(from, UiType::Port, 1, number),
-            body_size: body.len() as u32,
-            annex_size: if with_annex { 64 } else { 0 },
-            annex: [number as u8; 64],
-            ..KnNetItem::default()
+        for work in held.works {
+            self.happen(work);
         }
-    }
-
-    /// Whether the call's client still waits.
-    pub fn waits(&self, call: u32) -> bool {
-        self.clients[call as usize] != 0
-    }
-
-    /// How a call ended and when; `None` while it has not.
-    pub fn end(&self, call: u32) -> Option<(i32, u64)> {
-        self.history
-            .events
-            .iter()
-            .rev()
-            .find_map(|(time, of, happening)| match happening {
-                Happening::Ended(result, _) if *of == call => Some((*result, *time)),
-                _ => None,
-            })
-    }
-
-    /// How often a call was executed.
-    pub fn executions(&self, call: u32) -> usize {
-        self.history
-            .of(call)
-            .iter()
-            .filter(|(_, happening)| matches!(happening, Happening::Executed(_)))
-            .count()
     }
 
     /// Lets one site's endpoint take an event.
@@ -387,60 +222,53 @@ impl World {
         let site = self.site(number);
         if let Some(endpoint) = &mut site.endpoint {
             endpoint.on_event(now, event, &mut site.nucleus);
+            // What the drivers do: a site whose incarnation is over takes the next one.
+            if let Some(above) = endpoint.is_over() {
+                site.incarnation = above + 1;
+                let renewed = endpoint.renew(now, site.incarnation, &mut site.nucleus);
+                if renewed.is_err() {
+                    // Its incarnations are used up.
+                    return self.crash(number);
+                }
+            }
             self.after(number);
         }
     }
 
-    /// A frame arrives at a site after `delay`, whoever made it.
-    pub fn inject(&mut self, to: u16, bytes: Vec<u8>, delay: u64) {
-        self.push(self.now + delay, Happens::Frame { to, bytes });
-    }
-
-    fn push(&mut self, time: u64, what: Happens) {
+    pub(super) fn push(&mut self, time: u64, what: Happens) {
         self.order += 1;
         self.queue.push(Reverse((time, self.order, what)));
     }
 
+    /// Remembers when a site's endpoint wants to be called.
+    fn arm(&mut self, number: u16) {
+        let site = &self.sites[usize::from(number) - 1];
+        let running = site.endpoint.as_ref().filter(|_| site.paused.is_none());
+        let next = running.and_then(Endpoint::next_deadline);
+        let armed = &mut self.armed[usize::from(number)];
+        if *armed == next {
+            return;
+        }
+        if let Some(old) = std::mem::replace(armed, next) {
+            self.deadlines.remove(&(old, number));
+        }
+        if let Some(next) = next {
+            self.deadlines.insert((next, number));
+        }
+    }
+
     /// Carries on what a site's endpoint did.
-    fn after(&mut self, number: u16) {
+    pub(super) fn after(&mut self, number: u16) {
+        self.arm(number);
         let now = self.now;
         let site = self.site(number);
-        let incarnation = site.incarnation;
+        let boot = site.boots;
         let nucleus = &mut site.nucleus;
         let frames = std::mem::take(&mut nucleus.frames);
         let requests = std::mem::take(&mut nucleus.new_requests);
         let ended = std::mem::take(&mut nucleus.ended);
         for bytes in frames {
-            let to = if bytes[0] == 0xFF {
-                0
-            } else {
-                u16::from_be_bytes([bytes[4], bytes[5]])
-            };
-            if self.record {
-                self.sent.push(Sent {
-                    time: now,
-                    from: number,
-                    to,
-                    kind: bytes[frame::ETHERNET + 1],
-                    bytes: bytes.len(),
-                });
-            }
-            for other in 1..=self.sites.len() as u16 {
-                let cut =
-                    self.cut.contains(&(number, other)) || self.cut.contains(&(other, number));
-                if other == number || cut || (to != 0 && to != other) {
-                    continue;
-                }
-                for delay in self.faults.copies(&mut self.random) {
-                    self.push(
-                        now + delay,
-                        Happens::Frame {
-                            to: other,
-                            bytes: bytes.clone(),
-                        },
-                    );
-                }
-            }
+            self.put(number, bytes);
         }
         for token in requests {
             let Some(request) = self.site(number).nucleus.requests.get(&token) else {
@@ -448,14 +276,12 @@ impl World {
             };
             let call = request.call as usize;
             let queue = self.plans.get(call).map_or(0, |plan| plan.queue);
-            self.push(
-                now + queue,
-                Happens::Execute {
-                    site: number,
-                    incarnation,
-                    token,
-                },
-            );
+            let what = Happens::Execute {
+                site: number,
+                boot,
+                token,
+            };
+            self.push(now + queue, what);
         }
         for (handle, result, digest) in ended {
             self.history
@@ -466,12 +292,11 @@ impl World {
 
     /// Time of the next thing that happens.
     pub fn next(&self) -> Option<u64> {
-        let deadlines = self
-            .sites
-            .iter()
-            .filter_map(|site| site.endpoint.as_ref()?.next_deadline());
-        deadlines
-            .chain(self.queue.peek().map(|Reverse((time, _, _))| *time))
+        let deadline = self.deadlines.first().map(|(time, _)| *time);
+        let queued = self.queue.peek().map(|Reverse((time, _, _))| *time);
+        [deadline, queued, self.wire.next_due()]
+            .into_iter()
+            .flatten()
             .min()
     }
 
@@ -480,19 +305,17 @@ impl World {
         while let Some(next) = self.next().filter(|next| *next <= time) {
             self.steps += 1;
             self.now = self.now.max(next);
-            let timer = self.sites.iter().find(|site| {
-                site.endpoint
-                    .as_ref()
-                    .and_then(Endpoint::next_deadline)
-                    .is_some_and(|deadline| deadline <= next)
-            });
-            match timer.map(|site| site.number) {
-                Some(number) => self.event(number, Event::Timer),
-                None => {
-                    if let Some(Reverse((_, _, what))) = self.queue.pop() {
-                        self.happen(what);
-                    }
-                }
+            let queued = self.queue.peek().map(|Reverse((time, _, _))| *time);
+            if let Some(&(deadline, number)) = self.deadlines.first()
+                && deadline <= next
+            {
+                self.event(number, Event::Timer);
+            } else if self.wire.next_due().is_some_and(|due| due <= next) {
+                self.land();
+            } else if queued.is_some()
+                && let Some(Reverse((_, _, what))) = self.queue.pop()
+            {
+                self.happen(what);
             }
         }
         self.now = self.now.max(time);
@@ -503,17 +326,26 @@ impl World {
         self.run_until(self.now + time);
     }
 
-    fn happen(&mut self, what: Happens) {
+    pub(super) fn happen(&mut self, what: Happens) {
         let now = self.now;
+        let (Happens::Frame { to: at, .. }
+        | Happens::Execute { site: at, .. }
+        | Happens::Answer { site: at, .. }) = what;
+        if let Some(held) = &mut self.site(at).paused {
+            match what {
+                Happens::Frame { bytes, .. } if held.frames.len() < RING => {
+                    held.frames.push_back(bytes);
+                }
+                Happens::Frame { .. } => {}
+                work => held.works.push(work),
+            }
+            return;
+        }
         match what {
             Happens::Frame { to, bytes } => self.event(to, Event::Frame(&bytes)),
-            Happens::Execute {
-                site,
-                incarnation,
-                token,
-            } => {
+            Happens::Execute { site, boot, token } => {
                 let at = self.site(site);
-                if at.incarnation != incarnation {
+                if at.boots != boot {
                     return;
                 }
                 // A request that was withdrawn is not executed.
@@ -527,55 +359,15 @@ impl World {
                 if service == 0 {
                     self.answer(site, token);
                 } else {
-                    self.push(
-                        now + service,
-                        Happens::Answer {
-                            site,
-                            incarnation,
-                            token,
-                        },
-                    );
+                    self.push(now + service, Happens::Answer { site, boot, token });
                 }
             }
-            Happens::Answer {
-                site,
-                incarnation,
-                token,
-            } => {
-                if self.site(site).incarnation == incarnation {
+            Happens::Answer { site, boot, token } => {
+                if self.site(site).boots == boot {
                     self.answer(site, token);
                 }
             }
         }
-    }
-
-    fn answer(&mut self, number: u16, token: u64) {
-        let Some(request) = self.site(number).nucleus.requests.remove(&token) else {
-            return;
-        };
-        let plan = self
-            .plans
-            .get(request.call as usize)
-            .copied()
-            .unwrap_or(Plan::NULL);
-        let body = pattern(u64::from(request.call) ^ 0xA5, plan.reply);
-        let mut item = self.item(
-            NET_REPLY,
-            number,
-            KnUniqueId::NULL,
-            KnUniqueId::NULL,
-            request.call,
-            &body,
-            plan.annex,
-        );
-        item.handle = token;
-        item.result = plan.result;
-        self.history.push(
-            self.now,
-            request.call,
-            Happening::Answered(digest(annex(&item), &body)),
-        );
-        self.event(number, Event::Item(&item, &body));
     }
 }
 

@@ -200,9 +200,8 @@ impl Endpoint {
     pub(super) fn on_nack(&mut self, from: To, nack: &Nack, site: &mut dyn Site) {
         self.link.counters.refusals += 1;
         if nack.of == Of::Send {
-            self.hints
-                .remove(Key::of(nack.target, nack.co_target), from.site);
-            return;
+            let key = Key::of(nack.target, nack.co_target);
+            return self.refused_by(from.site, nack.target, key);
         }
         let Some(slot) = self.heard(from, nack.txn) else {
             self.link.counters.duplicates += 1;
@@ -216,7 +215,8 @@ impl Endpoint {
         if call.state == CallState::Cancelling {
             return self.drop_call(slot);
         }
-        let (key, group) = (call.key, call.item.target.kind() == Some(UiType::Group));
+        let (key, target) = (call.key, call.item.target);
+        let group = target.kind() == Some(UiType::Group);
         match nack.reason {
             Reason::NotHere => {
                 call.redirections += 1;
@@ -224,13 +224,18 @@ impl Endpoint {
                 call.state = CallState::Searching;
                 call.peer = 0;
                 let given_up = call.redirections > REDIRECTIONS_MAX;
-                self.hints.remove(key, from.site);
+                self.refused_by(from.site, target, key);
                 if given_up {
-                    self.fail(slot, K_EUNKNOWN, site);
-                } else if let Some(hint) = self.hints.find(key).filter(|_| !self.is_searched(key)) {
-                    self.dispatch(slot, hint, site);
-                } else {
-                    self.search(key, skip_home && !group, Waiter::Call(slot), site);
+                    return self.fail(slot, K_EUNKNOWN, site);
+                }
+                let searched = self.is_searched(key);
+                let hint = self
+                    .hints
+                    .find(key)
+                    .or_else(|| self.place_of_group(target, key));
+                match hint.filter(|_| !searched) {
+                    Some(hint) => self.dispatch(slot, hint, site),
+                    None => self.search(key, skip_home && !group, Waiter::Call(slot), site),
                 }
             }
             Reason::Busy => {

@@ -140,10 +140,13 @@ impl Endpoint {
         };
         call.state = CallState::Searching;
         call.peer = 0;
-        let key = call.key;
+        let (key, target) = (call.key, call.item.target);
         match self.hints.find(key) {
             Some(hint) if !self.searches.contains_key(&key) => self.dispatch(slot, hint, site),
-            _ => self.search(key, false, Waiter::Call(slot), site),
+            _ => match self.place_of_group(target, key) {
+                Some(hint) => self.dispatch(slot, hint, site),
+                None => self.search(key, false, Waiter::Call(slot), site),
+            },
         }
     }
 
@@ -158,11 +161,15 @@ impl Endpoint {
             Meeting::Known => {}
             Meeting::Full => return self.fail(slot, K_EFULL, site),
             Meeting::Over => {
-                let Some(call) = self.calls.get(slot) else {
+                let Some((key, target)) = self
+                    .calls
+                    .get(slot)
+                    .map(|call| (call.key, call.item.target))
+                else {
                     return;
                 };
-                self.hints.remove(call.key, hint.site);
-                return self.search(call.key, false, Waiter::Call(slot), site);
+                self.refused_by(hint.site, target, key);
+                return self.search(key, false, Waiter::Call(slot), site);
             }
         }
         let (Some(call), Some(peer)) = (self.calls.get_mut(slot), self.peers.get_mut(&to.site))
@@ -288,6 +295,10 @@ impl Endpoint {
         if quiet >= self.config.dead && self.now.saturating_sub(heard) >= self.config.dead {
             return self.peer_silent(number, site);
         }
+        self.doubt(number, site);
+        let Some(call) = self.calls.get_mut(slot) else {
+            return;
+        };
         let wait = if call.served {
             self.config.probe_again
         } else {

@@ -32,6 +32,8 @@ pub(super) struct Link {
     mtu: u32,
     counter: u64,
     frame: Vec<u8>,
+    /// Nothing goes out: this incarnation is over.
+    pub(super) mute: bool,
     pub(super) counters: Counters,
 }
 
@@ -43,11 +45,21 @@ impl Link {
             mtu: config.mtu as u32,
             counter: 0,
             frame: Vec::new(),
+            mute: false,
             counters: Counters::default(),
         }
     }
 
+    /// Speaks in a new incarnation from now on.
+    pub(super) fn renew(&mut self, incarnation: u16) {
+        self.incarnation = incarnation;
+        self.mute = false;
+    }
+
     pub(super) fn transmit(&mut self, to: To, payload: &Payload<'_>, site: &mut dyn Site) {
+        if self.mute {
+            return;
+        }
         self.counter += 1;
         let header = Header {
             flags: 0,

@@ -6,23 +6,31 @@
 
 mod answers;
 mod client;
+mod detect;
 mod failure;
+mod groups;
 mod link;
 mod locate;
+mod news;
 mod peer;
+mod renew;
 mod replies;
 mod send;
 mod server;
 
 use crate::config::{Config, ConfigError, MILLISECOND};
 use crate::counters::{Counters, Sizes};
-use crate::frame::{self, Header, Nack, Of, Payload, Reason};
+use crate::frame::{self, Header, Nack, News, Of, Payload, Reason};
 use crate::hints::{Hints, Key};
+use crate::members::{Member, Members, Standing};
+use crate::membership::Groups;
 use crate::slab::Slab;
 use crate::timers::{Due, Timers};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use chorus_abi::net::{KnNetItem, NET_CALL, NET_CANCEL, NET_LINKFAILURE, NET_REPLY, NET_SEND};
+use chorus_abi::net::{
+    KnNetItem, NET_CALL, NET_CANCEL, NET_GROUPS, NET_LINKFAILURE, NET_REPLY, NET_SEND,
+};
 use chorus_abi::{K_CMSGANNEXSIZE, K_CMSGSIZEMAX, KnUniqueId};
 use client::Call;
 use link::{Link, To};
@@ -88,6 +96,65 @@ pub enum Notice {
         /// Its incarnation now.
         incarnation: u16,
     },
+    /// A site that said hello answered.
+    PeerUp {
+        /// Which site.
+        site: u16,
+    },
+    /// A site does not answer; it may still refute that.
+    PeerSuspect {
+        /// Which site.
+        site: u16,
+    },
+    /// An incarnation of a site is over: it does not answer, or others say so.
+    PeerDown {
+        /// Which site.
+        site: u16,
+        /// Which incarnation.
+        incarnation: u16,
+    },
+    /// A site is there, but frames do not go both ways between it and this one.
+    LinkLost {
+        /// Which site.
+        site: u16,
+    },
+    /// They do again.
+    LinkBack {
+        /// Which site.
+        site: u16,
+    },
+    /// This site's own incarnation is over for others. The driver calls [`Endpoint::renew`] with a higher one that was never used; until then the endpoint is mute.
+    IncarnationOver {
+        /// The new incarnation must be above this one.
+        above: u16,
+    },
+}
+
+/// Another site, as this one sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Other {
+    /// Its number.
+    pub site: u16,
+    /// Its incarnation.
+    pub incarnation: u16,
+    /// What it is for this site.
+    pub standing: Standing,
+    /// It takes part in the watch.
+    pub watched: bool,
+    /// It was last reached by way of others only.
+    pub detour: bool,
+}
+
+impl Other {
+    fn of(site: u16, member: &Member) -> Other {
+        Other {
+            site,
+            incarnation: member.incarnation,
+            standing: member.standing,
+            watched: member.watched,
+            detour: member.detour,
+        }
+    }
 }
 
 /// Waits between the three HELLOs of a new incarnation.
@@ -119,6 +186,18 @@ pub struct Endpoint {
     assembling: usize,
     next_broadcast: u64,
     spare: Vec<Vec<u8>>,
+    members: Members,
+    watch: detect::Watch,
+    /// How often this site refuted a suspicion in this incarnation.
+    life: u32,
+    /// This incarnation is over; the next must be above this.
+    over: Option<u16>,
+    /// The first numbers for a new peer.
+    first_seq: u64,
+    first_send: u64,
+    groups: Groups,
+    lists: groups::Asking,
+    group_key: Option<(u64, u64)>,
 }
 
 impl Endpoint {
@@ -147,6 +226,15 @@ impl Endpoint {
             assembling: 0,
             next_broadcast: 1,
             spare: Vec::new(),
+            members: Members::new(config.max_members),
+            watch: detect::Watch::default(),
+            life: 0,
+            over: None,
+            first_seq: 1,
+            first_send: 1,
+            groups: Groups::new(config.max_group_members),
+            lists: groups::Asking::default(),
+            group_key: None,
             config,
         })
     }
@@ -154,11 +242,15 @@ impl Endpoint {
     /// Takes one event at time `now` (nanoseconds on any clock that does not go back) and everything whose time has come.
     pub fn on_event(&mut self, now: u64, event: Event<'_>, site: &mut dyn Site) {
         self.now = self.now.max(now);
+        if self.has_jumped() {
+            self.jumped(site);
+        }
         match event {
             Event::Start => {
                 self.hellos = 0;
                 self.hello(site);
             }
+            Event::Frame(_) if self.over.is_some() => {}
             Event::Frame(frame) => self.receive(frame, site),
             Event::Timer => {}
             Event::Item(item, body) => self.take(item, body, site),
@@ -171,6 +263,9 @@ impl Endpoint {
                 Due::Sends(peer) => self.sends_timer(peer),
                 Due::Acks(peer) => self.acks_timer(peer, site),
                 Due::Forget(peer) => self.forget_timer(peer, site),
+                Due::Period => self.period_timer(site),
+                Due::Lists => self.lists_timer(site),
+                Due::Probe(peer) => self.probe_timer(peer, site),
                 Due::Hello => {
                     self.hello_due = 0;
                     self.hello(site);
@@ -203,6 +298,8 @@ impl Endpoint {
             waiting_sends: self.waiting_sends as u64,
             hints: self.hints.len() as u64,
             peers: self.peers.len() as u64,
+            members: self.members.len() as u64,
+            group_members: self.groups.entries() as u64,
             server_channels: self
                 .peers
                 .values()
@@ -215,6 +312,23 @@ impl Endpoint {
         }
     }
 
+    /// The sites that this one knows of.
+    pub fn others(&self) -> impl Iterator<Item = Other> {
+        let all = self.members.iter();
+        all.map(|(site, member)| Other::of(site, member))
+    }
+
+    /// One of them.
+    pub fn other(&self, site: u16) -> Option<Other> {
+        let member = self.members.get(site)?;
+        Some(Other::of(site, member))
+    }
+
+    /// What this site knows of all, as one number: equal where the same sites, incarnations and versions of lists are known.
+    pub fn view_digest(&self) -> u64 {
+        self.members.view(&self.own_item()).2
+    }
+
     fn take(&mut self, item: &KnNetItem, body: &[u8], site: &mut dyn Site) {
         let body = &body[..body.len().min(K_CMSGSIZEMAX as usize)];
         match item.kind {
@@ -222,6 +336,7 @@ impl Endpoint {
             NET_CALL => self.take_call(item, body, site),
             NET_REPLY => self.take_reply(item, body, site),
             NET_CANCEL => self.take_cancel(item.handle, site),
+            NET_GROUPS => self.take_groups(item, body, site),
             NET_LINKFAILURE => self.link_failed(item.handle, item.result, site),
             _ => {}
         }
@@ -250,19 +365,17 @@ impl Endpoint {
             self.link.counters.misdirected += 1;
             return;
         }
-        if let Some(peer) = self.peers.get_mut(&from.site) {
-            if from.incarnation < peer.incarnation {
-                self.link.counters.dead_incarnation += 1;
-                return;
-            }
-            if from.incarnation > peer.incarnation {
-                self.peer_rebooted(from, site);
-            }
-            if let Some(peer) = self.peers.get_mut(&from.site) {
-                peer.mtu = header.mtu;
-            }
+        // An incarnation with which there is state is not over: that state would have ended with it.
+        let known = self.peers.get_mut(&from.site);
+        let known = known.filter(|peer| peer.incarnation == from.incarnation);
+        let stands = known.map(|peer| peer.mtu = header.mtu).is_some();
+        if (!stands || frame.payload.is_news()) && !self.admit(from, &frame, site) {
+            return;
         }
-        let to_anyone = matches!(frame.payload, Payload::Locate { .. } | Payload::Hello);
+        let to_anyone = matches!(
+            frame.payload,
+            Payload::Locate { .. } | Payload::News(News::Hello(_))
+        );
         if broadcast {
             match frame.payload {
                 Payload::Send(data) => self.on_send(from, header, &data, true, site),
@@ -271,7 +384,7 @@ impl Endpoint {
                     co_target,
                     nonce,
                 } => self.on_locate(from, ui, co_target, nonce, true, site),
-                Payload::Hello => {}
+                Payload::News(news) => self.on_news(from, header.mtu, &news, true, site),
                 _ => self.link.counters.malformed += 1,
             }
             return;
@@ -329,7 +442,20 @@ impl Endpoint {
                 co_target,
                 nonce,
             } => self.on_not_here(from, Key::of_search(ui, co_target), nonce, site),
-            Payload::Hello => {}
+            Payload::News(news) => self.on_news(from, header.mtu, &news, false, site),
+        }
+    }
+
+    fn on_news(&mut self, from: To, mtu: u32, news: &News<'_>, all: bool, site: &mut dyn Site) {
+        match news {
+            News::Hello(hello) => self.on_hello(from, hello, mtu),
+            News::Tell(view) => self.hear(*view, site),
+            News::Groups(groups) => self.on_groups(from, groups, site),
+            _ if all => self.link.counters.malformed += 1,
+            News::Ping(ping) => self.on_ping(from, ping, mtu, site),
+            News::Pong(pong) => self.on_pong(from, pong, mtu, site),
+            News::Relay(relay) => self.on_relay(from, relay, site),
+            News::GroupsAsk(have) => self.on_groups_ask(from, *have, site),
         }
     }
 
@@ -343,6 +469,11 @@ impl Endpoint {
     ) {
         if header.dst_incarnation == 0 || header.dst_incarnation > self.config.incarnation {
             return;
+        }
+        if let Payload::News(News::Ping(_)) = payload {
+            // Whoever asks after an earlier incarnation learns of this one.
+            let hello = self.own_hello();
+            return self.send_news(from, News::Hello(hello), site);
         }
         let (txn, of) = match payload {
             Payload::Request(data) => (data.txn, Of::Request),
@@ -368,7 +499,8 @@ impl Endpoint {
     }
 
     fn hello(&mut self, site: &mut dyn Site) {
-        self.link.transmit(To::ALL, &Payload::Hello, site);
+        let hello = self.own_hello();
+        self.send_news(To::ALL, News::Hello(hello), site);
         if let Some(gap) = HELLO_GAPS.get(self.hellos) {
             self.timers
                 .set(&mut self.hello_due, Due::Hello, self.now + gap);

@@ -1,8 +1,8 @@
 //! Another site, as far as there is state about it, and what its reboot or death ends.
 //!
 //! An entry is about one incarnation. A frame of an older one changes nothing; one of a newer one ends everything that was with the old
-//! (SS-045, SS-047, SS-067). A peer that stays silent while calls wait is declared dead: those calls end, the entry stays, because
-//! the incarnation may only have been cut off.
+//! (SS-045, SS-047, SS-067), and so does the word that the incarnation is over. A peer that stays silent while calls wait, though it is not found to be down, is dead for these
+//! calls: they end, the entry stays.
 
 use super::client::CallState;
 use super::link::To;
@@ -97,51 +97,51 @@ impl Endpoint {
         match self.peers.get(&to.site) {
             Some(peer) if peer.incarnation == to.incarnation => return Meeting::Known,
             Some(peer) if peer.incarnation > to.incarnation => return Meeting::Over,
-            Some(_) => self.peer_rebooted(to, site),
-            None if self.peers.len() >= self.config.max_peers => return Meeting::Full,
-            None => {
-                self.peers.insert(to.site, Peer::new(to.incarnation));
-            }
+            Some(_) => self.returned(to.site, to.incarnation, site),
+            None => {}
         }
-        if let Some(peer) = self.peers.get_mut(&to.site) {
-            peer.mtu = mtu;
+        let member = self.members.get(to.site);
+        let over = member.is_some_and(|member| {
+            let incarnation = member.incarnation;
+            incarnation > to.incarnation || (incarnation == to.incarnation && !member.is_live())
+        });
+        if over {
+            return Meeting::Over;
         }
+        if self.peers.len() >= self.config.max_peers {
+            return Meeting::Full;
+        }
+        let told = member.map_or(0, |member| member.mtu);
+        // Numbers go on, so that a frame of an old time can never be taken for one of a new.
+        let peer = Peer {
+            mtu: mtu.max(told),
+            next_seq: self.first_seq,
+            next_send: self.first_send,
+            ..Peer::new(to.incarnation)
+        };
+        self.peers.insert(to.site, peer);
         Meeting::Known
     }
 
-    /// A newer incarnation of a known site showed itself.
-    pub(super) fn peer_rebooted(&mut self, to: To, site: &mut dyn Site) {
-        let Some(mut old) = self.peers.remove(&to.site) else {
+    /// All that was with a site's incarnation ends: calls that were sent have an unknown outcome, those that only waited go on elsewhere, requests in service lose their client.
+    pub(super) fn end_peer(&mut self, number: u16, site: &mut dyn Site) {
+        let Some(mut old) = self.peers.remove(&number) else {
             return;
         };
-        self.link.counters.peers_rebooted += 1;
-        site.notice(Notice::PeerRebooted {
-            site: to.site,
-            incarnation: to.incarnation,
-        });
-        self.timers.clear(&mut old.acks_due, Due::Acks(to.site));
-        self.timers.clear(&mut old.forget_due, Due::Forget(to.site));
-        self.timers.clear(&mut old.sends_due, Due::Sends(to.site));
+        self.timers.clear(&mut old.acks_due, Due::Acks(number));
+        self.timers.clear(&mut old.forget_due, Due::Forget(number));
+        self.timers.clear(&mut old.sends_due, Due::Sends(number));
         self.assembling -= old
             .partial
             .iter()
             .map(|partial| partial.assembly.bytes())
             .sum::<usize>();
-        for (number, channel) in core::mem::take(&mut old.serving) {
-            self.drop_server_channel(to.site, number, channel, site);
+        self.first_seq = self.first_seq.max(old.next_seq);
+        self.first_send = self.first_send.max(old.next_send);
+        for (channel_number, channel) in core::mem::take(&mut old.serving) {
+            self.drop_server_channel(number, channel_number, channel, site);
         }
-        // Numbers go on, so that a frame of the old time can never be taken for one of the new.
-        self.peers.insert(
-            to.site,
-            Peer {
-                next_seq: old.next_seq,
-                next_send: old.next_send,
-                ..Peer::new(to.incarnation)
-            },
-        );
-        self.hints.remove_site(to.site);
-        let peer = to.site;
-        for slot in self.calls.slots_where(|call| call.peer == peer) {
+        for slot in self.calls.slots_where(|call| call.peer == number) {
             let Some(call) = self.calls.get_mut(slot) else {
                 continue;
             };

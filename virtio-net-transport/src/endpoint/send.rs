@@ -57,7 +57,12 @@ impl Endpoint {
         }
         let key = Key::of(item.target, item.co_target);
         let content = self.content(item, body);
-        match self.hints.find(key).filter(|_| !self.is_searched(key)) {
+        let searched = self.is_searched(key);
+        let hint = self
+            .hints
+            .find(key)
+            .or_else(|| self.place_of_group(item.target, key));
+        match hint.filter(|_| !searched) {
             Some(hint) => {
                 self.dispatch_send(item, &content, hint, site);
                 self.recycle(content);
@@ -90,8 +95,8 @@ impl Endpoint {
             .get(&to.site)
             .map_or(MTU_MIN as u32, |peer| peer.mtu);
         if self.meet(to, mtu, site) != Meeting::Known {
-            self.hints
-                .remove(Key::of(item.target, item.co_target), hint.site);
+            let key = Key::of(item.target, item.co_target);
+            self.refused_by(hint.site, item.target, key);
             self.link.counters.lost_sends += 1;
             return;
         }

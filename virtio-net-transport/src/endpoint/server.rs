@@ -136,7 +136,10 @@ impl Endpoint {
             return;
         }
         if assembling != txn.seq {
-            // The client has gone on: what was before is over.
+            // The client has gone on: what was before is over. If it was answered, the answer arrived.
+            if matches!(channel.state, State::Replied(_)) {
+                peer.heard = now;
+            }
             self.retire(from.site, txn.channel, site);
         }
         if data.piece.count == 1 {

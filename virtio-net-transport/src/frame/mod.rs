@@ -4,12 +4,15 @@
 //! Numbers are little-endian except in the Ethernet header. The table of the layout is in `docs/protocol.md`.
 
 mod bytes;
+pub mod news;
 mod payload;
 
+pub use news::News;
 pub use payload::{Acks, Data, KIND_NAMES, Nack, Of, Payload, Piece, Reason, Reply, Txn};
 
 use alloc::vec::Vec;
 use bytes::Reader;
+use chorus_abi::ui::EPOCH_MAX;
 
 /// EtherType of all frames: the one for local experiments.
 pub const ETHERTYPE: u16 = 0x88B5;
@@ -99,13 +102,26 @@ pub fn write(header: &Header, payload: &Payload<'_>, out: &mut Vec<u8>) {
     out[length_at..length_at + 4].copy_from_slice(&length.to_le_bytes());
 }
 
-/// Bytes from the start of a frame that [`kind`] looks at.
-pub const KIND_PEEK: usize = ETHERNET + 2;
+/// Bytes from the start of a frame that [`peek`] looks at.
+pub const PEEK: usize = ETHERNET + 12;
 
-/// The kind that a frame says it is of, index into [`KIND_NAMES`]; nothing else of it is looked at. `None`: it is no frame of this protocol.
-pub fn kind(frame: &[u8]) -> Option<u8> {
-    let start = frame.get(..KIND_PEEK)?;
-    (start[12..ETHERNET] == ETHERTYPE.to_be_bytes()).then_some(start[ETHERNET + 1])
+/// What a frame says of itself before it is parsed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Peek {
+    /// Its kind, index into [`KIND_NAMES`].
+    pub kind: u8,
+    /// The incarnation of its sender.
+    pub incarnation: u16,
+}
+
+/// What is said at the start of a frame; nothing else of it is looked at. `None`: it is no frame of this protocol.
+pub fn peek(frame: &[u8]) -> Option<Peek> {
+    let start = frame.get(..PEEK)?;
+    let ours = start[12..ETHERNET] == ETHERTYPE.to_be_bytes();
+    ours.then_some(Peek {
+        kind: start[ETHERNET + 1],
+        incarnation: u16::from_le_bytes([start[ETHERNET + 10], start[ETHERNET + 11]]),
+    })
 }
 
 /// Takes a whole Ethernet frame apart. Bytes after the payload (padding to 60) are ignored.
@@ -136,7 +152,7 @@ pub fn parse(frame: &[u8]) -> Result<Frame<'_>, Malformed> {
         && flags & !FLAGS == 0
         && sites.contains(&header.src_site)
         && (header.dst_site == 0 || sites.contains(&header.dst_site))
-        && header.src_incarnation != 0
+        && (1..=EPOCH_MAX).contains(&header.src_incarnation)
         && ethernet[..6] == mac(header.dst_site)
         && ethernet[6..12] == mac(header.src_site);
     if !well_formed {

@@ -3,6 +3,7 @@
 //! A payload is fully checked here: whoever gets one may index by its fields.
 
 use super::bytes::Reader;
+use super::news::{self, News};
 use super::{FLAG_ACK_NOW, FLAG_ANNEX, Header, Malformed};
 use crate::fragments::{CONTENT_MAX, PIECES_MAX, count};
 use alloc::vec::Vec;
@@ -14,7 +15,7 @@ const TXN: usize = 2 + 8;
 const PIECE: usize = 1 + 1 + 4 + 4;
 
 /// Names of the kinds, index = number, for people.
-pub const KIND_NAMES: [&str; 15] = [
+pub const KIND_NAMES: [&str; 21] = [
     "",
     "REQUEST",
     "SEND",
@@ -30,6 +31,12 @@ pub const KIND_NAMES: [&str; 15] = [
     "HERE",
     "NOT-HERE",
     "HELLO",
+    "PING",
+    "PONG",
+    "RELAY",
+    "NEWS",
+    "GROUPS",
+    "GROUPS-ASK",
 ];
 
 /// Names a transaction, together with the client's site and incarnation.
@@ -216,8 +223,8 @@ pub enum Payload<'a> {
         co_target: KnUniqueId,
         nonce: u64,
     },
-    /// The sender exists, in the incarnation of the header.
-    Hello,
+    /// Of sites, about sites.
+    News(News<'a>),
 }
 
 impl Txn {
@@ -347,6 +354,21 @@ impl<'a> Data<'a> {
 }
 
 impl<'a> Payload<'a> {
+    /// Whether it is about sites, not of their messages.
+    pub fn is_news(&self) -> bool {
+        matches!(self, Payload::News(_))
+    }
+
+    /// What its sender says of all sites, if it does.
+    pub fn view(&self) -> Option<news::View<'a>> {
+        match self {
+            Payload::News(News::Ping(ping)) => Some(ping.view),
+            Payload::News(News::Pong(pong)) => Some(pong.view),
+            Payload::News(News::Tell(view)) => Some(*view),
+            _ => None,
+        }
+    }
+
     /// Number of the kind in the frame.
     pub fn kind(&self) -> u8 {
         match self {
@@ -363,7 +385,7 @@ impl<'a> Payload<'a> {
             Payload::Locate { .. } => 11,
             Payload::Here { .. } => 12,
             Payload::NotHere { .. } => 13,
-            Payload::Hello => 14,
+            Payload::News(news) => news.kind(),
         }
     }
 
@@ -431,7 +453,7 @@ impl<'a> Payload<'a> {
                     out.extend_from_slice(&port_epoch.to_le_bytes());
                 }
             }
-            Payload::Hello => {}
+            Payload::News(news) => news.write(out),
         }
     }
 
@@ -502,7 +524,7 @@ impl<'a> Payload<'a> {
                     },
                 }
             }
-            14 => Payload::Hello,
+            kind if news::KINDS.contains(&kind) => Payload::News(News::parse(kind, reader)?),
             _ => return Err(Malformed),
         };
         if !reader.is_empty() || header.flags != payload.flags() {

@@ -171,6 +171,9 @@ pub struct Shape {
         value_delimiter = ','
     )]
     pub link: Vec<String>,
+    /// Seconds of silence after which the others hold a site for down [default: 1.4; on the emulated host 7]
+    #[arg(long, env = "CHORUS_DETECT", value_name = "SECONDS")]
+    pub detect: Option<f64>,
     /// Which KVM the sites run on
     #[arg(long, env = "CHORUS_HOST", value_name = "HOST", default_value = "auto")]
     pub host: HostArg,

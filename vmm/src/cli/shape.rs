@@ -81,6 +81,7 @@ pub fn plan(context: &Context, shape: &Shape, default_name: &str) -> Outcome<Pla
     Ok(Plan {
         seed: seed.unwrap_or_else(|| if shape.deterministic { 1 } else { fresh_seed() }),
         topology,
+        detect_ms: shape.detect.map(option_detect).transpose()?,
         nucleus,
         actor_dir: shape
             .actor_dir
@@ -115,6 +116,16 @@ fn option_swap(text: &str) -> Outcome<u64> {
     let bytes = parse_size(text).map_err(|why| Failure::usage(format!("--swap: {why}")))?;
     check_swap(bytes).map_err(|why| Failure::usage(format!("--swap {why}")))?;
     Ok(bytes)
+}
+
+/// Milliseconds of `--detect`. Errors: less than a network needs to answer, or as good as never.
+fn option_detect(seconds: f64) -> Outcome<u32> {
+    match (0.1..=3600.0).contains(&seconds) {
+        true => Ok((seconds * 1000.0) as u32),
+        false => Err(Failure::usage(format!(
+            "--detect {seconds}: must be 0.1 to 3600 seconds"
+        ))),
+    }
 }
 
 /// What `--loss` and `--link` say of every link.

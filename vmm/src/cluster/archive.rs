@@ -33,6 +33,22 @@ pub fn with_default_mapper(conf: &str) -> String {
     }
 }
 
+/// File of the actor that carries messages between sites.
+const NETWORK_MANAGER: &str = "network-manager";
+
+/// The same list with more arguments for the Network Manager.
+pub fn with_network_words(conf: &str, words: &[String]) -> String {
+    let told = |line: &str| {
+        let before = line.split('#').next().unwrap_or("").trim_end();
+        let first = before.split_ascii_whitespace().next();
+        match first == Some(NETWORK_MANAGER) {
+            true => format!("{before} {}\n", words.join(" ")),
+            false => format!("{line}\n"),
+        }
+    };
+    conf.lines().map(told).collect()
+}
+
 /// One line of `boot.conf`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BootActor {
@@ -184,6 +200,14 @@ mod tests {
             ["network-manager", "site-manager"]
         );
         assert_eq!(actors[0].kind, Kind::Supervisor);
+    }
+
+    #[test]
+    fn words_are_told_to_the_network_manager() {
+        let words = ["detect=7000", "domains=2=3,4;3="].map(str::to_owned);
+        let actors = parse_boot_conf(&with_network_words(STANDARD_BOOT_CONF, &words)).unwrap();
+        let args = actors.iter().map(|actor| actor.args.join(" "));
+        assert!(args.eq([words.join(" "), String::new()]));
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub struct Plan {
     pub topology: Topology,
     /// Seed of all that is random.
     pub seed: u64,
+    /// Milliseconds after its last word in which a site is found to be down; none: what fits the host.
+    pub detect_ms: Option<u32>,
     /// Nucleus instead of the built-in one.
     pub nucleus: Option<PathBuf>,
     /// Folder whose images go before the built-in ones.

@@ -196,7 +196,9 @@ impl Cluster {
             site: slot.spec.number,
             name: slot.spec.name.clone(),
             state: slot.state,
-            incarnation: slot.epoch,
+            incarnation: slot
+                .epoch
+                .max(self.machines.switch().incarnation(slot.spec.number)),
             vcpus: slot.spec.vcpus,
             mem: slot.spec.mem,
             touched: 0,

@@ -16,7 +16,7 @@ pub struct SiteOrder {
     pub number: u16,
     /// Name.
     pub name: String,
-    /// Incarnation, from 1; never used before by this number.
+    /// Incarnation, from 1; never used before by this number, neither from here nor by its own count.
     pub epoch: u16,
     /// Sites of the cluster.
     pub sites: u16,

@@ -3,6 +3,7 @@
 use super::{FRAME_MAX, FRAME_MIN, Pieces, Traffic};
 use chorus_abi::GATEWAY_SITE;
 use chorus_abi::machine::site_of_mac;
+use chorus_abi::ui::EPOCH_MAX;
 use chorus_fabric::{Fabric, Graph, Landing, Meta, Rules, To};
 use chorus_transport::frame;
 use std::collections::{BTreeMap, VecDeque};
@@ -48,6 +49,8 @@ pub type Kept = Arc<[u8]>;
 
 struct State {
     seats: BTreeMap<u16, Seat>,
+    /// The highest incarnation that each site ever named as its own.
+    incarnations: BTreeMap<u16, u16>,
     fabric: Fabric<Kept>,
     /// When the fabric's time began.
     began: Instant,
@@ -97,6 +100,7 @@ impl Switch {
         }
         let state = State {
             seats: BTreeMap::new(),
+            incarnations: BTreeMap::new(),
             fabric,
             began: Instant::now(),
             scratch: Vec::new(),
@@ -169,6 +173,13 @@ impl Switch {
             dropped_link: state.fabric.lost_of(site),
             ..seat.traffic
         })
+    }
+
+    /// The highest incarnation in which a site ever sent a frame; 0: it sent none. Sites count on by themselves when others held them for down, and no frame leaves a
+    /// site by another way: one that is to start again with a higher number than this has none that was used before.
+    pub fn incarnation(&self, site: u16) -> u16 {
+        let state = lock(&self.shared.state);
+        state.incarnations.get(&site).copied().unwrap_or(0)
     }
 
     /// Looks at the fabric, or changes what holds for its links; frames that are on their way go on under what holds then.
@@ -291,7 +302,7 @@ impl State {
 
     fn route(&mut self, from: u16, frame: Pieces<'_>) {
         let size: usize = frame.iter().map(VolatileSlice::len).sum();
-        let mut header = [0; frame::KIND_PEEK];
+        let mut header = [0; frame::PEEK];
         gather(frame, &mut header);
         let [mut address, mut source] = [[0; 6]; 2];
         address.copy_from_slice(&header[..6]);
@@ -310,12 +321,17 @@ impl State {
             seat.traffic.sent_bytes += size as u64;
             seat.traffic.dropped_address += u64::from(to.is_none());
         }
+        let peek = frame::peek(&header);
+        if let Some(peek) = peek.filter(|peek| honest && peek.incarnation <= EPOCH_MAX) {
+            let known = self.incarnations.entry(from).or_default();
+            *known = peek.incarnation.max(*known);
+        }
         let Some(to) = to else { return };
         let meta = Meta {
             from,
             to,
             size,
-            kind: frame::kind(&header).unwrap_or(0),
+            kind: peek.map_or(0, |peek| peek.kind),
         };
         let now = self.now();
         let (seats, scratch) = (&mut self.seats, &mut self.scratch);

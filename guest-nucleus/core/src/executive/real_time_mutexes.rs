@@ -7,8 +7,8 @@ use super::inheritance::RealTimeWait;
 use crate::arena::Id;
 use crate::executive::thread::{Thread, Wait, local_identifier};
 use crate::machine::{Frame, Machine};
-use crate::names::keys::keyed_hash;
 use crate::nucleus::{Caller, Nucleus, Outcome};
+use chorus_abi::keys::keyed_hash;
 use chorus_abi::*;
 use zerocopy::IntoBytes;
 

@@ -5,8 +5,8 @@ use super::send::{Letter, Parcel, Way};
 use crate::arena::{Arena, Id};
 use crate::changes::Changes;
 use crate::machine::Machine;
-use crate::names::keys::keyed_hash;
 use crate::nucleus::{Caller, Nucleus, Outcome};
+use chorus_abi::keys::keyed_hash;
 use chorus_abi::table::Privilege;
 use chorus_abi::*;
 
@@ -27,6 +27,9 @@ impl Membership {
         self.port
     }
 }
+
+/// Two words that name no group: identifiers of a reserved type.
+const PROOF: u64 = u64::MAX - 1;
 
 /// Lists of memberships; a group's are all in one.
 const BUCKETS: usize = 64;
@@ -116,6 +119,18 @@ impl<M: Machine> Nucleus<M> {
         keyed_hash(self.configuration.secret, group.identity().word())
     }
 
+    /// The key with which the cluster's sites prove to each other what they say of members; it opens no group.
+    pub(crate) fn group_proof_key(&self) -> [u64; 2] {
+        let secret = self.configuration.secret;
+        [PROOF, PROOF + 1].map(|word| keyed_hash(secret, word))
+    }
+
+    /// Group and port of a membership.
+    pub(crate) fn membership_names(&self, id: Id<Membership>) -> Option<(KnUniqueId, KnUniqueId)> {
+        let member = self.ipc.groups.members.get(id)?;
+        Some((member.group, self.ipc.ports.get(member.port)?.ui))
+    }
+
     fn group_by_cap(&mut self, caller: Caller, cap: In<KnCap>) -> Result<KnUniqueId, KError> {
         let cap = self.read(caller, cap)?;
         let group = cap.ui.group().ok_or(KError::Inval)?;
@@ -185,6 +200,7 @@ impl<M: Machine> Nucleus<M> {
             if let Some(port) = self.ipc.ports.get_mut(port) {
                 port.groups += 1;
             }
+            self.network_regrouped();
         }
         Ok(Outcome::Done(K_OK))
     }
@@ -203,6 +219,7 @@ impl<M: Machine> Nucleus<M> {
         if let Some(port) = self.ipc.ports.get_mut(port) {
             port.groups -= 1;
         }
+        self.network_regrouped();
         Ok(Outcome::Done(K_OK))
     }
 
@@ -219,6 +236,7 @@ impl<M: Machine> Nucleus<M> {
                 self.ipc.groups.remove(id);
             }
         }
+        self.network_regrouped();
     }
 
     /// A member here that `fits`, each time another where there are several.

@@ -19,6 +19,8 @@ pub struct Network {
     manager: Option<Id<Actor>>,
     irq: Option<u32>,
     interrupted: bool,
+    /// Memberships changed since the manager was told of them.
+    regrouped: bool,
     /// The thread that waits in `nmWait`, if it still does.
     waiting: Option<Id<Thread>>,
     pub(crate) outbound: VecDeque<(KnNetItem, Body)>,
@@ -34,6 +36,7 @@ impl Network {
             manager: None,
             irq: None,
             interrupted: false,
+            regrouped: false,
             waiting: None,
             outbound: VecDeque::with_capacity(limit + replies),
             limit,
@@ -49,6 +52,8 @@ impl Network {
         self.outbound.iter().map(|&(_, body)| body)
     }
 }
+/// Bytes of a membership in the body of a `NET_GROUPS` item.
+const MEMBERSHIP: u32 = 16;
 
 impl<M: Machine> Nucleus<M> {
     /// Whether there is a Network Manager.
@@ -133,12 +138,17 @@ impl<M: Machine> Nucleus<M> {
 
     fn network_bits(&self) -> i32 {
         let network = &self.ipc.network;
-        let outbound = if network.outbound.is_empty() {
-            0
-        } else {
-            NM_OUTBOUND
-        };
+        let items = network.regrouped || !network.outbound.is_empty();
+        let outbound = if items { NM_OUTBOUND } else { 0 };
         outbound | if network.interrupted { NM_INTERRUPT } else { 0 }
+    }
+
+    /// A port came into a group or left one: the manager tells other sites.
+    pub(crate) fn network_regrouped(&mut self) {
+        if self.network_attached() {
+            self.ipc.network.regrouped = true;
+            self.network_wake();
+        }
     }
 
     fn network_wake(&mut self) {
@@ -175,6 +185,7 @@ impl<M: Machine> Nucleus<M> {
         self.ipc.network.manager = None;
         self.ipc.network.irq = None;
         self.ipc.network.interrupted = false;
+        self.ipc.network.regrouped = false;
         while let Some((_, mut body)) = self.ipc.network.outbound.pop_front() {
             self.body_free(&mut body);
         }
@@ -248,6 +259,7 @@ impl<M: Machine> Nucleus<M> {
         };
         self.ipc.network.manager = Some(caller.actor);
         self.ipc.network.irq = irq;
+        self.ipc.network.regrouped = true;
         if let Some(irq) = irq {
             self.machine.enable_interrupt(irq);
         }
@@ -284,6 +296,9 @@ impl<M: Machine> Nucleus<M> {
         room: u32,
     ) -> Result<Outcome, KError> {
         self.manager(caller)?;
+        if self.ipc.network.regrouped {
+            return self.take_groups(caller, item, body, room);
+        }
         let (next, kept) = *self.ipc.network.outbound.front().ok_or(KError::Timeout)?;
         if kept.size > room {
             return Err(KError::TooMuch);
@@ -298,6 +313,53 @@ impl<M: Machine> Nucleus<M> {
             self.body_free(&mut body);
         }
         Ok(Outcome::Done(kept.size as i32))
+    }
+
+    /// The item that tells who is in which group, of this site's ports.
+    fn take_groups(
+        &mut self,
+        caller: Caller,
+        item: Out<KnNetItem>,
+        body: Out<u8>,
+        room: u32,
+    ) -> Result<Outcome, KError> {
+        let size = self.ipc.groups.members.len() as u32 * MEMBERSHIP;
+        if size > room {
+            return Err(KError::TooMuch);
+        }
+        self.check_writable(caller, item.address(), size_of::<KnNetItem>() as u64)?;
+        self.check_buffer(caller, body.address(), size)?;
+        let mut at = body.address();
+        for slot in 0..self.ipc.groups.members.extent() {
+            let id = self.ipc.groups.members.at(slot);
+            let Some((group, port)) = id.and_then(|id| self.membership_names(id)) else {
+                continue;
+            };
+            let mut pair = [0; MEMBERSHIP as usize];
+            let (first, second) = pair.split_at_mut(size_of::<u64>());
+            first.copy_from_slice(&group.word().to_le_bytes());
+            second.copy_from_slice(&port.word().to_le_bytes());
+            self.write_bytes(caller.actor, caller.space, at, &pair)?;
+            at += u64::from(MEMBERSHIP);
+        }
+        let mut annex = [0; K_CMSGANNEXSIZE];
+        for (word, bytes) in self
+            .group_proof_key()
+            .into_iter()
+            .zip(annex.chunks_exact_mut(8))
+        {
+            bytes.copy_from_slice(&word.to_le_bytes());
+        }
+        let told = KnNetItem {
+            kind: NET_GROUPS,
+            body_size: size,
+            annex_size: K_CMSGANNEXSIZE as u32,
+            annex,
+            ..KnNetItem::default()
+        };
+        self.write(caller, item, &told)?;
+        self.ipc.network.regrouped = false;
+        Ok(Outcome::Done(size as i32))
     }
 
     fn inbound(

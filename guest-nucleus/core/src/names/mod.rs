@@ -1,7 +1,6 @@
-//! Names: unique identifiers made here, keys, the table of port names, and names that actors declared.
+//! Names: unique identifiers made here, the table of port names, and names that actors declared.
 
 pub mod declared;
-pub mod keys;
 pub mod stamps;
 pub mod table;
 

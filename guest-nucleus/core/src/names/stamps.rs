@@ -1,10 +1,10 @@
 //! Stamps of new names: all different, and not to be foreseen (spec 1.1, "Forgery").
 //!
 //! A counter goes through a permutation of the 32-bit numbers that only this site knows: a Feistel network of four rounds over the two halves, with the
-//! keyed hash of [`super::keys`] as its round function (Luby and Rackoff 1988). Since it is a permutation no stamp comes twice within an epoch; since its
+//! keyed hash of [`chorus_abi::keys`] as its round function (Luby and Rackoff 1988). Since it is a permutation no stamp comes twice within an epoch; since its
 //! secret is the random source's, who has seen some stamps does not know the next.
 
-use super::keys::keyed_hash;
+use chorus_abi::keys::keyed_hash;
 
 /// Where the stamps of a site come from.
 pub struct Stamps {

@@ -376,6 +376,8 @@ fn a_request_of_another_site_is_answered_through_the_network_manager() {
     let manager = scene.other;
     let worker = scene.worker();
     scene.site.grants(manager, "nmAttach", &[u64::MAX]);
+    let item = scene.site.space(manager.actor, size_of::<net::KnNetItem>());
+    scene.site.grants(manager, "nmTake", &[item, 0, 0]);
     for reply in [None, Some(&b"yes"[..])] {
         let item = net::KnNetItem {
             kind: net::NET_CALL,

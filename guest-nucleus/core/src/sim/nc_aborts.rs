@@ -39,6 +39,8 @@ fn nc_072_a_mark_ends_the_next_abortable_wait_before_it_begins() {
     let ui = site.arg(user.actor, &door);
     site.grants(user, "portDeclare", &[0, ui]);
     site.grants(user, "nmAttach", &[u64::MAX]);
+    let item = site.arg(user.actor, &net::KnNetItem::default());
+    site.grants(user, "nmTake", &[item, 0, 0]);
     let sem = site.arg(user.actor, &KnSem { count: 0, pad: 0 });
     let (letter, dest) = (site.letter(user, b""), site.dest(user, door));
     let (room, li) = (site.room(user, 8), site.arg(user.actor, &K_DEFAULTPORT));

@@ -68,6 +68,30 @@ fn nc_005_ports_of_three_sites_have_names_of_their_own() {
 }
 
 #[test]
+fn ss_007_a_thousand_boots_give_no_name_twice() {
+    let mut seen = alloc::collections::BTreeSet::new();
+    for epoch in 1..=1000 {
+        let mut site = Site::booted(1, epoch);
+        let user = site.party(K_USERACTOR);
+        let (at, cap) = (
+            site.arg(user.actor, &KnUniqueId::NULL),
+            site.space(user.actor, size_of::<KnCap>()),
+        );
+        for _ in 0..8 {
+            site.grants(user, "portCreate", &[0, at]);
+            let ui: KnUniqueId = site.peek(user.actor, at);
+            site.grants(user, "grpAllocate", &[K_DYNAMIC as u64, cap, 0]);
+            let group: KnCap = site.peek(user.actor, cap);
+            assert!(
+                seen.insert(ui.word()) && seen.insert(group.ui.word()),
+                "boot {epoch}"
+            );
+        }
+        site.end();
+    }
+}
+
+#[test]
 fn nc_006_reserved_types_are_refused() {
     let mut site = Site::new(2);
     let (user, system) = (site.party(K_USERACTOR), site.party(K_SYSTEMACTOR));

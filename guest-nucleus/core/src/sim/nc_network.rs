@@ -11,6 +11,8 @@ pub(super) fn attached() -> (Site, Party, Party, Party) {
     let mut site = Site::new(4);
     let manager = site.party(K_SYSTEMACTOR);
     assert_eq!(site.grants(manager, "nmAttach", &[5]), K_OK);
+    let (item, body) = take(&mut site, manager).expect("a manager hears of the groups first");
+    assert_eq!((item.kind, body.len()), (NET_GROUPS, 0));
     let users = [(); 2].map(|()| site.party(K_USERACTOR));
     (site, manager, users[0], users[1])
 }
@@ -95,6 +97,54 @@ fn the_seat_is_for_one_trusted_actor() {
 }
 
 #[test]
+fn the_manager_hears_of_each_change_of_a_group_and_of_its_key() {
+    let (mut site, manager, user, _) = attached();
+    let own = site.arg(user.actor, &KnUniqueId::NULL);
+    let li = site.grants(user, "portCreate", &[0, own]);
+    let ui: KnUniqueId = site.peek(user.actor, own);
+    let group = KnUniqueId::static_group(false, 9);
+    let cap = site.space(user.actor, size_of::<KnCap>());
+    let stamp = u64::from(group.counter());
+    site.grants(user, "grpAllocate", &[K_STATUSER as u64, cap, stamp]);
+    let mut keys = alloc::vec::Vec::new();
+    let mut told = |site: &mut Site| {
+        let (item, body) = take(site, manager)?;
+        assert_eq!(item.kind, NET_GROUPS);
+        keys.push(item.annex[..16].to_vec());
+        Some(body)
+    };
+    assert_eq!(told(&mut site), None);
+    let pair: alloc::vec::Vec<u8> = [group, ui]
+        .iter()
+        .flat_map(|ui| ui.word().to_le_bytes())
+        .collect();
+    site.grants(user, "grpPortInsert", &[cap, own]);
+    site.grants(user, "grpPortInsert", &[cap, own]);
+    assert_eq!(told(&mut site), Some(pair.clone()));
+    assert_eq!(told(&mut site), None, "told once");
+    site.grants(user, "grpPortRemove", &[cap, own]);
+    assert_eq!(told(&mut site), Some(alloc::vec::Vec::new()));
+    site.grants(user, "grpPortInsert", &[cap, own]);
+    let none = site.arg(manager.actor, &KnTimeVal::from_ns(0));
+    assert_eq!(site.grants(manager, "nmWait", &[none]), NM_OUTBOUND);
+    let item = site.arg(manager.actor, &KnNetItem::default());
+    site.refuses(manager, "nmTake", &[item, 0, 15], K_ETOOMUCH);
+    site.refuses(manager, "nmTake", &[item, NOWHERE, 16], K_EFAULT);
+    assert_eq!(told(&mut site), Some(pair), "refusals change nothing");
+    site.grants(user, "portDelete", &[0, li as u64]);
+    assert_eq!(
+        told(&mut site),
+        Some(alloc::vec::Vec::new()),
+        "a port that dies leaves"
+    );
+    assert!(
+        keys.iter()
+            .all(|key| *key == keys[0] && key[..8] != key[8..])
+    );
+    site.end();
+}
+
+#[test]
 fn waiting_for_work_ends_by_items_interrupts_limits_and_aborts() {
     let (mut site, manager, user, _) = attached();
     let limit = |site: &mut Site, ns| site.arg(manager.actor, &KnTimeVal::from_ns(ns));
@@ -155,6 +205,7 @@ fn nc_155_and_161_groups_reach_members_here_and_elsewhere() {
     assert_eq!(take(&mut site, manager).unwrap().0.target, functional);
     let door = site.arg(user.actor, &site.cap(user.actor).ui);
     assert_eq!(site.grants(user, "grpPortInsert", &[cap, door]), K_OK);
+    assert_eq!(take(&mut site, manager).unwrap().0.kind, NET_GROUPS);
     assert_eq!(
         site.send(other, functional, b"one"),
         Some(K_OK),
@@ -231,6 +282,7 @@ fn an_interrupt_of_the_last_manager_is_not_the_next_one_s() {
     site.call(manager.thread, "actorExit", &[0]);
     site.nucleus.interrupt(0, 5);
     assert_eq!(site.grants(next, "nmAttach", &[u64::MAX]), K_OK);
+    assert_eq!(take(&mut site, next).unwrap().0.kind, NET_GROUPS);
     let zero = site.arg(next.actor, &KnTimeVal::default());
     site.refuses(next, "nmWait", &[zero], K_ETIMEOUT);
     assert_eq!(site.nucleus.machine.enabled, [5]);

@@ -220,6 +220,8 @@ fn nc_280_a_broken_link_is_the_network_manager_s_affair() {
         "nobody calls"
     );
     assert_eq!(scene.call(2, "nmAttach", &[u64::MAX]), Some(K_OK));
+    let item = scene.site.at(scene.actors[2], 0x800);
+    assert_eq!(scene.call(2, "nmTake", &[item, 0, 0]), Some(0), "groups");
     assert_eq!(scene.call(0, "svLinkFailure", &[2, 7]), Some(K_OK));
     assert_eq!(scene.call(2, "nmWait", &[0]), Some(net::NM_OUTBOUND));
     let item = scene.site.at(scene.actors[2], 0x800);

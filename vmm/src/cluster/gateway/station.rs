@@ -72,6 +72,8 @@ impl Station {
     pub fn start(self: &Arc<Self>, services: Arc<Services>, seed: u64) -> Outcome<()> {
         let mut config = Config::new(GATEWAY_SITE, 1);
         config.seed = seed;
+        // Whoever runs the machines knows which of them run; it believes what the sites say of each other.
+        config.period = 0;
         let endpoint = Endpoint::new(config)
             .map_err(|error| Failure::failed(format!("the gateway's endpoint: {error:?}")))?;
         let station = self.clone();
@@ -112,6 +114,13 @@ impl Station {
                     endpoint.on_event(now(), Event::Frame(&frame), &mut turn);
                 }
                 None => endpoint.on_event(now(), Event::Timer, &mut turn),
+            }
+            if let Some(above) = endpoint.is_over()
+                && endpoint.renew(now(), above + 1, &mut turn).is_err()
+            {
+                // All numbers are used up: nothing that it says is heard any more.
+                lock(&self.desk).waiting.clear();
+                return;
             }
             loop {
                 let next = lock(&self.desk).items.pop_front();

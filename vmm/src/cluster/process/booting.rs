@@ -21,6 +21,19 @@ pub(super) struct BootImages {
     with_mapper: Option<Arc<[u8]>>,
 }
 
+/// Milliseconds after its last word in which a site is found to be down: on a faithful machine, and on an emulated one, where a second is a few milliseconds' work.
+const DETECT_MS: (u32, u32) = (1400, 7000);
+
+/// What the Network Managers are told.
+fn network_words(plan: &super::Plan) -> Vec<String> {
+    let usual = match crate::host::inside() {
+        true => DETECT_MS.1,
+        false => DETECT_MS.0,
+    };
+    let words = vec![format!("detect={}", plan.detect_ms.unwrap_or(usual))];
+    words
+}
+
 impl BootImages {
     fn of(cluster: &Cluster) -> Outcome<BootImages> {
         let plan = &cluster.plan;
@@ -30,6 +43,7 @@ impl BootImages {
         };
         let conf = plan.boot_conf.as_deref();
         let conf = conf.unwrap_or(archive::STANDARD_BOOT_CONF);
+        let conf = &archive::with_network_words(conf, &network_words(plan));
         let folder = plan.actor_dir.as_deref();
         let plain = archive::build(conf, archive::BOOT_CONF, folder)?.into();
         let mut with_mapper = None;
@@ -119,6 +133,7 @@ impl Cluster {
                 return None;
             }
             let epoch = slot.epoch;
+            // What it still says from now on comes from one that is over.
             slot.epoch += 1;
             (slot.state, slot.running) = (SiteState::Created, SiteState::Created);
             slot.exit = None;
@@ -134,9 +149,7 @@ impl Cluster {
             machine.kill();
         }
         self.services.site_ended(site, epoch);
-        let text = format!("boots again, incarnation {}", epoch + 1);
-        self.log.line(&Writer::cluster(site), &text);
-        if let Err(failure) = self.boot_site(spec, epoch + 1, false) {
+        if let Err(failure) = self.boot_anew(spec, epoch) {
             self.ended(site, SiteState::Killed, None, "did not boot again");
             return Err(failure);
         }
@@ -152,6 +165,26 @@ impl Cluster {
             }
         }
         Ok(())
+    }
+
+    /// Boots a site whose machine is no more in an incarnation that it never had, neither from here nor by its own count.
+    fn boot_anew(self: &Arc<Self>, spec: &SiteSpec, before: u16) -> Outcome<()> {
+        let used = self.machines.switch().incarnation(spec.number).max(before);
+        if used >= EPOCH_MAX {
+            return Err(Failure::failed(format!(
+                "site {} has used up its incarnations",
+                spec.name
+            )));
+        }
+        let epoch = used + 1;
+        self.change(|inner| {
+            if let Some(slot) = slot_of(inner, spec.number) {
+                slot.epoch = epoch;
+            }
+        });
+        let text = format!("boots again, incarnation {epoch}");
+        self.log.line(&Writer::cluster(spec.number), &text);
+        self.boot_site(spec, epoch, false)
     }
 
     /// Waits until all sites, or one, have joined. Errors: a site ended first; the time limit; somebody asked to end.

@@ -5,7 +5,10 @@ use super::*;
 use crate::cluster::control::{Answer, Request};
 use crate::cluster::intervention::{Ends, Intervention};
 use crate::cluster::topology::EventSpec;
+use crate::fabric::HostPort;
+use chorus_abi::KnUniqueId;
 use chorus_fabric::{Chance, Change};
+use chorus_transport::frame::{self, Header, Payload};
 
 fn ask(client: &mut crate::cluster::client::Client, what: Intervention) -> Outcome<()> {
     client.order(&Request::Intervene { what })
@@ -46,16 +49,55 @@ fn links_change_and_are_shown() {
     assert_eq!(test.end(), Ok(0));
 }
 
+/// State and incarnation of a site.
+fn state(client: &mut crate::cluster::client::Client, site: usize) -> (SiteState, u16) {
+    let Ok(Answer::Cluster { sites, .. }) = client.ask(&Request::Status) else {
+        panic!("no status")
+    };
+    (sites[site - 1].state, sites[site - 1].incarnation)
+}
+
+#[test]
+fn a_site_that_counted_on_by_itself_boots_anew_above_that() {
+    let test = start(Manner::Good, |_, _| {});
+    let mut client = test.up();
+    let port = HostPort::new(4).unwrap();
+    test.switch.attach(2, port.clone()).unwrap();
+    // The others held it for down twice. What it says in another's name changes nothing, nor does a number that no site can have.
+    let said = [(2, 2), (2, 3), (2, 1), (1, 9), (2, u16::MAX)];
+    for (src_site, src_incarnation) in said {
+        let header = Header {
+            dst_site: 1,
+            src_site,
+            src_incarnation,
+            ..Header::default()
+        };
+        let (ui, co_target) = (KnUniqueId::NULL, KnUniqueId::NULL);
+        let payload = Payload::Locate {
+            ui,
+            co_target,
+            nonce: 1,
+        };
+        let mut bytes = Vec::new();
+        frame::write(&header, &payload, &mut bytes);
+        assert!(port.send(bytes));
+    }
+    let sent = || test.switch.traffic(2).map(|traffic| traffic.sent);
+    while sent() != Some(said.len() as u64) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(state(&mut client, 2), (SiteState::Ready, 3));
+    ask(&mut client, Intervention::Restart { site: 2 }).unwrap();
+    assert_eq!(state(&mut client, 2), (SiteState::Ready, 4));
+    assert_eq!(state(&mut client, 1), (SiteState::Ready, 1));
+    test.interrupt.ask();
+    assert_eq!(test.end(), Ok(0));
+}
+
 #[test]
 fn a_site_boots_anew_with_its_actors() {
     let test = start(Manner::Good, |plan, folder| actor(plan, folder, "never"));
     let mut client = test.up();
-    let state = |client: &mut crate::cluster::client::Client, site: usize| {
-        let Ok(Answer::Cluster { sites, .. }) = client.ask(&Request::Status) else {
-            panic!("no status")
-        };
-        (sites[site - 1].state, sites[site - 1].incarnation)
-    };
     assert_eq!(state(&mut client, 2), (SiteState::Ready, 1));
     ask(&mut client, Intervention::Kill { site: 2 }).unwrap();
     assert_eq!(state(&mut client, 2), (SiteState::Killed, 1));

@@ -124,7 +124,7 @@ struct Fake {
     manner: Manner,
     services: OnceLock<Arc<Services>>,
     alive: Arc<AtomicBool>,
-    switch: Switch,
+    switch: Arc<Switch>,
 }
 
 impl Machines for Fake {
@@ -197,6 +197,7 @@ pub(super) struct Test {
     runtime: Runtime,
     pub(super) interrupt: Interrupt,
     alive: Arc<AtomicBool>,
+    pub(super) switch: Arc<Switch>,
     thread: std::thread::JoinHandle<Outcome<u8>>,
 }
 
@@ -207,6 +208,7 @@ pub(super) fn start(manner: Manner, change: impl FnOnce(&mut Plan, &std::path::P
     let mut plan = Plan {
         topology: Topology::uniform("test", 2, 1, 64 << 20),
         seed: 1,
+        detect_ms: None,
         nucleus: Some(images(folder.path())),
         actor_dir: Some(folder.path().to_owned()),
         boot_conf: None,
@@ -220,11 +222,12 @@ pub(super) fn start(manner: Manner, change: impl FnOnce(&mut Plan, &std::path::P
     change(&mut plan, folder.path());
     let interrupt = Interrupt::default();
     let alive = Arc::new(AtomicBool::new(false));
+    let switch = Arc::new(Switch::perfect(2).unwrap());
     let fake = Fake {
         manner,
         services: OnceLock::new(),
         alive: Arc::clone(&alive),
-        switch: Switch::perfect(2).unwrap(),
+        switch: Arc::clone(&switch),
     };
     let claim = runtime.claim().unwrap();
     let stop = interrupt.clone();
@@ -234,6 +237,7 @@ pub(super) fn start(manner: Manner, change: impl FnOnce(&mut Plan, &std::path::P
         runtime,
         interrupt,
         alive,
+        switch,
         thread,
     }
 }

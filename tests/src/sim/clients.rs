@@ -1,0 +1,143 @@
+//! What clients on the sites do: calls, messages, leaving; and how their calls ended.
+
+use super::history::Happening;
+use super::nucleus::{annex, digest};
+use super::site::Plan;
+use super::world::World;
+use chorus_abi::net::{KnNetItem, NET_CALL, NET_CANCEL, NET_LINKFAILURE, NET_SEND};
+use chorus_abi::{KnUniqueId, UiType};
+use chorus_transport::Event;
+
+impl World {
+    /// A client on site `from` calls; the number of the call.
+    pub fn call(&mut self, from: u16, target: KnUniqueId, body: &[u8], plan: Plan) -> u32 {
+        self.call_beside(from, target, KnUniqueId::NULL, body, plan)
+    }
+
+    /// The same with a co-target.
+    pub fn call_beside(
+        &mut self,
+        from: u16,
+        target: KnUniqueId,
+        co_target: KnUniqueId,
+        body: &[u8],
+        plan: Plan,
+    ) -> u32 {
+        let call = self.plans.len() as u32;
+        self.plans.push(plan);
+        self.clients.push(from);
+        let item = self.item(NET_CALL, from, target, co_target, call, body, plan.annex);
+        self.history.push(
+            self.now,
+            call,
+            Happening::Issued(digest(annex(&item), body)),
+        );
+        self.event(from, Event::Item(&item, body));
+        call
+    }
+
+    /// Somebody on a site says that the link to another broke, for reason 7.
+    pub fn link_failure(&mut self, on: u16, to: u16) {
+        let item = KnNetItem {
+            kind: NET_LINKFAILURE,
+            handle: to.into(),
+            result: 7,
+            ..KnNetItem::default()
+        };
+        self.event(on, Event::Item(&item, &[]));
+    }
+
+    /// An asynchronous message; its number and digest.
+    pub fn send(
+        &mut self,
+        from: u16,
+        target: KnUniqueId,
+        body: &[u8],
+        with_annex: bool,
+    ) -> (u32, u64) {
+        let message = self.messages;
+        self.messages += 1;
+        let item = self.item(
+            NET_SEND,
+            from,
+            target,
+            KnUniqueId::NULL,
+            message,
+            body,
+            with_annex,
+        );
+        self.event(from, Event::Item(&item, body));
+        (message, digest(annex(&item), body))
+    }
+
+    /// The client of a call leaves.
+    pub fn leave(&mut self, call: u32) {
+        let from = std::mem::take(&mut self.clients[call as usize]);
+        if from != 0 {
+            self.history.push(self.now, call, Happening::Left);
+            let item = KnNetItem {
+                kind: NET_CANCEL,
+                handle: u64::from(call),
+                ..Default::default()
+            };
+            self.event(from, Event::Item(&item, &[]));
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the fields of one item")]
+    pub(super) fn item(
+        &self,
+        kind: u32,
+        from: u16,
+        target: KnUniqueId,
+        co_target: KnUniqueId,
+        number: u32,
+        body: &[u8],
+        with_annex: bool,
+    ) -> KnNetItem {
+        KnNetItem {
+            kind,
+            handle: u64::from(number),
+            target,
+            co_target,
+            src_port: KnUniqueId::from_fields(from, UiType::Port, 1, number),
+            body_size: body.len() as u32,
+            annex_size: if with_annex { 64 } else { 0 },
+            annex: [number as u8; 64],
+            ..KnNetItem::default()
+        }
+    }
+
+    /// Whether the client of a call is on a site that is paused.
+    pub fn is_paused(&self, call: u32) -> bool {
+        let site = self.clients.get(call as usize).copied().unwrap_or(0);
+        let site = self.sites.get(usize::from(site).wrapping_sub(1));
+        site.is_some_and(|site| site.paused.is_some())
+    }
+
+    /// Whether the call's client still waits.
+    pub fn waits(&self, call: u32) -> bool {
+        self.clients[call as usize] != 0
+    }
+
+    /// How a call ended and when; `None` while it has not.
+    pub fn end(&self, call: u32) -> Option<(i32, u64)> {
+        self.history
+            .events
+            .iter()
+            .rev()
+            .find_map(|(time, of, happening)| match happening {
+                Happening::Ended(result, _) if *of == call => Some((*result, *time)),
+                _ => None,
+            })
+    }
+
+    /// How often a call was executed.
+    pub fn executions(&self, call: u32) -> usize {
+        self.history
+            .of(call)
+            .iter()
+            .filter(|(_, happening)| matches!(happening, Happening::Executed(_)))
+            .count()
+    }
+}
