@@ -243,6 +243,8 @@ fn run(lab: &mut Lab, step: &Step) -> Result<(), TestCaseError> {
             lab.locked[object] = lock == (result == K_OK);
         }
         Step::Copy(..) | Step::Fresh(..) | Step::Lock(..) => {}
+        // Bodies in queues never leave: with more of them the default mapper would find no frame for an answer, since so small a site keeps none back.
+        Step::Post(..) if short && lab.queues.iter().map(VecDeque::len).sum::<usize>() >= 3 => {}
         Step::Post(from, to, at, size, moves) => {
             let by = lab.owner(from);
             let flags = if moves { K_MOVE } else { 0 };
