@@ -92,9 +92,11 @@ impl<M: Machine> Nucleus<M> {
 
     /// The frame of a page that is about to change here: its own, and the child's is out of the way. `None`: no memory; what was done is right by itself.
     pub(super) fn page_own(&mut self, cache: Id<Cache>, page: u32) -> Option<Frame> {
+        let mut heir = self.history(cache, page);
         let frame = match self.page_seen(cache, page) {
             Some((frame, true)) => frame,
             Some((frame, false)) => {
+                heir = heir.filter(|&heir| !self.page_handed_down(frame, heir));
                 let copy = self.frame_like(Some(frame))?;
                 let copy = self.page_put(cache, page, copy)?;
                 self.page_hide(cache, page);
@@ -105,7 +107,6 @@ impl<M: Machine> Nucleus<M> {
                 self.page_put(cache, page, zeros)?
             }
         };
-        let heir = self.history(cache, page);
         if heir.is_none() && !self.memory.pages.is_shared(frame) {
             return Some(frame);
         }
@@ -123,6 +124,23 @@ impl<M: Machine> Nucleus<M> {
         let copy = self.page_put(cache, page, copy)?;
         self.memory.pages.set_flags(copy, flags, 0);
         Some(copy)
+    }
+
+    /// A cache is about to make its own of a page that it sees from above, and its child sees it through there: the child has the frame from now on, together
+    /// with the cache above, instead of a second copy (docs/memory.md). `false`: it cannot, as bodies could not be lent (`sharing`).
+    fn page_handed_down(&mut self, frame: Frame, (child, seen): (Id<Cache>, u32)) -> bool {
+        let holder = self.memory.pages.holder(frame);
+        let Some(holder) = holder.and_then(|(slot, _)| self.memory.caches.at(slot)) else {
+            return false;
+        };
+        let fits =
+            |region: &Region| !region.is_fixed() && self.can_share(region.actor, region.space);
+        let plain = self.cache(holder).is_some_and(|it| it.segment.is_none())
+            && self.regions_of(holder).all(|(_, region)| fits(region));
+        plain
+            && self.memory.pages.can_be_shared(frame)
+            && !self.structures().may_be_in(frame)
+            && self.page_insert(child, seen, frame)
     }
 
     /// Gives the child its own copies of the pages of a range that have to stay in their frames. `false`: no memory.

@@ -3,6 +3,7 @@
 use super::Region;
 use super::caches::Cache;
 use crate::arena::Id;
+use crate::executive::actor::Actor;
 use crate::ipc::PIECES;
 use crate::machine::Machine;
 use crate::nucleus::Nucleus;
@@ -22,6 +23,22 @@ impl<M: Machine> Nucleus<M> {
     /// Pages that have no frame of their own, since others have it too.
     pub fn memory_together(&self) -> u64 {
         self.memory.pages.len() - self.memory.pages.frames()
+    }
+
+    /// Pages of an actor from an address on, up to so many, that its region's own cache has in memory.
+    pub fn pages_here(&self, actor: Id<Actor>, start: u64, count: u64) -> usize {
+        let Some(region) = self.region_at(actor, start) else {
+            return 0;
+        };
+        let has = |at| {
+            let page = region.page_at(at);
+            region
+                .cache
+                .is_some_and(|cache| self.memory.pages.find(cache, page).is_some())
+        };
+        (0..count)
+            .filter(|page| has(start + page * PAGE_SIZE))
+            .count()
     }
 
     fn check_cache(&self, id: Id<Cache>, cache: &Cache) {

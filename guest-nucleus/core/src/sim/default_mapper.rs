@@ -51,6 +51,8 @@ pub(super) struct DefaultMapper {
     pub(super) given: u64,
     /// A port of somebody else.
     pub(super) stranger: KnUniqueId,
+    /// A request whose answer found no frame, as may happen on a site that keeps none back: the answer is made again.
+    open: Option<KnMpRequest>,
 }
 
 impl DefaultMapper {
@@ -84,6 +86,7 @@ impl DefaultMapper {
             taken: 0,
             given: 0,
             stranger: KnUniqueId::NULL,
+            open: None,
         }
     }
 
@@ -179,15 +182,23 @@ impl DefaultMapper {
             }
         }
         let desc = self.desc(site, size);
-        assert_eq!(site.call(self.thread, "ipcReply", &[desc]), Some(K_OK));
+        let answered = site.call(self.thread, "ipcReply", &[desc]);
+        self.open = (answered == Some(K_ENOMEM)).then_some(*request);
+        assert!(
+            answered == Some(K_OK) || self.open.is_some(),
+            "{answered:?}"
+        );
         site.settle();
     }
 
     /// Answers everything; how many there were.
     pub(super) fn serve(&mut self, site: &mut Site) -> usize {
         let mut count = 0;
-        while let Some(request) = self.next(site) {
+        while let Some(request) = self.open.take().or_else(|| self.next(site)) {
             self.answer(site, &request);
+            if self.open.is_some() {
+                break;
+            }
             count += 1;
         }
         count

@@ -243,6 +243,8 @@ fn run(lab: &mut Lab, step: &Step) -> Result<(), TestCaseError> {
             lab.locked[object] = lock == (result == K_OK);
         }
         Step::Copy(..) | Step::Fresh(..) | Step::Lock(..) => {}
+        // Bodies in queues never leave: with more of them the default mapper would find no frame for an answer, since so small a site keeps none back.
+        Step::Post(..) if short && lab.queues.iter().map(VecDeque::len).sum::<usize>() >= 3 => {}
         Step::Post(from, to, at, size, moves) => {
             let by = lab.owner(from);
             let flags = if moves { K_MOVE } else { 0 };
@@ -390,5 +392,64 @@ proptest! {
         }
         lab.site.give_back(hoard);
         finish(lab)?;
+    }
+}
+
+/// Has pages leave until none of an object is here.
+fn push_out(lab: &mut Lab, object: usize) {
+    let (actor, place) = (lab.owner(object).actor, lab.places[object]);
+    let mut hoard = Vec::new();
+    for _ in 0..1000 {
+        hoard.extend(lab.site.hoard(12));
+        lab.site.nucleus.relieve();
+        lab.serve();
+        if lab.site.nucleus.pages_here(actor, place, PAGES) == 0 {
+            break;
+        }
+    }
+    lab.site.give_back(hoard);
+    let here = lab.site.nucleus.pages_here(actor, place, PAGES);
+    assert_eq!(here, 0, "pages of object {object} stay");
+}
+
+/// The bytes of a page that is outside are not those of the body that came into it, whichever way that came and whatever leaves afterwards.
+#[test]
+fn a_body_comes_into_a_buffer_that_is_outside_memory() {
+    for moves in [false, true] {
+        for (at, into, size) in [
+            (0, 0, SIZE),
+            (0, PAGE, 6 * PAGE),
+            (24, 24, 5 * PAGE),
+            (8, 0, 4 * PAGE),
+        ] {
+            for queued in [false, true] {
+                let mut lab = Lab::new(600);
+                for object in [0, 3] {
+                    for page in 0..PAGES {
+                        let step = Step::Store(object, page, 10 * object as u8 + page as u8 + 1);
+                        run(&mut lab, &step).unwrap();
+                    }
+                }
+                push_out(&mut lab, 3);
+                let steps: &[Step] = match queued {
+                    true => &[Step::Post(0, 1, at, size, moves), Step::Take(3, into)],
+                    false => &[Step::Send(0, 3, at, into, size, moves)],
+                };
+                for step in steps {
+                    run(&mut lab, step).unwrap();
+                    lab.site.nucleus.check_memory();
+                }
+                agree(&mut lab, 3).unwrap();
+                for object in [3, 0] {
+                    push_out(&mut lab, object);
+                }
+                agree(&mut lab, 0).unwrap();
+                // The sender's buffer is outside when it is sent from.
+                push_out(&mut lab, 3);
+                run(&mut lab, &Step::Send(3, 0, into, at, size, moves)).unwrap();
+                agree(&mut lab, 0).unwrap();
+                finish(lab).unwrap();
+            }
+        }
     }
 }

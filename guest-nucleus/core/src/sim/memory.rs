@@ -501,3 +501,48 @@ fn the_physical_address_of_a_resident_page_is_told() {
     }
     site.end();
 }
+
+#[test]
+fn a_store_in_the_middle_of_a_chain_of_copies_copies_one_page() {
+    let mut scene = Scene::new(3);
+    assert_eq!(scene.range("rgnAllocate", 0, BASE, 4, K_WRITABLE), K_OK);
+    for page in 0..4 {
+        assert!(scene.put(0, BASE + page * PAGE, page + 1));
+    }
+    for which in 1..3 {
+        let made = scene.from(
+            "rgnInitFromActor",
+            (which, BASE, K_WRITABLE),
+            (which - 1, BASE),
+            4,
+        );
+        assert_eq!(made, K_OK);
+    }
+    let (free, copied) = (scene.free(), scene.site.nucleus.counters.copied);
+    for page in 0..4 {
+        assert!(scene.put(1, BASE + page * PAGE, page + 11));
+    }
+    // The copy of the copy has the frames of the first together with it.
+    assert_eq!(scene.site.nucleus.counters.copied - copied, 4 * PAGE);
+    assert_eq!(
+        (free - scene.free(), scene.site.nucleus.memory_together()),
+        (4, 4)
+    );
+    scene.site.nucleus.check_memory();
+    // Whoever of the two stores has a page of its own, and the other has the frame.
+    for page in 0..2 {
+        assert!(scene.put(0, BASE + page * PAGE, page + 21));
+        assert!(scene.put(2, BASE + (page + 2) * PAGE, page + 33));
+        assert!(scene.put(0, BASE + (page + 2) * PAGE, page + 43));
+    }
+    assert_eq!(scene.site.nucleus.memory_together(), 0);
+    assert_eq!(free - scene.free(), 8);
+    let seen = |scene: &mut Scene, which| -> Vec<u64> {
+        let pages = (0..4).map(|page| scene.get(which, BASE + page * PAGE));
+        pages.map(Option::unwrap).collect()
+    };
+    assert_eq!(seen(&mut scene, 0), [21, 22, 43, 44]);
+    assert_eq!(seen(&mut scene, 1), [11, 12, 13, 14]);
+    assert_eq!(seen(&mut scene, 2), [1, 2, 33, 34]);
+    scene.finish();
+}
