@@ -19,7 +19,13 @@ const NUCLEUS_FLAGS: &[&str] = &[
     "-Cllvm-args=-inline-threshold=60",
 ];
 // By the build identity a debugger tells which image it finds in memory.
-const ACTOR_FLAGS: &[&str] = &["-Cforce-frame-pointers=yes", "-Clink-arg=--build-id=sha1"];
+const ACTOR_FLAGS: &[&str] = &[
+    "-Cforce-frame-pointers=yes",
+    "-Clink-arg=--build-id=sha1",
+    // Supervisor actors have no SSE registers (.cargo/config.toml says the same to other builds).
+    "--cfg=chacha20_backend=\"soft\"",
+    "--cfg=poly1305_backend=\"soft\"",
+];
 
 fn main() {
     println!("cargo::rerun-if-env-changed=CHORUS_SKIP_GUEST");

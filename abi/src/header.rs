@@ -117,7 +117,7 @@ pub fn write(out: &mut dyn Write) -> Result {
     for entry in services::ANNEXES {
         structure(out, entry)?;
     }
-    out.write_str("/* An item between the Nucleus and the Network Manager: the business of those who write one, in Rust. */\ntypedef struct KnNetItem KnNetItem;\n\n/* Calls. */\n")?;
+    out.write_str("/* An item between the Nucleus and the Network Manager: the business of those who write one, in Rust. */\ntypedef struct KnNetItem KnNetItem;\n/* What the Network Manager learns of the cluster. */\ntypedef struct KnNetSeat KnNetSeat;\n\n/* Calls. */\n")?;
     for call in CALLS {
         for line in call.contract {
             writeln!(out, "/*{line} */")?;

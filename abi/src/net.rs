@@ -25,6 +25,32 @@ pub const NM_OUTBOUND: i32 = 1;
 /// Bit of `nmWait`: the device interrupt fired.
 pub const NM_INTERRUPT: i32 = 2;
 
+/// Bit of [`KnNetSeat::flags`]: frames go in clear.
+pub const NET_CLEAR: u32 = 1;
+
+/// What the cluster told this site about its network and nobody but the Network Manager may know (`nmAttach`).
+#[derive(Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct KnNetSeat {
+    /// Key of the cluster's frames.
+    pub key: [u8; 32],
+    /// Generation of the cluster in which this site started: 1, and one more for each start of a site after its first.
+    pub generation: u32,
+    /// `NET_CLEAR`.
+    pub flags: u32,
+}
+c_names! { KnNetSeat = "KnNetSeat", }
+
+/// The key stays unsaid.
+impl core::fmt::Debug for KnNetSeat {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("KnNetSeat")
+            .field("generation", &self.generation)
+            .field("flags", &self.flags)
+            .finish_non_exhaustive()
+    }
+}
+
 /// One item. Its body travels beside it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]

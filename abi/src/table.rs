@@ -338,8 +338,8 @@ macro_rules! chorus_calls {
 188 "devIn" dev_in System returns (port: u32, size: u32, value: Out<u32>) [Inval, Size, Fault, Priv];
 /// Writes 1, 2 or 4 bytes to an I/O port of a device. Own addition.
 189 "devOut" dev_out System returns (port: u32, size: u32, value: u32) [Inval, Size, Priv];
-/// Makes the caller's actor the Network Manager of the site; `irq` is the device interrupt that `nmWait` reports too, or -1. Own addition.
-190 "nmAttach" nm_attach System returns (irq: i32) [Inval, Busy, Priv];
+/// Makes the caller's actor the Network Manager of the site; `irq` is the device interrupt that `nmWait` reports too, or -1. What the cluster told the site goes into `seat`, unless it is null. Own addition.
+190 "nmAttach" nm_attach System returns (irq: i32, seat: Out<KnNetSeat>) [Inval, Busy, Fault, Priv];
 /// Waits until there is an outbound item (bit 0) or the device interrupt fired (bit 1); returns the bits and clears bit 1. Own addition.
 191 "nmWait" nm_wait System blocks (wait_limit: In<KnTimeVal>) [Inval, Timeout, Abort, Fault, Priv];
 /// Takes the next outbound item; returns the bytes of its body, or K_ETIMEOUT when there is none. K_ETOOMUCH (item kept) if the room is too small. Own addition.
@@ -462,7 +462,7 @@ macro_rules! as_data {
 mod rows {
     use super::{Argument, Call, KError, Privilege};
     use crate::args::{In, InOut, Out};
-    use crate::net::KnNetItem;
+    use crate::net::{KnNetItem, KnNetSeat};
     use crate::types::*;
     chorus_calls!(as_data);
 }

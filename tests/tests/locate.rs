@@ -150,7 +150,9 @@ fn a_port_away_from_its_creation_site_is_found_by_broadcast() {
 
 #[test]
 fn ss_008_a_late_or_forged_here_changes_nothing() {
-    let mut world = recorded(3);
+    let mut world = World::in_clear(7, 3, Faults::NONE);
+    world.run(2 * SEC);
+    world.record = true;
     let port = world.open(1, 8);
     world.call(2, port, &[], Plan::NULL);
     world.run(MS);

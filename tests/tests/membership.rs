@@ -18,7 +18,16 @@ fn functional() -> KnUniqueId {
 
 /// Sites that have met, with a member on each of some.
 fn met(seed: u64, sites: u16, faults: Faults, members: &[u16]) -> (World, Vec<KnUniqueId>) {
-    let mut world = World::watching(seed, sites, faults);
+    met_in(World::watching(seed, sites, faults), members)
+}
+
+/// The same without sealing, for tests that make frames of their own.
+fn met_in_clear(seed: u64, sites: u16, members: &[u16]) -> (World, Vec<KnUniqueId>) {
+    let world = World::watching_with(seed, sites, Faults::NONE, |config| config.seal = None);
+    met_in(world, members)
+}
+
+fn met_in(mut world: World, members: &[u16]) -> (World, Vec<KnUniqueId>) {
     let ports = members
         .iter()
         .map(|&site| member(&mut world, site))
@@ -260,7 +269,7 @@ fn list(key: (u64, u64), from: u16, to: u16, version: u32) -> Vec<u8> {
 #[test]
 fn ss_036_a_list_without_the_key_is_refused_and_one_with_it_is_taken() {
     // Here the Nucleus checks the key of a group (nc_138 and others); there the proof is checked.
-    let (mut world, _) = met(seed(36), 3, Faults::NONE, &[1]);
+    let (mut world, _) = met_in_clear(seed(36), 3, &[1]);
     let before = known(&mut world, 2);
     let wrong = [
         (0, 0),
@@ -286,7 +295,7 @@ fn ss_036_a_list_without_the_key_is_refused_and_one_with_it_is_taken() {
 
 #[test]
 fn ss_037_the_name_of_a_group_is_enough_to_send_and_not_to_be_in_it() {
-    let (mut world, ports) = met(seed(37), 3, Faults::NONE, &[1]);
+    let (mut world, ports) = met_in_clear(seed(37), 3, &[1]);
     // Site 3 has only the name.
     let call = world.call(3, functional(), b"hello", Plan::NULL);
     world.send(3, functional(), b"hello", false);

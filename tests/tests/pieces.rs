@@ -124,7 +124,7 @@ fn ss_061_sites_with_frames_of_different_sizes_understand_each_other() {
 
 #[test]
 fn ss_058_first_pieces_only_do_not_exceed_the_bound_and_honest_peers_succeed() {
-    let mut world = World::new(58, 3, Faults::NONE);
+    let mut world = World::in_clear(58, 3, Faults::NONE);
     let port = world.open(1, 64);
     world.run(2 * SEC);
     let body = vec![9; 1000];
@@ -211,6 +211,7 @@ fn ss_078_mutated_frames_never_panic_and_no_table_passes_its_bound() {
         config.max_assembly = 500_000;
         config.max_assembly_peer = 300_000;
         config.max_kept = 200_000;
+        config.seal = None;
     });
     let ports: Vec<KnUniqueId> = (1..=3).map(|site| world.open(site, 8)).collect();
     let mut seeds: Vec<Vec<u8>> = Vec::new();

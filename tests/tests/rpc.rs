@@ -15,7 +15,15 @@ const HELLO: frame::news::Hello = frame::news::Hello {
 
 /// Two or three sites; a port on site 1 that site 2 has called once.
 fn warm(sites: u16, faults: Faults) -> (World, KnUniqueId) {
-    let mut world = World::new(11, sites, faults);
+    warmed(World::new(11, sites, faults))
+}
+
+/// The same where frames go in clear, so that the test can make some.
+fn warm_in_clear() -> (World, KnUniqueId) {
+    warmed(World::in_clear(11, 2, Faults::NONE))
+}
+
+fn warmed(mut world: World) -> (World, KnUniqueId) {
     let port = world.open(1, 64);
     world.run(2 * SEC);
     world.call(2, port, &[], Plan::NULL);
@@ -308,7 +316,7 @@ fn ss_050_no_transaction_state_is_left_after_its_life() {
 
 #[test]
 fn an_old_request_whose_channel_was_forgotten_is_not_executed() {
-    let (mut world, port) = warm(2, Faults::NONE);
+    let (mut world, port) = warm_in_clear();
     // A second copy of each request comes up to 200 s later; channels are forgotten after 60 s.
     world.set_faults(Faults {
         echo: 1000,
@@ -398,7 +406,7 @@ fn ss_059_a_full_queue_delays_a_call_and_in_the_end_refuses_it_truthfully() {
 
 #[test]
 fn ss_067_frames_of_a_dead_incarnation_change_nothing() {
-    let (mut world, port) = warm(2, Faults::NONE);
+    let (mut world, port) = warm_in_clear();
     world.crash(2);
     world.restart(2);
     world.run(2 * SEC);
@@ -463,7 +471,7 @@ fn a_cut_that_heals_lets_calls_pass_again_and_a_one_way_cut_ends_calls() {
 
 #[test]
 fn own_site_number_on_another_machine_is_refused_and_reported() {
-    let (mut world, _) = warm(2, Faults::NONE);
+    let (mut world, _) = warm_in_clear();
     let mut bytes = Vec::new();
     let header = frame::Header {
         src_site: 1,

@@ -5,6 +5,8 @@
 
 use crate::fragments::{CONTENT_MAX, PIECES_MAX};
 use crate::frame::{DATA_OVERHEAD, MTU_MAX};
+use crate::seal::{OVERHEAD, Seal};
+use crate::trust::Trust;
 use chorus_abi::{SITE_MAX, ui::EPOCH_MAX};
 
 /// One millisecond in the unit of all times here.
@@ -13,7 +15,7 @@ pub const MILLISECOND: u64 = 1_000_000;
 pub const SECOND: u64 = 1000 * MILLISECOND;
 
 /// Smallest usable frame, Ethernet header included: a message of full size must fit into [`PIECES_MAX`] pieces.
-pub const MTU_MIN: usize = DATA_OVERHEAD + CONTENT_MAX.div_ceil(PIECES_MAX);
+pub const MTU_MIN: usize = DATA_OVERHEAD + OVERHEAD + CONTENT_MAX.div_ceil(PIECES_MAX);
 
 /// What an endpoint is told at its birth.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,6 +28,10 @@ pub struct Config {
     pub mtu: usize,
     /// Makes the nonces of searches; any value.
     pub seed: u64,
+    /// How frames are sealed; `None`: not at all, and sealed ones are not understood.
+    pub seal: Option<Seal>,
+    /// Whose protection identifiers are believed.
+    pub trust: Trust,
 
     /// Waits after each unicast search at the creation site.
     pub locate_unicast: [u64; 4],
@@ -147,6 +153,8 @@ impl Config {
             incarnation,
             mtu: 1514,
             seed: 0,
+            seal: None,
+            trust: Trust::new(),
             locate_unicast: [
                 40 * MILLISECOND,
                 60 * MILLISECOND,

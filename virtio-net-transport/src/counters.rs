@@ -35,7 +35,29 @@ counters! {
         own_site_heard,
         /// Frames of incarnations that are over, and to incarnations of this site that are over.
         dead_incarnation,
-        /// Frames refused because a table or a memory bound was reached.
+        /// Frames sealed.
+        sealed,
+        /// Frames opened.
+        opened,
+        /// Keys of this site's frames that were renewed.
+        keys_renewed,
+        /// Frames in clear where they are to be sealed.
+        refused_clear,
+        /// Sealed frames where there is no key.
+        refused_no_key,
+        /// Sealed frames that no holder of the key made so.
+        refused_tag,
+        /// Sealed frames that were opened before.
+        refused_replay,
+        /// Sealed frames that are too old to tell whether they were opened before.
+        refused_window,
+        /// Sealed frames from incarnations that are over, and to incarnations of this site that are over.
+        refused_incarnation,
+        /// Sealed frames to all that may have been sent before this site started.
+        refused_generation,
+        /// Protection identifiers that their site may not speak for.
+        refused_identities,
+        /// Frames refused because a table or a memory bound was reached, and frames not sent because of it.
         over_bound,
         /// Frames that repeat what is known or concern what has ended.
         duplicates,
@@ -125,6 +147,8 @@ counters! {
         kept_bytes,
         /// Bytes of incomplete messages.
         assembly_bytes,
+        /// Sites with keys and replay windows.
+        sessions,
         /// Armed timers.
         timers,
     }

@@ -46,6 +46,7 @@ pub fn piece(content: &[u8], size: usize, index: u8) -> Option<Piece<'_>> {
 }
 
 /// A message that is not yet complete.
+#[derive(Debug)]
 pub struct Assembly {
     content: Vec<u8>,
     received: u64,

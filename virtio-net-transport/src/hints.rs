@@ -66,6 +66,7 @@ pub(crate) struct Hint {
     pub(crate) port_epoch: u32,
 }
 
+#[derive(Debug)]
 struct Slot {
     key: Key,
     hint: Hint,
@@ -73,6 +74,7 @@ struct Slot {
 }
 
 /// The table of locations.
+#[derive(Debug)]
 pub(crate) struct Hints {
     index: BTreeMap<Key, usize>,
     slots: Vec<Slot>,

@@ -19,11 +19,15 @@ pub mod frame;
 mod hints;
 mod members;
 mod membership;
+pub mod seal;
 mod slab;
 mod timers;
+pub mod trust;
 mod window;
 
 pub use config::{Config, ConfigError};
 pub use counters::{Counters, Sizes};
 pub use endpoint::{Endpoint, Event, Notice, Other, Site};
 pub use members::Standing;
+pub use seal::Seal;
+pub use trust::Trust;

@@ -94,7 +94,7 @@ impl Member {
 }
 
 /// The table, and what follows from it.
-#[derive(Default)]
+#[derive(Default, Debug)]
 pub(crate) struct Members {
     map: BTreeMap<u16, Member>,
     bound: usize,

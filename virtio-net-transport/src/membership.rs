@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 pub(crate) const PARTS_MAX: usize = 128;
 
 /// The list of one other site.
-#[derive(Default)]
+#[derive(Default, Debug)]
 struct Remote {
     incarnation: u16,
     version: u32,
@@ -34,7 +34,7 @@ pub(crate) enum Taken {
 }
 
 /// All memberships that this site knows of.
-#[derive(Default)]
+#[derive(Default, Debug)]
 pub(crate) struct Groups {
     own: BTreeSet<Membership>,
     version: u32,

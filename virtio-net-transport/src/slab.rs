@@ -5,6 +5,7 @@
 use alloc::vec::Vec;
 
 /// A table of `T` by slot number.
+#[derive(Debug)]
 pub(crate) struct Slab<T> {
     slots: Vec<Option<T>>,
     free: Vec<u32>,

@@ -32,7 +32,7 @@ pub(crate) enum Due {
 }
 
 /// All armed timers of an endpoint.
-#[derive(Default)]
+#[derive(Default, Debug)]
 pub(crate) struct Timers {
     armed: BTreeSet<(u64, Due)>,
 }

@@ -5,20 +5,22 @@ use super::*;
 section! {
 "nmAttach": "Makes the caller's actor the Network Manager of the site."
 contract "There is one at most. From now on messages to names that are not here go into the outbound queue, in place of failing with `K_EUNKNOWN`. With `irq` the interrupt of that device \
-wakes `nmWait`, too. When the actor ends, the site has no Network Manager: clients of calls that are under way to other sites leave with `K_ELINKFAILURE`, and what is in the queue is lost."
+wakes `nmWait`, too. `seat` gets the key of the cluster's frames, the generation of the cluster in which this site started, and whether frames go in clear: nobody else on the site can learn the key, and no later Network Manager either: it would seal frames with numbers that were used. When the actor ends, the site has no Network Manager: clients of calls that are under way to other sites leave with `K_ELINKFAILURE`, and what is in the queue is lost."
 arguments {
     irq "Interrupt of the network device, 0…63; -1: none.";
+    seat "Where the key and what belongs to it go; null: nowhere.";
 }
 result "0."
 errors {
     Inval "`irq` is not in -1…63.";
-    Busy "The site has a Network Manager.";
+    Busy "The site has a Network Manager, or had one that was told the key, and `seat` is not null.";
+    Fault BAD_POINTER;
     Priv NOT_TRUSTED;
 }
 assertions []
 example r"int take_seat(const KnDevDesc *network)
 {
-    return nmAttach((int)network->irq);
+    return nmAttach((int)network->irq, 0);
 }
 "
 see ["nmWait", "nmTake", "nmDeliver", "nmComplete", "nmQuery", "devGet"]

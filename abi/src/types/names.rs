@@ -41,6 +41,16 @@ plain! {
     }
 }
 
+impl KnProtId {
+    /// Nobody's: what is seen of an identifier that a site claims without being allowed to speak for its domain.
+    pub const NOBODY: KnProtId = KnProtId {
+        uid: u16::MAX,
+        gid: u16::MAX,
+        did: u16::MAX,
+        pad: 0,
+    };
+}
+
 impl KnTimeVal {
     /// Interval of this many nanoseconds.
     pub const fn from_ns(ns: u64) -> Self {

@@ -2,7 +2,7 @@
 
 use crate::verdict::Verdict;
 use chorus_abi::error::*;
-use chorus_abi::net::KnNetItem;
+use chorus_abi::net::{KnNetItem, KnNetSeat};
 use chorus_abi::*;
 use chorus_runtime::{println, raw};
 
@@ -36,11 +36,12 @@ pub fn check(verdict: &mut Verdict) {
         let plain = u64::from(matches!(call.name, "sysLog" | "actorStat"));
         let result = stub(NUCLEUS, plain);
         let fine = match call.name {
-            // Without a current message, outside of handlers, or without the seat of the Network Manager, that is said first.
+            // Without a current message, outside of handlers, without the seat of the Network Manager, or when that is taken, that is said first.
             "ipcReply" | "ipcReplyReceive" | "ipcSysInfo" => {
                 matches!(result, K_EINVAL | K_EFAULT)
             }
             "svMsgHdlReply" => matches!(result, K_EINVAL | K_EPRIV),
+            "nmAttach" => matches!(result, K_EBUSY | K_EFAULT | K_EPRIV),
             name if name.starts_with("nm") => result == K_EINVAL || result == K_EPRIV,
             // An index, a range or a size that is refused first.
             "devGet" | "devMap" | "devMemory" => {

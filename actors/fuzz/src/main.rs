@@ -67,7 +67,7 @@ macro_rules! caller {
 }
 mod rows {
     use super::*;
-    use chorus_abi::net::KnNetItem;
+    use chorus_abi::net::{KnNetItem, KnNetSeat};
     use chorus_abi::types::*;
     chorus_abi::chorus_calls!(caller);
     pub fn make(number: u16, registers: [u64; 6]) -> i32 {

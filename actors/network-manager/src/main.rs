@@ -16,10 +16,10 @@ mod slots;
 
 use alloc::vec::Vec;
 use card::Card;
-use chorus_abi::net::{KnNetItem, NM_OUTBOUND};
+use chorus_abi::net::{KnNetItem, NET_CLEAR, NM_OUTBOUND};
 use chorus_abi::{K_CMSGSIZEMAX, KError, KnUniqueId};
 use chorus_runtime::{args, site, site_log, start_info, time};
-use chorus_transport::{Config, Endpoint, Event, Notice, Site};
+use chorus_transport::{Config, Endpoint, Event, Notice, Seal, Site, Trust};
 
 chorus_runtime::entry!(main);
 
@@ -104,7 +104,9 @@ fn main() -> Result<(), KError> {
             return Err(KError::Inval);
         }
     };
+    let seat = nucleus::attach(irq)?;
     let mut config = Config::new(site::number(), start_info().epoch as u16);
+    config.seal = (seat.flags & NET_CLEAR == 0).then(|| Seal::new(seat.key, seat.generation));
     // A key of the Nucleus: 64 bits that nobody can guess, repeatable where the site's are.
     config.seed = chorus_runtime::port::new_group()?.key;
     for word in args().skip(1) {
@@ -120,7 +122,6 @@ fn main() -> Result<(), KError> {
             return Err(KError::Inval);
         }
     };
-    nucleus::attach(irq)?;
     let mut here = Here { card };
     let mut body = alloc::vec![0; BODY];
     endpoint.on_event(now(), Event::Start, &mut here);
@@ -154,12 +155,13 @@ fn main() -> Result<(), KError> {
     }
 }
 
-/// Takes an argument: `detect=MS`. `None`: it is none of these.
+/// Takes an argument: `detect=MS`, `domains=` and whose protection identifiers are believed (`Trust`). `None`: it is none of these.
 fn told(config: &mut Config, word: &str) -> Option<()> {
     match word.split_once('=')? {
         ("detect", text) => {
             config.detect_within(u64::from(text.parse::<u32>().ok()?) * 1_000_000);
         }
+        ("domains", text) => config.trust = Trust::parse(text).ok()?,
         _ => return None,
     }
     Some(())

@@ -1,13 +1,19 @@
 //! The Nucleus' side of the Network Manager: the calls `nm…`, typed.
 
-use chorus_abi::net::KnNetItem;
+use chorus_abi::net::{KnNetItem, KnNetSeat};
 use chorus_abi::{In, KError, KnTimeVal, KnUniqueId, Out};
 use chorus_runtime::{at, at_mut, check, raw};
 
-/// Makes this actor the Network Manager, woken by interrupt `irq`. Errors: `K_EBUSY`, there is one already.
-pub fn attach(irq: u32) -> Result<(), KError> {
-    // SAFETY: no pointers.
-    check(unsafe { raw::nm_attach(irq as i32) }).map(|_| ())
+/// Makes this actor the Network Manager, woken by interrupt `irq`; what the cluster told the site. Errors: `K_EBUSY`, there is one already.
+pub fn attach(irq: u32) -> Result<KnNetSeat, KError> {
+    let mut seat = KnNetSeat {
+        key: [0; 32],
+        generation: 0,
+        flags: 0,
+    };
+    // SAFETY: the result lives through the call.
+    check(unsafe { raw::nm_attach(irq as i32, Out::new(at_mut(&mut seat))) })?;
+    Ok(seat)
 }
 
 /// Waits for an item or an interrupt, at most `limit` nanoseconds; the bits of `nmWait`. Errors: `K_ETIMEOUT`, `K_EABORT`.

@@ -832,6 +832,8 @@ _Static_assert(sizeof(EndNotice) == 56, "EndNotice");
 
 /* An item between the Nucleus and the Network Manager: the business of those who write one, in Rust. */
 typedef struct KnNetItem KnNetItem;
+/* What the Network Manager learns of the cluster. */
+typedef struct KnNetSeat KnNetSeat;
 
 /* Calls. */
 /* Does nothing and returns 0: the cost of a call by itself. Own addition. */
@@ -1105,8 +1107,8 @@ static inline int devWait(unsigned int irq, const KnTimeVal *wait_limit) { CHORU
 static inline int devIn(unsigned int port, unsigned int size, unsigned int *value) { CHORUS_CALL("devIn", (unsigned long)port, (unsigned long)size, (unsigned long)value); }
 /* Writes 1, 2 or 4 bytes to an I/O port of a device. Own addition. */
 static inline int devOut(unsigned int port, unsigned int size, unsigned int value) { CHORUS_CALL("devOut", (unsigned long)port, (unsigned long)size, (unsigned long)value); }
-/* Makes the caller's actor the Network Manager of the site; `irq` is the device interrupt that `nmWait` reports too, or -1. Own addition. */
-static inline int nmAttach(int irq) { CHORUS_CALL("nmAttach", (unsigned long)irq); }
+/* Makes the caller's actor the Network Manager of the site; `irq` is the device interrupt that `nmWait` reports too, or -1. What the cluster told the site goes into `seat`, unless it is null. Own addition. */
+static inline int nmAttach(int irq, KnNetSeat *seat) { CHORUS_CALL("nmAttach", (unsigned long)irq, (unsigned long)seat); }
 /* Waits until there is an outbound item (bit 0) or the device interrupt fired (bit 1); returns the bits and clears bit 1. Own addition. */
 static inline int nmWait(const KnTimeVal *wait_limit) { CHORUS_CALL("nmWait", (unsigned long)wait_limit); }
 /* Takes the next outbound item; returns the bytes of its body, or K_ETIMEOUT when there is none. K_ETOOMUCH (item kept) if the room is too small. Own addition. */

@@ -7,7 +7,7 @@
     reason = "the table documents each call; pointers must hold what it says"
 )]
 
-use chorus_abi::net::KnNetItem;
+use chorus_abi::net::{KnNetItem, KnNetSeat};
 use chorus_abi::{Arg, In, InOut, Out, types::*};
 
 macro_rules! stubs {

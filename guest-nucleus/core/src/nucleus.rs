@@ -18,6 +18,7 @@ use crate::memory::Memory;
 use crate::names::declared::Declared;
 use crate::names::stamps::Stamps;
 use crate::supervisor::Supervisor;
+use chorus_abi::net::KnNetSeat;
 use chorus_abi::table::Privilege;
 
 /// How large the tables are (spec 1.6). Everything is allocated from them when the Nucleus starts.
@@ -102,6 +103,8 @@ pub struct Configuration {
     pub cpus: usize,
     /// What the sites of a cluster have in common and nobody else knows: keys of groups are made from it.
     pub secret: (u64, u64),
+    /// What the Network Manager is told of the network between the sites, and nobody else.
+    pub fabric: KnNetSeat,
     /// Table sizes.
     pub limits: Limits,
 }

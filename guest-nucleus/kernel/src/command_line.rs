@@ -29,6 +29,40 @@ pub struct Announced {
     pub irq: u32,
 }
 
+/// How frames between the sites are sealed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Fabric {
+    /// Nothing was said: with a key that only this boot has, or all that have its seed.
+    Untold,
+    /// With this key.
+    Key([u8; 32]),
+    /// Not at all.
+    Clear,
+}
+
+/// The key stays unsaid.
+impl core::fmt::Debug for Fabric {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Fabric::Untold => "Untold",
+            Fabric::Key(_) => "Key",
+            Fabric::Clear => "Clear",
+        })
+    }
+}
+
+/// 64 hexadecimal digits.
+fn key_of(text: &str) -> Option<[u8; 32]> {
+    let (front, back) = text.split_at_checked(32)?;
+    let mut key = [0; 32];
+    for (place, digits) in key.chunks_exact_mut(16).zip([front, back]) {
+        let plain = digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let number = u128::from_str_radix(digits, 16).ok().filter(|_| plain)?;
+        place.copy_from_slice(&number.to_be_bytes());
+    }
+    Some(key)
+}
+
 /// What the command line says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CommandLine {
@@ -44,6 +78,10 @@ pub struct CommandLine {
     pub seed: Option<u64>,
     /// What the sites of the cluster have in common and nobody else knows.
     pub secret: Option<(u64, u64)>,
+    /// How frames between the sites are sealed.
+    pub fabric: Fabric,
+    /// Generation of the cluster in which this site starts.
+    pub generation: u32,
     /// Clock of the time-stamp counter.
     pub tsc_khz: Option<u64>,
     /// All processors come through the 64-bit door.
@@ -113,6 +151,8 @@ pub fn parse(line: &str) -> CommandLine {
         epoch: 1,
         seed: None,
         secret: None,
+        fabric: Fabric::Untold,
+        generation: 1,
         tsc_khz: None,
         direct: false,
         msi: false,
@@ -146,6 +186,12 @@ pub fn parse(line: &str) -> CommandLine {
                 let halves = u128::from_str_radix(value, 16)
                     .map(|secret| ((secret >> 64) as u64, secret as u64));
                 result.secret = halves.ok().or(result.secret);
+            }
+            "chorus.fabric" if value == "clear" => result.fabric = Fabric::Clear,
+            "chorus.fabric" => result.fabric = key_of(value).map_or(result.fabric, Fabric::Key),
+            "chorus.generation" => {
+                let generation = within(value, 1..=u32::MAX.into());
+                result.generation = generation.map_or(result.generation, |n| n as u32)
             }
             "chorus.tsc_khz" => result.tsc_khz = within(value, 1..=100_000_000).or(result.tsc_khz),
             "chorus.swap" => {
@@ -193,6 +239,31 @@ mod tests {
                 size: 4096,
                 irq: 5
             }]
+        );
+    }
+
+    #[test]
+    fn the_fabric_s_key_is_read_whole_or_not_at_all() {
+        let text = "00112233445566778899aabbccddeeff0102030405060708090a0b0c0d0e0f10";
+        let Fabric::Key(key) = parse(&std::format!("chorus.fabric={text}")).fabric else {
+            panic!("no key")
+        };
+        assert_eq!((key[0], key[15], key[16], key[31]), (0, 0xFF, 1, 0x10));
+        assert_eq!(parse("chorus.fabric=clear").fabric, Fabric::Clear);
+        for wrong in [
+            "",
+            "+",
+            &text[1..],
+            &std::format!("{text}0"),
+            &text.replace("aa", "+a"),
+        ] {
+            let line = parse(&std::format!("chorus.fabric={wrong}"));
+            assert_eq!(line.fabric, Fabric::Untold, "{wrong}");
+        }
+        let generation = |word: &str| parse(&std::format!("chorus.generation={word}")).generation;
+        assert_eq!(
+            [generation("7"), generation("0"), generation("x")],
+            [7, 1, 1]
         );
     }
 

@@ -34,6 +34,18 @@ impl Random {
         (random.next(), random.next())
     }
 
+    /// The key for frames of a cluster that was told none, in the same way.
+    pub fn fabric_key(seed: Option<u64>) -> [u8; 32] {
+        let mut random = Random::new(seed, 0);
+        // The first words are the secret.
+        let words: [u64; 6] = core::array::from_fn(|_| random.next());
+        let mut key = [0; 32];
+        for (place, word) in key.chunks_exact_mut(8).zip(&words[2..]) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        key
+    }
+
     /// The next 64 bits.
     pub fn next(&mut self) -> u64 {
         self.0.next_u64()

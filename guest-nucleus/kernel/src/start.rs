@@ -4,7 +4,7 @@
 //! allocated before the frame allocator gets the rest.
 
 use crate::boot::{BootRecord, Range};
-use crate::command_line::{self, CommandLine, Log};
+use crate::command_line::{self, CommandLine, Fabric, Log};
 use crate::frames::Frames;
 use crate::machine::X86;
 use crate::paging::{self, DIRECT, KBASE, NO_EXECUTE, REGISTERS, Tables, UNCACHED, WRITE};
@@ -18,6 +18,7 @@ use crate::{
 use alloc::vec;
 use alloc::vec::Vec;
 use chorus_abi::machine::Mark;
+use chorus_abi::net::{KnNetSeat, NET_CLEAR};
 use chorus_abi::{K_DEV_SERIAL, KnDevDesc};
 use chorus_nucleus_core::{Configuration, Limits, Nucleus};
 use core::cell::UnsafeCell;
@@ -123,6 +124,18 @@ fn run(record: &BootRecord, line: CommandLine, kernel: Tables) -> ! {
         epoch: line.epoch,
         cpus,
         secret: line.secret.unwrap_or_else(|| Random::secret(line.seed)),
+        fabric: KnNetSeat {
+            key: match line.fabric {
+                Fabric::Key(key) => key,
+                Fabric::Clear => [0; 32],
+                Fabric::Untold => Random::fabric_key(line.seed),
+            },
+            generation: line.generation,
+            flags: match line.fabric {
+                Fabric::Clear => NET_CLEAR,
+                Fabric::Key(_) | Fabric::Untold => 0,
+            },
+        },
         limits,
     };
     let machine = machine(record, &line, kernel, stacks, limits);

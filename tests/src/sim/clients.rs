@@ -104,6 +104,8 @@ impl World {
             body_size: body.len() as u32,
             annex_size: if with_annex { 64 } else { 0 },
             annex: [number as u8; 64],
+            actor_pi: self.identities.0,
+            port_pi: self.identities.1,
             ..KnNetItem::default()
         }
     }

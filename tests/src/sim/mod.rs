@@ -12,5 +12,6 @@ pub mod nucleus;
 pub mod random;
 pub mod servers;
 pub mod site;
+mod view;
 pub mod workload;
 pub mod world;

@@ -2,7 +2,7 @@
 
 use chorus_abi::error::{K_EFULL, K_EUNKNOWN};
 use chorus_abi::net::{KnNetItem, NET_CALL, NET_CANCEL};
-use chorus_abi::{K_BROADMODE, KnUniqueId, UiType};
+use chorus_abi::{K_BROADMODE, KnProtId, KnUniqueId, UiType};
 use chorus_transport::{Notice, Site};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +19,8 @@ pub struct Request {
     pub executing: bool,
     /// [`digest`] of what arrived.
     pub digest: u64,
+    /// Protection identifiers of actor and port that it came with.
+    pub identities: (KnProtId, KnProtId),
 }
 
 /// An asynchronous message that was delivered.
@@ -30,6 +32,8 @@ pub struct Arrival {
     pub port: KnUniqueId,
     /// [`digest`] of what arrived.
     pub digest: u64,
+    /// Protection identifiers of actor and port that it came with.
+    pub identities: (KnProtId, KnProtId),
 }
 
 /// One site's model Nucleus, and what it was told since the world last looked.
@@ -122,6 +126,7 @@ impl Site for Nucleus {
             return 0;
         }
         let digest = digest(annex(item), body);
+        let identities = (item.actor_pi, item.port_pi);
         let receivers = self.receivers(item.target);
         if receivers.is_empty() {
             return K_EUNKNOWN;
@@ -139,6 +144,7 @@ impl Site for Nucleus {
                     port,
                     executing: false,
                     digest,
+                    identities,
                 };
                 self.requests.insert(item.handle, request);
                 self.new_requests.push(item.handle);
@@ -147,6 +153,7 @@ impl Site for Nucleus {
                     message: item.src_port.counter(),
                     port,
                     digest,
+                    identities,
                 });
             }
         }

@@ -7,7 +7,8 @@ use super::nucleus::Nucleus;
 use super::random::Random;
 use super::site::RING;
 pub use super::site::{Plan, SimSite};
-use chorus_transport::{Config, Endpoint, Event};
+use chorus_abi::KnProtId;
+use chorus_transport::{Config, Endpoint, Event, Seal};
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 
@@ -63,6 +64,12 @@ pub struct World {
     pub messages: u32,
     /// Events that happened.
     pub steps: u64,
+    /// Starts of sites after their first, plus one.
+    pub generation: u32,
+    /// Whole frames that came, and to which site, if [`World::record`].
+    pub heard: Vec<(u16, Vec<u8>)>,
+    /// Protection identifiers of the actors and ports that send, from now on.
+    pub identities: (KnProtId, KnProtId),
     queue: BinaryHeap<Reverse<(u64, u64, Happens)>>,
     order: u64,
     /// Deadlines of the endpoints, with the site, and each site's own.
@@ -75,6 +82,11 @@ impl World {
     /// `sites` sites that are up and do not watch each other: what they send is about calls and messages alone.
     pub fn new(seed: u64, sites: u16, faults: Faults) -> World {
         Self::with(seed, sites, faults, |_| {})
+    }
+
+    /// The same without sealing, for tests that make frames of their own.
+    pub fn in_clear(seed: u64, sites: u16, faults: Faults) -> World {
+        Self::with(seed, sites, faults, |config| config.seal = None)
     }
 
     /// `sites` sites that are up and watch each other, as those of a cluster do.
@@ -109,6 +121,9 @@ impl World {
             record: false,
             messages: 0,
             steps: 0,
+            generation: 1,
+            heard: Vec::new(),
+            identities: Default::default(),
             queue: BinaryHeap::new(),
             order: 0,
             deadlines: BTreeSet::new(),
@@ -118,6 +133,7 @@ impl World {
         for number in 1..=sites {
             let mut config = Config::new(number, 1);
             config.seed = seed ^ u64::from(number);
+            config.seal = Some(Seal::new(cluster_key(seed), 1));
             change(&mut config);
             world.sites.push(SimSite {
                 number,
@@ -141,24 +157,6 @@ impl World {
         &mut self.sites[usize::from(number) - 1]
     }
 
-    /// Counters of a site that is up.
-    pub fn counters(&self, number: u16) -> chorus_transport::Counters {
-        self.sites[usize::from(number) - 1]
-            .endpoint
-            .as_ref()
-            .map(|endpoint| *endpoint.counters())
-            .unwrap_or_default()
-    }
-
-    /// Tables of a site that is up.
-    pub fn sizes(&self, number: u16) -> chorus_transport::Sizes {
-        self.sites[usize::from(number) - 1]
-            .endpoint
-            .as_ref()
-            .map(Endpoint::sizes)
-            .unwrap_or_default()
-    }
-
     /// Power off: all that the site held is gone.
     pub fn crash(&mut self, number: u16) {
         let now = self.now;
@@ -178,6 +176,9 @@ impl World {
     /// A new incarnation.
     pub fn restart(&mut self, number: u16) {
         let now = self.now;
+        // Starts after the first begin a new generation.
+        self.generation += u32::from(self.site(number).incarnation > 0);
+        let generation = self.generation;
         let site = self.site(number);
         site.incarnation += 1;
         site.boots += 1;
@@ -185,6 +186,9 @@ impl World {
         site.paused = None;
         site.nucleus = Nucleus::default();
         site.config.incarnation = site.incarnation;
+        if let Some(seal) = &mut site.config.seal {
+            seal.generation = generation;
+        }
         site.endpoint = Endpoint::new(site.config.clone()).ok();
         assert!(site.endpoint.is_some(), "configuration of site {number}");
         if let Some(endpoint) = &mut site.endpoint {
@@ -342,7 +346,12 @@ impl World {
             return;
         }
         match what {
-            Happens::Frame { to, bytes } => self.event(to, Event::Frame(&bytes)),
+            Happens::Frame { to, bytes } => {
+                self.event(to, Event::Frame(&bytes));
+                if self.record {
+                    self.heard.push((to, bytes));
+                }
+            }
             Happens::Execute { site, boot, token } => {
                 let at = self.site(site);
                 if at.boots != boot {
@@ -369,6 +378,13 @@ impl World {
             }
         }
     }
+}
+
+/// A key that the sites of the world of this seed have in common.
+fn cluster_key(seed: u64) -> [u8; 32] {
+    let mut key = [0; 32];
+    key.copy_from_slice(&pattern(!seed, 32));
+    key
 }
 
 /// `length` bytes that differ from those of other seeds.

@@ -38,6 +38,7 @@ pub(super) enum CallState {
 }
 
 /// A call of a local client.
+#[derive(Debug)]
 pub(super) struct Call {
     pub(super) item: KnNetItem,
     content: Vec<u8>,

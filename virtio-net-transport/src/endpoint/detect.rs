@@ -29,7 +29,7 @@ const EXCUSES: u8 = 4;
 const HEALTH_MAX: u8 = 7;
 
 /// What the watch of this site over the others is about at present.
-#[derive(Default)]
+#[derive(Default, Debug)]
 pub(super) struct Watch {
     /// When the period ends.
     due: u64,

@@ -27,7 +27,7 @@ const SOON: u64 = 5 * MILLISECOND;
 const FIRST_GAP: u64 = 100 * MILLISECOND;
 
 /// When lists are asked for.
-#[derive(Default)]
+#[derive(Default, Debug)]
 pub(super) struct Asking {
     due: u64,
     gap: u64,

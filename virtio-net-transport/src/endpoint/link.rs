@@ -7,6 +7,7 @@ use crate::config::{Config, MTU_MIN};
 use crate::counters::Counters;
 use crate::fragments;
 use crate::frame::{self, DATA_OVERHEAD, Header, Payload, Piece};
+use crate::seal::{GENERATION, Sealer, TAG};
 use alloc::vec::Vec;
 
 /// A site in one of its incarnations.
@@ -25,6 +26,11 @@ impl To {
     };
 }
 
+/// Sites with which there may be keys: each may be asked whether it is there.
+fn sites(config: &Config) -> usize {
+    config.max_peers.max(config.max_members)
+}
+
 /// The sender of frames, and the counters.
 pub(super) struct Link {
     site: u16,
@@ -34,6 +40,12 @@ pub(super) struct Link {
     frame: Vec<u8>,
     /// Nothing goes out: this incarnation is over.
     pub(super) mute: bool,
+    /// Bytes that sealing adds to a frame.
+    overhead: usize,
+    /// None: frames go in clear.
+    pub(super) sealer: Option<Sealer>,
+    /// Time of the present event.
+    pub(super) now: u64,
     pub(super) counters: Counters,
 }
 
@@ -46,6 +58,12 @@ impl Link {
             counter: 0,
             frame: Vec::new(),
             mute: false,
+            overhead: config.seal.as_ref().map_or(0, |_| TAG),
+            sealer: config
+                .seal
+                .clone()
+                .map(|seal| Sealer::new((config.site, config.incarnation), seal, sites(config))),
+            now: 0,
             counters: Counters::default(),
         }
     }
@@ -54,6 +72,9 @@ impl Link {
     pub(super) fn renew(&mut self, incarnation: u16) {
         self.incarnation = incarnation;
         self.mute = false;
+        if let Some(sealer) = &mut self.sealer {
+            sealer.renew(incarnation);
+        }
     }
 
     pub(super) fn transmit(&mut self, to: To, payload: &Payload<'_>, site: &mut dyn Site) {
@@ -71,6 +92,15 @@ impl Link {
             mtu: self.mtu,
         };
         frame::write(&header, payload, &mut self.frame);
+        if let Some(sealer) = &mut self.sealer {
+            let Some(renewed) = sealer.seal(self.now, (to.site, to.incarnation), &mut self.frame)
+            else {
+                self.counters.over_bound += 1;
+                return;
+            };
+            self.counters.sealed += 1;
+            self.counters.keys_renewed += u64::from(renewed);
+        }
         self.counters.frames_out += 1;
         self.counters.bytes_out += self.frame.len() as u64;
         site.transmit(&self.frame);
@@ -81,7 +111,13 @@ impl Link {
         let mtu = (mtu as usize)
             .clamp(MTU_MIN, frame::MTU_MAX)
             .min(self.mtu as usize);
-        (mtu - DATA_OVERHEAD) as u32
+        (mtu - DATA_OVERHEAD - self.overhead) as u32
+    }
+
+    /// The same of a frame for all sites.
+    pub(super) fn broadcast_piece_size(&self, mtu: u32) -> u32 {
+        let generation = if self.sealer.is_some() { GENERATION } else { 0 };
+        self.piece_size(mtu) - generation as u32
     }
 
     /// Sends the pieces of `content` whose bit in `received` is clear; how many.

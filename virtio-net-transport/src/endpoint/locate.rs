@@ -17,6 +17,7 @@ use chorus_abi::net::KnNetItem;
 use chorus_abi::{K_FUNCMODE, K_FUNCXMODE, KnUniqueId, UiType};
 
 /// Who waits for a location.
+#[derive(Debug)]
 pub(super) enum Waiter {
     /// The call in this slot.
     Call(u32),
@@ -25,6 +26,7 @@ pub(super) enum Waiter {
 }
 
 /// A search under way.
+#[derive(Debug)]
 pub(super) struct Search {
     nonce: u64,
     /// Questions asked so far; the unicast ones count first.
@@ -224,7 +226,7 @@ impl Endpoint {
         site: &mut dyn Site,
     ) {
         let here = self.recognises(ui, co_target, site);
-        if here || !broadcast {
+        if (here || !broadcast) && self.takes() {
             self.link.counters.locate_answers += 1;
             let yes = Payload::Here {
                 ui,

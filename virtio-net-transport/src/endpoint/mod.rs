@@ -8,6 +8,7 @@ mod answers;
 mod client;
 mod detect;
 mod failure;
+mod fingerprint;
 mod groups;
 mod link;
 mod locate;
@@ -15,12 +16,13 @@ mod news;
 mod peer;
 mod renew;
 mod replies;
+mod sealed;
 mod send;
 mod server;
 
 use crate::config::{Config, ConfigError, MILLISECOND};
 use crate::counters::{Counters, Sizes};
-use crate::frame::{self, Header, Nack, News, Of, Payload, Reason};
+use crate::frame::{Frame, Header, Nack, News, Of, Payload, Reason};
 use crate::hints::{Hints, Key};
 use crate::members::{Member, Members, Standing};
 use crate::membership::Groups;
@@ -177,6 +179,8 @@ pub struct Endpoint {
     waiting_sends: usize,
     locate_allowance: u64,
     locate_time: u64,
+    announce_from: u64,
+    opened: Vec<u8>,
     calls: Slab<Call>,
     handles: BTreeMap<u64, u32>,
     outbound: usize,
@@ -217,6 +221,8 @@ impl Endpoint {
             waiting_sends: 0,
             locate_allowance: crate::config::SECOND,
             locate_time: 0,
+            announce_from: 0,
+            opened: Vec::new(),
             calls: Slab::new(),
             handles: BTreeMap::new(),
             outbound: 0,
@@ -242,6 +248,7 @@ impl Endpoint {
     /// Takes one event at time `now` (nanoseconds on any clock that does not go back) and everything whose time has come.
     pub fn on_event(&mut self, now: u64, event: Event<'_>, site: &mut dyn Site) {
         self.now = self.now.max(now);
+        self.link.now = self.now;
         if self.has_jumped() {
             self.jumped(site);
         }
@@ -308,6 +315,7 @@ impl Endpoint {
             serving: self.tokens.len() as u64,
             kept_bytes: self.kept as u64,
             assembly_bytes: self.assembling as u64,
+            sessions: self.link.sealer.as_ref().map_or(0, |sealer| sealer.len()) as u64,
             timers: self.timers.len() as u64,
         }
     }
@@ -342,12 +350,8 @@ impl Endpoint {
         }
     }
 
-    fn receive(&mut self, bytes: &[u8], site: &mut dyn Site) {
-        self.link.counters.frames_in += 1;
-        let Ok(frame) = frame::parse(bytes) else {
-            self.link.counters.malformed += 1;
-            return;
-        };
+    /// A frame for this site or for all that is believed to come from the site that it names.
+    fn received(&mut self, frame: &Frame<'_>, site: &mut dyn Site) {
         let header = &frame.header;
         let from = To {
             site: header.src_site,
@@ -361,16 +365,19 @@ impl Endpoint {
             return;
         }
         let broadcast = header.dst_site == 0;
-        if !broadcast && header.dst_site != self.config.site {
-            self.link.counters.misdirected += 1;
-            return;
-        }
         // An incarnation with which there is state is not over: that state would have ended with it.
         let known = self.peers.get_mut(&from.site);
         let known = known.filter(|peer| peer.incarnation == from.incarnation);
         let stands = known.map(|peer| peer.mtu = header.mtu).is_some();
-        if (!stands || frame.payload.is_news()) && !self.admit(from, &frame, site) {
-            return;
+        let news = frame.payload.is_news();
+        if !stands || news {
+            // What says something of sites has an effect, and so has a sign of an incarnation that was not known or is over.
+            if (news || self.is_unexpected(from)) && !self.takes() {
+                return;
+            }
+            if !self.admit(from, frame, site) {
+                return;
+            }
         }
         let to_anyone = matches!(
             frame.payload,

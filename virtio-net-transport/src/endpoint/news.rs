@@ -109,16 +109,23 @@ impl Endpoint {
         }
     }
 
+    /// What is held of a site: its incarnation, and whether that is there.
+    fn known(&self, site: u16) -> Option<(u16, bool)> {
+        match self.members.get(site) {
+            Some(member) => Some((member.incarnation, member.is_live())),
+            None => self.peers.get(&site).map(|peer| (peer.incarnation, true)),
+        }
+    }
+
+    /// Whether a site is known as something else than being there in this incarnation.
+    pub(super) fn is_unexpected(&self, from: To) -> bool {
+        let known = self.known(from.site);
+        known.is_some_and(|known| known != (from.incarnation, true))
+    }
+
     /// Whether a frame may change anything: its sender's incarnation is not over. One that is new ends what was with the old.
     pub(super) fn admit(&mut self, from: To, frame: &Frame<'_>, site: &mut dyn Site) -> bool {
-        let known = match self.members.get(from.site) {
-            Some(member) => Some((member.incarnation, member.is_live())),
-            None => self
-                .peers
-                .get(&from.site)
-                .map(|peer| (peer.incarnation, true)),
-        };
-        match known {
+        match self.known(from.site) {
             None => {}
             Some((incarnation, live))
                 if from.incarnation < incarnation || (from.incarnation == incarnation && !live) =>

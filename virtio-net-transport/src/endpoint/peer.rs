@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 use chorus_abi::error::{K_ELINKFAILURE, K_EUNKNOWN};
 
 /// A client's channel to a server site.
-#[derive(Default)]
+#[derive(Default, Debug)]
 pub(super) struct ClientChannel {
     /// The call that uses it.
     pub(super) call: Option<u32>,
@@ -30,6 +30,7 @@ pub(super) struct ClientChannel {
 }
 
 /// State about one incarnation of another site.
+#[derive(Debug)]
 pub(super) struct Peer {
     pub(super) incarnation: u16,
     /// Largest frame that it takes.

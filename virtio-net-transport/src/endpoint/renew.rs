@@ -26,6 +26,7 @@ impl Endpoint {
             return Err(ConfigError::Incarnation);
         }
         self.now = self.now.max(now);
+        self.link.now = self.now;
         self.over = None;
         self.config.incarnation = incarnation;
         self.link.renew(incarnation);

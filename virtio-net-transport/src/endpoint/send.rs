@@ -22,6 +22,7 @@ use chorus_abi::{K_BROADMODE, UiType};
 const BROADCAST_MTU: u32 = 1514;
 
 /// An asynchronous message that is not yet complete.
+#[derive(Debug)]
 pub(super) struct PartialSend {
     broadcast: bool,
     number: u64,
@@ -48,7 +49,7 @@ impl Endpoint {
             };
             self.next_broadcast += 1;
             let content = self.content(item, body);
-            let size = self.link.piece_size(BROADCAST_MTU);
+            let size = self.link.broadcast_piece_size(BROADCAST_MTU);
             self.link
                 .transmit_pieces(To::ALL, &content, size, 0, site, |piece| {
                     Payload::Send(data(item, txn, piece))
@@ -127,7 +128,7 @@ impl Endpoint {
         let mode = data.target.group().map(|group| group.mode);
         if broadcast {
             // A site without a member does no more than this look-up.
-            if mode != Some(K_BROADMODE) || !site.query(data.target.identity()) {
+            if mode != Some(K_BROADMODE) || !site.query(data.target.identity()) || !self.takes() {
                 return;
             }
         } else if mode == Some(K_BROADMODE) || data.target.kind() == Some(UiType::Site) {

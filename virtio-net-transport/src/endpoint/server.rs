@@ -20,6 +20,7 @@ use chorus_abi::{K_FUNCUMODE, K_FUNCXMODE, KnUniqueId};
 pub(super) const FORGET_GAP: u64 = 5 * SECOND;
 
 /// What became of a channel's last number.
+#[derive(Debug)]
 pub(super) enum State {
     /// It ended; nothing is kept.
     Ended,
@@ -34,6 +35,7 @@ pub(super) enum State {
 }
 
 /// A reply kept for repetition.
+#[derive(Debug)]
 pub(super) struct Kept {
     pub(super) content: Vec<u8>,
     pub(super) annex: bool,
@@ -43,6 +45,7 @@ pub(super) struct Kept {
 }
 
 /// A request that is not yet complete.
+#[derive(Debug)]
 pub(super) struct Incoming {
     pub(super) seq: u64,
     pub(super) assembly: Assembly,
@@ -51,6 +54,7 @@ pub(super) struct Incoming {
 }
 
 /// One channel of a client site.
+#[derive(Debug)]
 pub(super) struct ServerChannel {
     pub(super) last: u64,
     pub(super) state: State,

@@ -22,16 +22,22 @@ pub const VERSION: u8 = 1;
 pub const ETHERNET: usize = 14;
 /// Bytes of the common header.
 pub const HEADER: usize = 28;
+/// Where the fields that sealing changes stand in a frame.
+pub(crate) const FLAGS_AT: usize = ETHERNET + 2;
+pub(crate) const COUNTER_AT: usize = ETHERNET + 12;
+pub(crate) const LENGTH_AT: usize = ETHERNET + 20;
 /// Bytes of a data frame that are not content: Ethernet header, common header, header of the message.
 pub const DATA_OVERHEAD: usize = ETHERNET + HEADER + payload::DATA_HEADER;
-/// Largest frame in bytes: the largest message in one frame.
-pub const MTU_MAX: usize = DATA_OVERHEAD + crate::fragments::CONTENT_MAX;
+/// Largest frame in bytes: the largest message in one frame, sealed.
+pub const MTU_MAX: usize = DATA_OVERHEAD + crate::seal::OVERHEAD + crate::fragments::CONTENT_MAX;
 
 /// Flag of a REPLY: the server is short of memory and asks for an acknowledgement at once.
 pub const FLAG_ACK_NOW: u16 = 1 << 0;
 /// Flag of a data frame: the content begins with an annex.
 pub const FLAG_ANNEX: u16 = 1 << 1;
-/// All flags of this version. A frame with another one is refused; bit 15 is kept for sealing.
+/// Flag of a sealed frame: the payload is to be opened with the cluster's key (`crate::seal`).
+pub const FLAG_SEALED: u16 = 1 << 15;
+/// All flags of this version that say something about the payload. A frame with an unknown one is refused.
 const FLAGS: u16 = FLAG_ACK_NOW | FLAG_ANNEX;
 
 /// The common header.
@@ -47,7 +53,7 @@ pub struct Header {
     pub dst_incarnation: u16,
     /// Incarnation of the sender.
     pub src_incarnation: u16,
-    /// Counts the sender's frames (the nonce of a sealed frame, later).
+    /// Counts the sender's frames. Of a sealed frame: number of the key above, number of the frame under it below (32 bits each).
     pub counter: u64,
     /// Largest frame that the sender takes.
     pub mtu: u32,
@@ -124,13 +130,27 @@ pub fn peek(frame: &[u8]) -> Option<Peek> {
     })
 }
 
-/// Takes a whole Ethernet frame apart. Bytes after the payload (padding to 60) are ignored.
-pub fn parse(frame: &[u8]) -> Result<Frame<'_>, Malformed> {
+/// A frame whose header was understood and whose payload was not looked at yet: it may be sealed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Outer<'a> {
+    /// Common header, with all flags as they came.
+    pub header: Header,
+    /// Kind, as it came.
+    pub kind: u8,
+    /// The bytes of the common header.
+    pub bytes: &'a [u8],
+    /// As many bytes behind it as it says.
+    pub payload: &'a [u8],
+}
+
+/// Takes a whole Ethernet frame apart as far as its header goes. Bytes after the payload (padding to 60) are ignored; a sealed frame has none.
+pub fn outer(frame: &[u8]) -> Result<Outer<'_>, Malformed> {
     let (ethernet, rest) = frame.split_at_checked(ETHERNET).ok_or(Malformed)?;
     if ethernet[12..] != ETHERTYPE.to_be_bytes() {
         return Err(Malformed);
     }
-    let mut reader = Reader::new(rest);
+    let (bytes, mut payload) = rest.split_at_checked(HEADER).ok_or(Malformed)?;
+    let mut reader = Reader::new(bytes);
     let (version, kind) = (reader.u8()?, reader.u8()?);
     let flags = reader.u16()?;
     let header = Header {
@@ -149,23 +169,48 @@ pub fn parse(frame: &[u8]) -> Result<Frame<'_>, Malformed> {
     };
     let sites = 1..=chorus_abi::SITE_MAX;
     let well_formed = version == VERSION
-        && flags & !FLAGS == 0
+        && flags & !(FLAGS | FLAG_SEALED) == 0
         && sites.contains(&header.src_site)
         && (header.dst_site == 0 || sites.contains(&header.dst_site))
         && (1..=EPOCH_MAX).contains(&header.src_incarnation)
         && ethernet[..6] == mac(header.dst_site)
         && ethernet[6..12] == mac(header.src_site);
-    if !well_formed {
+    let sealed = flags & FLAG_SEALED != 0;
+    if !well_formed || (sealed && length != payload.len()) {
         return Err(Malformed);
     }
-    let payload = Payload::parse(kind, &header, reader.take(length)?)?;
+    payload = payload.get(..length).ok_or(Malformed)?;
+    Ok(Outer {
+        header,
+        kind,
+        bytes,
+        payload,
+    })
+}
+
+/// The frame of this header with this payload: the header's own, or what was sealed in it.
+pub fn inner<'a>(outer: &Outer<'_>, payload: &'a [u8]) -> Result<Frame<'a>, Malformed> {
+    let header = Header {
+        flags: outer.header.flags & !FLAG_SEALED,
+        ..outer.header
+    };
+    let payload = Payload::parse(outer.kind, &header, payload)?;
     Ok(Frame {
         header: Header {
-            flags: flags & !payload.flags(),
+            flags: header.flags & !payload.flags(),
             ..header
         },
         payload,
     })
+}
+
+/// Takes a whole Ethernet frame that is not sealed apart.
+pub fn parse(frame: &[u8]) -> Result<Frame<'_>, Malformed> {
+    let outer = outer(frame)?;
+    if outer.header.flags & FLAG_SEALED != 0 {
+        return Err(Malformed);
+    }
+    inner(&outer, outer.payload)
 }
 
 #[cfg(test)]

@@ -174,6 +174,17 @@ pub struct Shape {
     /// Seconds of silence after which the others hold a site for down [default: 1.4; on the emulated host 7]
     #[arg(long, env = "CHORUS_DETECT", value_name = "SECONDS")]
     pub detect: Option<f64>,
+    /// Frames between sites go in clear, to be looked at; whoever can send on the fabric is believed then
+    #[arg(long, env = "CHORUS_INSECURE_FABRIC")]
+    pub insecure_fabric: bool,
+    /// Domains of protection identifiers that a site may speak for, such as 2=3,4 [default: every site for all]
+    #[arg(
+        long = "domains",
+        env = "CHORUS_DOMAINS",
+        value_name = "SITE=DID,…",
+        value_delimiter = ';'
+    )]
+    pub domains: Vec<String>,
     /// Which KVM the sites run on
     #[arg(long, env = "CHORUS_HOST", value_name = "HOST", default_value = "auto")]
     pub host: HostArg,

@@ -8,6 +8,7 @@ use super::context::Context;
 use super::topology::load;
 use crate::cluster::failure::{Failure, Outcome};
 use crate::cluster::plan::{Plan, fresh_seed};
+use crate::cluster::sealing::FabricKey;
 use crate::cluster::topology::settings::parse_assignment;
 use crate::cluster::topology::{
     MEM_DEFAULT, Pattern, SITES_MAX, Topology, VCPUS_DEFAULT, VCPUS_MAX, check_mem, check_name,
@@ -15,6 +16,7 @@ use crate::cluster::topology::{
 };
 use crate::cluster::{archive, host_memory, images};
 use chorus_fabric::{Chance, Change};
+use chorus_transport::Trust;
 use std::path::{Path, PathBuf};
 
 /// The file that is taken when it is there and nothing else is said.
@@ -78,10 +80,18 @@ pub fn plan(context: &Context, shape: &Shape, default_name: &str) -> Outcome<Pla
         images::load_file(path)?;
     }
     let seed = shape.seed.or(topology.cluster.seed);
+    let seed = seed.unwrap_or_else(|| if shape.deterministic { 1 } else { fresh_seed() });
+    let fabric_key = match shape.deterministic {
+        true => FabricKey::of_seed(seed),
+        false => FabricKey::fresh()?,
+    };
     Ok(Plan {
-        seed: seed.unwrap_or_else(|| if shape.deterministic { 1 } else { fresh_seed() }),
+        seed,
+        domains: option_domains(&shape.domains, topology.site.len())?,
         topology,
         detect_ms: shape.detect.map(option_detect).transpose()?,
+        fabric_key,
+        insecure_fabric: shape.insecure_fabric,
         nucleus,
         actor_dir: shape
             .actor_dir
@@ -125,6 +135,26 @@ fn option_detect(seconds: f64) -> Outcome<u32> {
         false => Err(Failure::usage(format!(
             "--detect {seconds}: must be 0.1 to 3600 seconds"
         ))),
+    }
+}
+
+/// All `--domains` as one text. Errors: one that is no site of the cluster with its domains, a site twice.
+fn option_domains(domains: &[String], sites: usize) -> Outcome<String> {
+    let text = domains.join(";");
+    let trust = Trust::parse(&text).map_err(|_| {
+        Failure::usage(format!(
+            "--domains {text}: must be SITE=DID,DID…, each site once"
+        ))
+        .hint("--domains 2=3,4 lets actors of site 2 speak for domains 3 and 4 only")
+    })?;
+    match trust
+        .sites()
+        .find(|site| !(1..=sites).contains(&usize::from(*site)))
+    {
+        Some(site) => Err(Failure::usage(format!(
+            "--domains: the cluster has no site {site}"
+        ))),
+        None => Ok(trust.to_string()),
     }
 }
 

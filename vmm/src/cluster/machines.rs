@@ -6,7 +6,8 @@ use super::gateway::station::Station;
 use super::gateway::{Calls, Services};
 use super::images;
 use super::plan::Plan;
-use super::process::seed_of;
+use super::process::FIRST_EPOCH;
+use super::sealing::{FabricKey, fabric_words};
 use super::site::{Counters, Events, Machines, SiteEvent, SiteMachine, SiteOrder};
 use crate::debug::images::Known;
 use crate::debug::inferior::Delivery;
@@ -18,6 +19,7 @@ use crate::machine::{self, Ending, Event, Site, SiteConfig};
 use chorus_abi::GATEWAY_SITE;
 use kvm_ioctls::Kvm;
 use std::os::unix::net::UnixListener;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 
 /// What starts the sites of a plan on this machine's KVM.
@@ -41,6 +43,10 @@ pub fn on_kvm(plan: &Plan) -> Outcome<Arc<dyn Machines>> {
         kvm,
         fabric: Arc::new(fabric),
         seed: plan.seed,
+        key: plan.fabric_key.clone(),
+        clear: plan.insecure_fabric,
+        domains: plan.domains.clone(),
+        again: AtomicU32::new(0),
     }))
 }
 
@@ -48,6 +54,12 @@ struct OnKvm {
     kvm: Kvm,
     fabric: Arc<Switch>,
     seed: u64,
+    key: FabricKey,
+    /// Frames go in clear.
+    clear: bool,
+    domains: String,
+    /// Starts of sites after their first.
+    again: AtomicU32,
 }
 
 impl Machines for OnKvm {
@@ -58,7 +70,8 @@ impl Machines for OnKvm {
             .map_err(|error| {
                 Failure::host(format!("a seat on the fabric: {}", super::reason(&error)))
             })?;
-        station.start(services, self.seed)?;
+        let key = (!self.clear).then(|| self.key.bytes());
+        station.start(services, self.seed, key, &self.domains)?;
         Ok(station)
     }
 
@@ -68,6 +81,9 @@ impl Machines for OnKvm {
 
     fn start(&self, order: SiteOrder, events: Events) -> Outcome<Box<dyn SiteMachine>> {
         let number = order.number;
+        // Each start after a site's first begins a generation: what was said to all before is not believed by it.
+        let again = u32::from(order.epoch > FIRST_EPOCH);
+        let generation = self.again.fetch_add(again, Ordering::Relaxed) + again + 1;
         let config = SiteConfig {
             name: order.name.clone(),
             parameters: Parameters {
@@ -77,7 +93,11 @@ impl Machines for OnKvm {
                 epoch: order.epoch,
                 seed: order.seed,
                 tsc_khz: None,
-                extra: format!("{}{}", secret_word(self.seed), swap_word(order.swap)),
+                extra: format!(
+                    "{}{}",
+                    fabric_words(&self.key, self.clear, generation),
+                    swap_word(order.swap)
+                ),
             },
             mem: order.mem,
             nucleus: order.nucleus,
@@ -95,13 +115,6 @@ impl Machines for OnKvm {
             number,
         }))
     }
-}
-
-/// What all sites of the cluster are told, and nobody else: keys of groups are made from it. Made of the cluster's seed, so that a run repeats under it.
-fn secret_word(seed: u64) -> String {
-    // Site 0 is nobody's.
-    let halves = [seed, !seed].map(|seed| seed_of(seed, 0));
-    format!("chorus.secret={:016x}{:016x}", halves[0], halves[1])
 }
 
 /// How much room the site has for pages outside its memory.

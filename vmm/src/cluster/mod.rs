@@ -20,6 +20,7 @@ pub mod plan;
 pub mod process;
 pub mod replace;
 pub mod runtime;
+pub mod sealing;
 pub mod server;
 pub mod site;
 pub mod topology;

@@ -5,6 +5,7 @@
 //! or carried into the emulated host, so that all three do the same.
 
 use super::failure::{Failure, Outcome};
+use super::sealing::FabricKey;
 use super::topology::{Image, Topology};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -18,6 +19,12 @@ pub struct Plan {
     pub seed: u64,
     /// Milliseconds after its last word in which a site is found to be down; none: what fits the host.
     pub detect_ms: Option<u32>,
+    /// Key of the frames between sites, from which the keys of groups come too.
+    pub fabric_key: FabricKey,
+    /// Frames between sites go in clear.
+    pub insecure_fabric: bool,
+    /// Which sites may speak for which domains of protection identifiers, as [`chorus_transport::Trust`] reads it; empty: all for all.
+    pub domains: String,
     /// Nucleus instead of the built-in one.
     pub nucleus: Option<PathBuf>,
     /// Folder whose images go before the built-in ones.

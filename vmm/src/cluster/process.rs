@@ -23,7 +23,7 @@ mod booting;
 mod intervening;
 
 /// The incarnation that a site begins with.
-const FIRST_EPOCH: u16 = 1;
+pub(super) const FIRST_EPOCH: u16 = 1;
 
 /// Takes a line of the log; says whether somebody still reads.
 pub type Print = Box<dyn FnMut(&super::control::LogLine) -> bool + Send>;

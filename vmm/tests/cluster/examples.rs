@@ -65,6 +65,17 @@ fn lost_frames_change_nothing() {
 
 #[test]
 #[cfg_attr(skip_guest, ignore = "this build carries no guest")]
+fn frames_in_clear_carry_the_same_and_sites_that_may_speak_for_nobody_are_heard() {
+    let lab = Lab::new();
+    let file = "examples/counter/chorus.toml";
+    for word in ["--insecure-fabric", "--domains=1=;2="] {
+        let said = lab.chorus(&["run", "-f", file, word]).with(0);
+        assert_eq!(said.out, expected("counter"), "{word}: {said:#?}");
+    }
+}
+
+#[test]
+#[cfg_attr(skip_guest, ignore = "this build carries no guest")]
 fn a_deterministic_run_prints_the_same_bytes_again() {
     let lab = Lab::new();
     let words = ["run", "-n", "2", "--deterministic", "hello"];

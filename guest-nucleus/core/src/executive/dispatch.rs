@@ -3,7 +3,7 @@
 use crate::ipc::INSIDE;
 use crate::machine::{Cpu, Machine};
 use crate::nucleus::{Caller, Nucleus, Outcome};
-use chorus_abi::net::KnNetItem;
+use chorus_abi::net::{KnNetItem, KnNetSeat};
 use chorus_abi::table::Privilege;
 use chorus_abi::*;
 

@@ -21,6 +21,8 @@ pub struct Network {
     interrupted: bool,
     /// Memberships changed since the manager was told of them.
     regrouped: bool,
+    /// Somebody was told the cluster's key. Nobody else could know which numbers of frames, and which incarnations, were used with it.
+    told: bool,
     /// The thread that waits in `nmWait`, if it still does.
     waiting: Option<Id<Thread>>,
     pub(crate) outbound: VecDeque<(KnNetItem, Body)>,
@@ -37,6 +39,7 @@ impl Network {
             irq: None,
             interrupted: false,
             regrouped: false,
+            told: false,
             waiting: None,
             outbound: VecDeque::with_capacity(limit + replies),
             limit,
@@ -244,7 +247,12 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// `nmAttach`.
-    pub fn nm_attach(&mut self, caller: Caller, irq: i32) -> Result<Outcome, KError> {
+    pub fn nm_attach(
+        &mut self,
+        caller: Caller,
+        irq: i32,
+        seat: Out<KnNetSeat>,
+    ) -> Result<Outcome, KError> {
         if self.network_attached() {
             return Err(KError::Busy);
         }
@@ -257,6 +265,13 @@ impl<M: Machine> Nucleus<M> {
                     .ok_or(KError::Inval)?,
             ),
         };
+        let wants = seat.address() != 0;
+        if wants && self.ipc.network.told {
+            return Err(KError::Busy);
+        }
+        let told = self.configuration.fabric;
+        self.write_optional(caller, seat, &told)?;
+        self.ipc.network.told |= wants;
         self.ipc.network.manager = Some(caller.actor);
         self.ipc.network.irq = irq;
         self.ipc.network.regrouped = true;

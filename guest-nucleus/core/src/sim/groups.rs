@@ -103,6 +103,25 @@ fn nc_135_the_key_of_a_well_known_group_is_the_cluster_s() {
     assert_ne!(key(1, (1, 2)).key, key(1, (2, 2)).key);
 }
 
+/// Nothing slows who goes on guessing: half of all keys would take 290,000 years at a million guesses a second.
+#[test]
+fn ss_080_a_million_guessed_keys_are_all_refused() {
+    let mut user = Alone::new(K_USERACTOR);
+    let group = user.allocate(K_STATUSER, 7).unwrap();
+    let (_, port) = user.port();
+    let mut guess = 1u64;
+    for _ in 0..1_000_000 {
+        guess = guess
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        let wrong = KnCap {
+            key: guess,
+            ..group
+        };
+        assert_eq!(user.join(wrong, port), K_EINVAL);
+    }
+    assert_eq!(user.join(group, port), K_OK);
+}
 proptest! {
     /// Memberships against a model: sets of ports. A multicast reaches each member once, and nobody else.
     #[test]

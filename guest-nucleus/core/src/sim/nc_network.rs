@@ -145,6 +145,37 @@ fn the_manager_hears_of_each_change_of_a_group_and_of_its_key() {
 }
 
 #[test]
+fn the_cluster_s_key_is_told_to_the_manager_alone() {
+    let mut site = Site::new(4);
+    let (user, manager) = (site.party(K_USERACTOR), site.party(K_SYSTEMACTOR));
+    let other = site.party(K_SYSTEMACTOR);
+    let nothing = KnNetSeat {
+        key: [0; 32],
+        generation: 0,
+        flags: 0,
+    };
+    let told = site.nucleus.configuration.fabric;
+    let [seat, theirs, user_s] =
+        [manager, other, user].map(|party| site.arg(party.actor, &nothing));
+    site.refuses(user, "nmAttach", &[u64::MAX, user_s], K_EPRIV);
+    site.refuses(manager, "nmAttach", &[64, seat], K_EINVAL);
+    site.refuses(manager, "nmAttach", &[u64::MAX, NOWHERE], K_EFAULT);
+    assert_eq!(site.peek::<KnNetSeat>(manager.actor, seat), nothing);
+    // A pointer that is wrong leaves the seat free.
+    assert_eq!(site.grants(manager, "nmAttach", &[u64::MAX, seat]), K_OK);
+    assert_eq!(site.peek::<KnNetSeat>(manager.actor, seat), told);
+    site.refuses(other, "nmAttach", &[u64::MAX, theirs], K_EBUSY);
+    assert_eq!(site.peek::<KnNetSeat>(other.actor, theirs), nothing);
+    assert_eq!(site.peek::<KnNetSeat>(user.actor, user_s), nothing);
+    site.call(manager.thread, "actorExit", &[0]);
+    // A key is told once in an incarnation: who comes later would seal with numbers that were used.
+    site.refuses(other, "nmAttach", &[u64::MAX, theirs], K_EBUSY);
+    assert_eq!(site.peek::<KnNetSeat>(other.actor, theirs), nothing);
+    assert_eq!(site.grants(other, "nmAttach", &[u64::MAX]), K_OK);
+    site.end();
+}
+
+#[test]
 fn waiting_for_work_ends_by_items_interrupts_limits_and_aborts() {
     let (mut site, manager, user, _) = attached();
     let limit = |site: &mut Site, ns| site.arg(manager.actor, &KnTimeVal::from_ns(ns));

@@ -13,6 +13,7 @@ use crate::machine::{Frame, Machine, Start};
 use crate::nucleus::{Configuration, Limits, Nucleus, Outcome};
 use crate::supervisor::{Arrived, Call, Then, Trouble, Upcall};
 use alloc::vec::Vec;
+use chorus_abi::net::{KnNetSeat, NET_CLEAR};
 use chorus_abi::*;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -80,6 +81,11 @@ impl Site {
             epoch,
             cpus,
             secret: (3, 5),
+            fabric: KnNetSeat {
+                key: [9; 32],
+                generation: 4,
+                flags: NET_CLEAR,
+            },
             limits,
         };
         let machine = Sim::new(cpus, 512, limits.threads);

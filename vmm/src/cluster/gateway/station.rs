@@ -12,7 +12,7 @@ use chorus_abi::net::{KnNetItem, NET_CALL, NET_CANCEL, NET_REPLY, NET_SEND};
 use chorus_abi::{
     GATEWAY_SITE, KError, KnUniqueId, STAMP_CONSOLE, STAMP_CONTROL, STAMP_FILES, STAMP_PAGES,
 };
-use chorus_transport::{Config, Endpoint, Event, Site};
+use chorus_transport::{Config, Endpoint, Event, Seal, Site, Trust};
 use std::collections::{HashMap, VecDeque};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -68,12 +68,21 @@ impl Station {
         self.port.clone()
     }
 
-    /// Starts the thread that serves. Errors: no thread could be made.
-    pub fn start(self: &Arc<Self>, services: Arc<Services>, seed: u64) -> Outcome<()> {
+    /// Starts the thread that serves, with the key of the cluster's frames, if they are sealed, and what the sites may speak for. Errors: no thread could be made.
+    pub fn start(
+        self: &Arc<Self>,
+        services: Arc<Services>,
+        seed: u64,
+        key: Option<[u8; 32]>,
+        domains: &str,
+    ) -> Outcome<()> {
         let mut config = Config::new(GATEWAY_SITE, 1);
         config.seed = seed;
         // Whoever runs the machines knows which of them run; it believes what the sites say of each other.
         config.period = 0;
+        config.seal = key.map(|key| Seal::new(key, 1));
+        config.trust = Trust::parse(domains)
+            .map_err(|_| Failure::failed(format!("not a list of sites and domains: {domains}")))?;
         let endpoint = Endpoint::new(config)
             .map_err(|error| Failure::failed(format!("the gateway's endpoint: {error:?}")))?;
         let station = self.clone();
@@ -302,7 +311,9 @@ mod tests {
     }
 
     fn guest(port: Arc<HostPort>, rounds: usize) -> Option<(i32, Answer)> {
-        let mut endpoint = Endpoint::new(Config::new(1, 1)).unwrap();
+        let mut config = Config::new(1, 1);
+        config.seal = Some(Seal::new([5; 32], 1));
+        let mut endpoint = Endpoint::new(config).unwrap();
         let mut guest = Guest {
             port,
             items: Vec::new(),
@@ -361,7 +372,7 @@ mod tests {
         let fabric = Switch::perfect(2).unwrap();
         let station = Station::new().unwrap();
         fabric.attach(GATEWAY_SITE, station.port()).unwrap();
-        station.start(services, 1).unwrap();
+        station.start(services, 1, Some([5; 32]), "").unwrap();
         let port = HostPort::new(1024).unwrap();
         fabric.attach(1, port.clone()).unwrap();
         let site = std::thread::spawn(move || guest(port, 3));

@@ -30,7 +30,10 @@ fn network_words(plan: &super::Plan) -> Vec<String> {
         true => DETECT_MS.1,
         false => DETECT_MS.0,
     };
-    let words = vec![format!("detect={}", plan.detect_ms.unwrap_or(usual))];
+    let mut words = vec![format!("detect={}", plan.detect_ms.unwrap_or(usual))];
+    if !plan.domains.is_empty() {
+        words.push(format!("domains={}", plan.domains));
+    }
     words
 }
 

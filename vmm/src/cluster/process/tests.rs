@@ -7,6 +7,7 @@ use super::*;
 use crate::cluster::client::Client;
 use crate::cluster::control::{Answer, Exec, Request};
 use crate::cluster::gateway::{Annex, Request as Message};
+use crate::cluster::sealing::FabricKey;
 use crate::cluster::site::{Counters, Events, SiteOrder};
 use crate::cluster::topology::{Kind, Topology};
 use crate::fabric::Switch;
@@ -209,6 +210,9 @@ pub(super) fn start(manner: Manner, change: impl FnOnce(&mut Plan, &std::path::P
         topology: Topology::uniform("test", 2, 1, 64 << 20),
         seed: 1,
         detect_ms: None,
+        fabric_key: FabricKey::of_seed(1),
+        insecure_fabric: false,
+        domains: String::new(),
         nucleus: Some(images(folder.path())),
         actor_dir: Some(folder.path().to_owned()),
         boot_conf: None,
