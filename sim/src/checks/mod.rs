@@ -4,6 +4,7 @@
 
 mod detection;
 mod groups;
+mod links;
 mod locate;
 mod membership;
 mod news_frames;
@@ -45,6 +46,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         pieces::CHECKS,
         news_frames::CHECKS,
         detection::CHECKS,
+        links::CHECKS,
     ]
     .into_iter()
     .flatten()
