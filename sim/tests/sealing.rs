@@ -2,10 +2,11 @@
 
 use chorus_abi::error::{K_ELINKFAILURE, K_EUNKNOWN};
 use chorus_abi::{K_BROADMODE, KnProtId, KnUniqueId, UiType};
-use chorus_tests::sim::network::Faults;
-use chorus_tests::sim::random::Random;
-use chorus_tests::sim::workload::{group, seed};
-use chorus_tests::sim::world::{MS, Plan, SEC, World, pattern};
+use chorus_sim::effort::seed;
+use chorus_sim::network::Faults;
+use chorus_sim::random::Random;
+use chorus_sim::workload::group;
+use chorus_sim::world::{MS, Plan, SEC, World, pattern};
 use chorus_transport::frame::{self, KIND_NAMES};
 use chorus_transport::{Counters, Event, Seal, Trust};
 use std::collections::{BTreeMap, BTreeSet};

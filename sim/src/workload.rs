@@ -1,5 +1,6 @@
 //! Random runs: clients, servers and mishaps, judged at the end.
 
+use super::effort::seed;
 use super::network::Faults;
 use super::random::Random;
 use super::world::{MS, Plan, SEC, World, pattern};
@@ -71,28 +72,13 @@ pub struct Outcome {
     pub unknown: u32,
     /// Events of the simulation.
     pub steps: u64,
+    /// A number for all frames, their times and their bytes.
+    pub log: u64,
 }
 
 /// The group that random runs use.
 pub fn group() -> KnUniqueId {
     KnUniqueId::static_group(false, 77)
-}
-
-/// Seed of a run: that of `CHORUS_SIM_SEED` if it is set, else `default`.
-pub fn seed(default: u64) -> u64 {
-    std::env::var("CHORUS_SIM_SEED")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
-}
-
-/// A count of a long run: in full with optimisation, else a twentieth.
-pub fn times(full: u64) -> u64 {
-    if cfg!(debug_assertions) {
-        full / 10
-    } else {
-        full
-    }
 }
 
 /// A run. Fails with the seed and the events of the call that broke a promise, or with what was left behind.
@@ -104,7 +90,7 @@ pub fn run(name: &str, default_seed: u64, mix: Mix) -> Outcome {
     match attempt(seed, mix) {
         Ok(outcome) => outcome,
         Err(problem) => panic!(
-            "{name}: {problem}\nrepeat with: CHORUS_SIM_SEED={seed} cargo test -p chorus-tests {name}"
+            "{name}: {problem}\nrepeat with: CHORUS_SIM_SEED={seed} cargo test -p chorus-sim {name}"
         ),
     }
 }
@@ -116,6 +102,7 @@ pub fn attempt(seed: u64, mix: Mix) -> Result<Outcome, String> {
     } else {
         World::new(seed, mix.sites, mix.faults)
     };
+    world.log = Some(0);
     let mut random = Random::new(seed ^ 0x5EED);
     let mut ports: Vec<KnUniqueId> = (1..=mix.sites)
         .map(|site| serve(&mut world, site))
@@ -304,6 +291,7 @@ fn count(world: &World) -> Outcome {
     let mut outcome = Outcome {
         calls: world.plans.len() as u32,
         steps: world.steps,
+        log: world.log.unwrap_or(0),
         ..Outcome::default()
     };
     for (_, _, happening) in &world.history.events {
