@@ -20,10 +20,10 @@ pub struct Setup {
     pub watch: bool,
     /// Sites that are switched on say hello to all. Without it thousands are there at once, and none has heard of another.
     pub hello: bool,
+    /// Frames are sealed with a key of the cluster.
+    pub seal: bool,
     /// Cards drop frames with turned bits, as the check sequence of Ethernet has them do.
     pub checksum: bool,
-    /// Sites seal their frames, as those of a cluster do.
-    pub sealed: bool,
 }
 
 impl Setup {
@@ -37,8 +37,8 @@ impl Setup {
             links: Change::default(),
             watch: false,
             hello: true,
+            seal: true,
             checksum: false,
-            sealed: true,
         }
     }
 }

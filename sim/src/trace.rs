@@ -45,21 +45,15 @@ pub struct Trace {
     /// Time, site, what happened to it.
     pub moments: Vec<(u64, u16, Moment)>,
     /// By sender, incarnation and number of the frame: its place in `arrows`.
-    known: HashMap<Name, usize>,
+    known: HashMap<(u16, u64, u64), usize>,
 }
 
-/// Sender, receiver, incarnation of the sender, number.
-type Name = (u16, u16, u16, u64);
-
-/// What names a frame of a site: sealed frames are numbered for each site that they go to.
-fn name(from: u16, bytes: &[u8]) -> Option<Name> {
-    let header = frame::outer(bytes).ok()?.header;
-    Some((
-        from,
-        header.dst_site,
-        header.src_incarnation,
-        header.counter,
-    ))
+/// What names a frame of a site.
+fn name(from: u16, bytes: &[u8]) -> Option<(u16, u64, u64)> {
+    let incarnation = frame::peek(bytes)?.incarnation;
+    let counter = bytes.get(frame::ETHERNET + 12..frame::ETHERNET + 20)?;
+    let counter = u64::from_le_bytes(counter.try_into().ok()?);
+    Some((from, incarnation.into(), counter))
 }
 
 impl Trace {

@@ -183,7 +183,7 @@ impl World {
         for number in 1..=sites {
             let mut config = Config::new(number, 1);
             config.seed = seed ^ u64::from(number);
-            config.seal = setup.sealed.then(|| Seal::new(cluster_key(seed), 1));
+            config.seal = setup.seal.then(|| Seal::new(cluster_key(seed), 1));
             if !setup.watch {
                 config.period = 0;
             }

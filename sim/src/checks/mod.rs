@@ -11,6 +11,7 @@ mod news_frames;
 mod pieces;
 mod rpc;
 mod rpc_sim;
+mod sealing;
 
 /// One function that makes assertions.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +47,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         pieces::CHECKS,
         news_frames::CHECKS,
         detection::CHECKS,
+        sealing::CHECKS,
         links::CHECKS,
     ]
     .into_iter()
