@@ -173,15 +173,18 @@ fn nc_282_pointers_into_the_nucleus_are_refused_by_every_call() {
             Some(&b"now"[..])
         );
     }
+    // There are pages at this address, and in a user space they are nobody's.
+    let kernel = site.at(supervisor.actor, 0x100);
+    // Once the seat is taken, that is said first.
+    site.refuses(system, "nmAttach", &[u64::MAX, kernel], K_EFAULT);
     site.grants(system, "nmAttach", &[u64::MAX]);
     let far = KnUniqueId::from_fields(2, UiType::Port, 1, 77);
     assert_eq!(site.send(user, far, b"out"), Some(K_OK));
-    // There are pages at this address, and in a user space they are nobody's.
-    let kernel = site.at(supervisor.actor, 0x100);
     let mut tried = 0;
     for call in CALLS
         .iter()
         .filter(|call| call.arguments.iter().any(|argument| argument.pointer))
+        .filter(|call| call.name != "nmAttach")
     {
         for by in [user, system] {
             let most = match by.actor == user.actor {
