@@ -253,6 +253,9 @@ impl<M: Machine> Nucleus<M> {
         irq: i32,
         seat: Out<KnNetSeat>,
     ) -> Result<Outcome, KError> {
+        if !seat.is_null() {
+            self.check_writable(caller, seat.address(), size_of::<KnNetSeat>() as u64)?;
+        }
         if self.network_attached() {
             return Err(KError::Busy);
         }
