@@ -1,3 +1,1 @@
-//! Tests that need more than one crate, and what they are made of.
-
-pub mod sim;
+//! Tests that need more than one crate are in `tests/`; the simulator that they once shared is a crate of its own, `sim/`.

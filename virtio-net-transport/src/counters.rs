@@ -14,6 +14,11 @@ macro_rules! counters {
             pub fn list(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($field), self.$field),)*].into_iter()
             }
+
+            /// Adds those of another site.
+            pub fn add(&mut self, other: &$name) {
+                $(self.$field += other.$field;)*
+            }
         }
     };
 }

@@ -5,6 +5,7 @@
 //! [`Config`]; nothing here can panic on any frame.
 
 mod answers;
+mod bounds;
 mod client;
 mod detect;
 mod failure;

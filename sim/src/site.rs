@@ -4,6 +4,7 @@ use super::nucleus::Nucleus;
 use super::world::Happens;
 use chorus_transport::{Config, Endpoint};
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 /// One site.
 pub struct SimSite {
@@ -27,7 +28,7 @@ pub struct SimSite {
 #[derive(Default)]
 pub(super) struct Held {
     /// Frames in the ring of its card.
-    pub(super) frames: VecDeque<Vec<u8>>,
+    pub(super) frames: VecDeque<Rc<[u8]>>,
     /// What its servers were about to do.
     pub(super) works: Vec<Happens>,
 }
@@ -36,7 +37,7 @@ pub(super) struct Held {
 pub(super) const RING: usize = 256;
 
 /// A call as its client made it, and as its server will treat it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Plan {
     /// Time in the server's queue before it is executed.
     pub queue: u64,

@@ -1,10 +1,10 @@
 //! Groups across sites (SS-028…037) and asynchronous messages (SS-032, SS-053).
 
+use crate::network::Faults;
+use crate::workload::group;
+use crate::world::{MS, Plan, SEC, World, pattern};
 use chorus_abi::error::{K_EINVAL, K_EUNKNOWN};
 use chorus_abi::{K_BROADMODE, K_FUNCMODE, K_FUNCUMODE, K_FUNCXMODE, KnUniqueId, UiType};
-use chorus_tests::sim::network::Faults;
-use chorus_tests::sim::workload::group;
-use chorus_tests::sim::world::{MS, Plan, SEC, World, pattern};
 use chorus_transport::frame::KIND_NAMES;
 
 fn mode(mode: i32) -> KnUniqueId {
@@ -30,7 +30,7 @@ fn result(world: &mut World, call: u32) -> i32 {
     world.end(call).map_or(i32::MIN, |end| end.0)
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_028_functional_mode_costs_as_much_as_unicast_after_the_first_call() {
     let mut world = World::new(28, 3, Faults::NONE);
     members(&mut world, &[1]);
@@ -45,7 +45,7 @@ fn ss_028_functional_mode_costs_as_much_as_unicast_after_the_first_call() {
     assert_eq!(world.sent.len(), 200);
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn nc_154_ss_029_replacing_a_server_under_load_loses_and_doubles_nothing() {
     for (seed, faults) in [(29, Faults::NONE), (30, Faults::all(100))] {
         let mut world = World::new(seed, 3, faults);
@@ -86,7 +86,7 @@ fn nc_154_ss_029_replacing_a_server_under_load_loses_and_doubles_nothing() {
     }
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn nc_156_ss_030_selective_mode_reaches_the_co_targets_site_only() {
     let mut world = World::new(30, 4, Faults::NONE);
     let ports = members(&mut world, &[1, 2]);
@@ -125,7 +125,7 @@ fn nc_156_ss_030_selective_mode_reaches_the_co_targets_site_only() {
     assert_eq!(result(&mut world, call), K_EINVAL);
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn nc_157_and_158_a_declared_name_stands_for_its_site_until_it_is_forgotten() {
     let mut world = World::new(32, 4, Faults::NONE);
     let ports = members(&mut world, &[1, 2]);
@@ -157,7 +157,7 @@ fn nc_157_and_158_a_declared_name_stands_for_its_site_until_it_is_forgotten() {
     assert_eq!(result(&mut world, call), K_EUNKNOWN);
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_031_exclusive_mode_never_picks_the_co_targets_site() {
     let mut world = World::new(31, 3, Faults::NONE);
     let ports = members(&mut world, &[1, 2]);
@@ -186,7 +186,7 @@ fn ss_031_exclusive_mode_never_picks_the_co_targets_site() {
     );
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn nc_151_ss_032_multicast_reaches_every_member_once_by_one_broadcast_per_piece() {
     let mut world = World::new(32, 4, Faults::NONE);
     let ports = members(&mut world, &[1, 2, 2, 3]);
@@ -214,7 +214,7 @@ fn nc_151_ss_032_multicast_reaches_every_member_once_by_one_broadcast_per_piece(
     }
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_033_lossy_multicast_delivers_nothing_twice_and_nothing_in_part() {
     let mut world = World::new(
         33,
@@ -249,7 +249,7 @@ fn ss_033_lossy_multicast_delivers_nothing_twice_and_nothing_in_part() {
     }
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_034_a_call_to_a_group_in_broadcast_mode_is_refused_without_a_frame() {
     let mut world = World::new(34, 2, Faults::NONE);
     members(&mut world, &[1]);
@@ -262,7 +262,7 @@ fn ss_034_a_call_to_a_group_in_broadcast_mode_is_refused_without_a_frame() {
     );
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn nc_164_ss_035_members_of_a_crashed_site_are_passed_over_once_it_is_known_to_be_dead() {
     let mut world = World::new(35, 3, Faults::NONE);
     members(&mut world, &[1]);
@@ -282,7 +282,7 @@ fn nc_164_ss_035_members_of_a_crashed_site_are_passed_over_once_it_is_known_to_b
     );
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn a_refused_request_is_never_executed_even_if_the_member_returns() {
     let mut world = World::new(36, 3, Faults::NONE);
     let port = members(&mut world, &[1])[0];
@@ -311,7 +311,7 @@ fn a_refused_request_is_never_executed_even_if_the_member_returns() {
     assert_eq!(world.history.check(), Ok(()));
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_053_a_message_to_a_dead_site_leaves_no_state() {
     let mut world = World::new(53, 2, Faults::NONE);
     let port = world.open(1, 8);
@@ -332,7 +332,7 @@ fn ss_053_a_message_to_a_dead_site_leaves_no_state() {
     assert_eq!((world.sizes(2), world.counters(2).lost_sends), (before, 1));
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn sends_keep_their_order_on_an_orderly_link_and_full_queues_lose_them() {
     let mut world = World::new(54, 2, Faults::NONE);
     let port = world.open(1, 8);
@@ -364,7 +364,7 @@ fn sends_keep_their_order_on_an_orderly_link_and_full_queues_lose_them() {
     assert_eq!(world.counters(1).lost_sends, 1);
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn a_send_to_a_port_that_went_makes_the_next_one_search() {
     let mut world = World::new(55, 3, Faults::NONE);
     let port = world.open(1, 8);
@@ -385,3 +385,20 @@ fn a_send_to_a_port_that_went_makes_the_next_one_search() {
     );
     assert_eq!(world.site(3).nucleus.arrivals.len(), 1);
 }
+
+/// All of them.
+pub(super) const CHECKS: &[super::Check] = super::checks![
+    ss_028_functional_mode_costs_as_much_as_unicast_after_the_first_call,
+    nc_154_ss_029_replacing_a_server_under_load_loses_and_doubles_nothing,
+    nc_156_ss_030_selective_mode_reaches_the_co_targets_site_only,
+    nc_157_and_158_a_declared_name_stands_for_its_site_until_it_is_forgotten,
+    ss_031_exclusive_mode_never_picks_the_co_targets_site,
+    nc_151_ss_032_multicast_reaches_every_member_once_by_one_broadcast_per_piece,
+    ss_033_lossy_multicast_delivers_nothing_twice_and_nothing_in_part,
+    ss_034_a_call_to_a_group_in_broadcast_mode_is_refused_without_a_frame,
+    nc_164_ss_035_members_of_a_crashed_site_are_passed_over_once_it_is_known_to_be_dead,
+    a_refused_request_is_never_executed_even_if_the_member_returns,
+    ss_053_a_message_to_a_dead_site_leaves_no_state,
+    sends_keep_their_order_on_an_orderly_link_and_full_queues_lose_them,
+    a_send_to_a_port_that_went_makes_the_next_one_search,
+];

@@ -1,10 +1,10 @@
 //! Frames about sites, of any content: no panic, no table beyond its bound, and sites that are together again once it is over.
 
+use crate::effort::{seed, times};
+use crate::network::Faults;
+use crate::random::Random;
+use crate::world::{MS, Plan, SEC, World};
 use chorus_abi::{KnUniqueId, UiType};
-use chorus_tests::sim::network::Faults;
-use chorus_tests::sim::random::Random;
-use chorus_tests::sim::workload::{seed, times};
-use chorus_tests::sim::world::{MS, Plan, SEC, World};
 use chorus_transport::frame::news::{
     Claim, Groups, Hello, Item, Membership, PING_OVER, PING_SUSPECT, Ping, Pong, Relay, View,
 };
@@ -55,7 +55,7 @@ fn made(random: &mut Random) -> Vec<u8> {
     let from = site(random);
     let incarnation = one_of(random, [1, 1, 1, 2, 5]);
     if random.happens(800) {
-        let key = chorus_tests::sim::servers::GROUP_KEY;
+        let key = crate::servers::GROUP_KEY;
         list.proof = chorus_abi::keys::keyed_hash_of(key, list.words(from, incarnation));
     }
     let nonce = random.below(3) as u32;
@@ -118,7 +118,7 @@ fn is_bearable(bytes: &[u8]) -> bool {
     })
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn frames_about_sites_of_any_content_do_no_lasting_harm() {
     let seed = seed(781);
     println!("repeat with CHORUS_SIM_SEED={seed}");
@@ -177,3 +177,7 @@ fn frames_about_sites_of_any_content_do_no_lasting_harm() {
         );
     }
 }
+
+/// All of them.
+pub(super) const CHECKS: &[super::Check] =
+    super::checks![frames_about_sites_of_any_content_do_no_lasting_harm,];

@@ -1,11 +1,6 @@
-//! What happened in a run, and the judge of it.
-//!
-//! The checker knows nothing of the protocol. It takes the list of events and says which promise of `ipcCall` was broken: each request is
-//! executed at most once, as it was sent; an error that says *not executed* is true; a reply is that of this very request; every
-//! call ends, once. It is itself tested with planted violations.
+//! What happened in a run. A [`Judge`] goes through it and says which promise of `ipcCall` was broken.
 
-use chorus_abi::error::{K_EFULL, K_EUNKNOWN};
-use std::collections::BTreeMap;
+pub use super::judge::{Judge, Violation, says_not_executed};
 
 /// One thing that happened to a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,97 +24,21 @@ pub struct History {
     pub events: Vec<(u64, u32, Happening)>,
 }
 
-/// A broken promise.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Violation {
-    /// Executed a second time.
-    ExecutedTwice,
-    /// Executed with other content than was sent, or without having been sent.
-    WrongRequest,
-    /// The error said that nothing was executed, but it was.
-    NotExecutedIsUntrue,
-    /// Success with another reply than the server gave, or without one.
-    WrongReply,
-    /// The client was told twice, or after it left.
-    EndedTwice,
-    /// The call never ended.
-    Hangs,
-}
-
-/// Errors that promise that the call had no effect.
-pub fn says_not_executed(result: i32) -> bool {
-    result == K_EUNKNOWN || result == K_EFULL
-}
-
-#[derive(Default)]
-struct Seen {
-    issued: Option<u64>,
-    executed: u32,
-    answered: Option<u64>,
-    ended: Option<i32>,
-    left: bool,
-}
-
 impl History {
     /// Adds an event.
     pub fn push(&mut self, time: u64, call: u32, happening: Happening) {
         self.events.push((time, call, happening));
     }
 
-    /// The first broken promise: which call, what.
+    /// The first broken promise: which call, what. A judge of its own goes through all that happened.
     pub fn check(&self) -> Result<(), (u32, Violation)> {
-        let mut calls: BTreeMap<u32, Seen> = BTreeMap::new();
+        let mut judge = Judge::default();
         for &(_, call, happening) in &self.events {
-            let seen = calls.entry(call).or_default();
-            let broken = match happening {
-                Happening::Issued(digest) => {
-                    seen.issued = Some(digest);
-                    None
-                }
-                Happening::Executed(digest) => {
-                    seen.executed += 1;
-                    if seen.executed > 1 {
-                        Some(Violation::ExecutedTwice)
-                    } else if seen.issued != Some(digest) {
-                        Some(Violation::WrongRequest)
-                    } else {
-                        seen.ended
-                            .filter(|result| says_not_executed(*result))
-                            .map(|_| Violation::NotExecutedIsUntrue)
-                    }
-                }
-                Happening::Answered(digest) => {
-                    seen.answered = Some(digest);
-                    None
-                }
-                Happening::Ended(result, digest) => {
-                    let twice = seen.ended.replace(result).is_some() || seen.left;
-                    if twice {
-                        Some(Violation::EndedTwice)
-                    } else if result == 0 && (seen.executed != 1 || seen.answered != Some(digest)) {
-                        Some(Violation::WrongReply)
-                    } else if says_not_executed(result) && seen.executed != 0 {
-                        Some(Violation::NotExecutedIsUntrue)
-                    } else {
-                        None
-                    }
-                }
-                Happening::Left => {
-                    seen.left = true;
-                    None
-                }
-            };
-            if let Some(violation) = broken {
-                return Err((call, violation));
-            }
+            judge
+                .take(call, happening)
+                .map_err(|violation| (call, violation))?;
         }
-        match calls
-            .iter()
-            .find(|(_, seen)| seen.issued.is_some() && seen.ended.is_none() && !seen.left)
-        {
-            Some((call, _)) => Err((*call, Violation::Hangs)),
-            None => Ok(()),
-        }
+        judge.finish()
     }
 
     /// All events of one call, for people.
@@ -136,7 +55,7 @@ impl History {
 mod tests {
     use super::Happening::*;
     use super::*;
-    use chorus_abi::error::K_ELINKFAILURE;
+    use chorus_abi::error::{K_EFULL, K_ELINKFAILURE, K_EUNKNOWN};
 
     fn judge(events: &[Happening]) -> Result<(), (u32, Violation)> {
         let mut history = History::default();
@@ -211,5 +130,21 @@ mod tests {
         ] {
             assert_eq!(judge(bad), Err((2, violation)), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn messages_come_once_and_as_they_were_sent() {
+        let mut judge = Judge::default();
+        judge.sent(7);
+        judge.sent(8);
+        assert_eq!(judge.arrived(1, 100, 8), Ok(()));
+        assert_eq!(judge.arrived(1, 101, 8), Ok(()));
+        assert_eq!(judge.arrived(1, 100, 8), Err(Violation::ArrivedTwice));
+        assert_eq!(judge.arrived(0, 100, 8), Err(Violation::WrongMessage));
+        assert_eq!(judge.arrived(2, 100, 8), Err(Violation::WrongMessage));
+        assert_eq!(
+            Judge::default().take(u32::MAX, Executed(0)),
+            Err(Violation::WrongRequest)
+        );
     }
 }

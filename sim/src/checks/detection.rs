@@ -1,11 +1,11 @@
 //! Who is there: sites that are switched off, paused, cut off, and come back (SS-063…070).
 
+use crate::effort::{seed, times};
+use crate::network::Faults;
+use crate::random::Random;
+use crate::world::{MS, Plan, SEC, World};
 use chorus_abi::KnUniqueId;
 use chorus_abi::error::{K_ELINKFAILURE, K_EUNKNOWN};
-use chorus_tests::sim::network::Faults;
-use chorus_tests::sim::random::Random;
-use chorus_tests::sim::workload::{seed, times};
-use chorus_tests::sim::world::{MS, Plan, SEC, World};
 use chorus_transport::{Notice, Standing};
 
 /// Sites that have met.
@@ -77,7 +77,7 @@ fn all_pairs(world: &mut World, sites: &[u16], within: u64) {
     }
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_063_a_site_that_is_switched_off_is_down_everywhere_within_a_second_and_a_half() {
     let first = seed(63);
     let mut worst = 0;
@@ -112,7 +112,7 @@ fn ss_063_a_site_that_is_switched_off_is_down_everywhere_within_a_second_and_a_h
     );
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_043_and_047_calls_end_with_the_site_of_either_side() {
     for trial in 0..50 {
         let seed = seed(43) + trial;
@@ -148,7 +148,7 @@ fn ss_043_and_047_calls_end_with_the_site_of_either_side() {
     }
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_063_the_time_to_find_a_site_down_is_what_it_was_set_to() {
     for limit in [350 * MS, 7 * SEC] {
         let seed = seed(630) + limit;
@@ -166,7 +166,7 @@ fn ss_063_the_time_to_find_a_site_down_is_what_it_was_set_to() {
     }
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_064_a_day_without_a_false_down_idle_and_at_full_load() {
     let seed = seed(64);
     let mut world = met(seed, 8, Faults::NONE);
@@ -198,7 +198,7 @@ fn ss_064_a_day_without_a_false_down_idle_and_at_full_load() {
     );
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_065_a_pause_of_200_ms_is_nothing_and_one_of_10_s_costs_the_incarnation() {
     for sites in [2, 3, 8, 16] {
         let seed = seed(65) + u64::from(sites);
@@ -260,7 +260,7 @@ fn ss_065_a_pause_of_200_ms_is_nothing_and_one_of_10_s_costs_the_incarnation() {
     }
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn a_site_whose_clock_jumped_refutes_and_declares_nobody() {
     let seed = seed(651);
     let mut world = met(seed, 5, Faults::NONE);
@@ -284,7 +284,7 @@ fn a_site_whose_clock_jumped_refutes_and_declares_nobody() {
     }
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_066_a_link_that_works_one_way_is_noticed_by_both_ends() {
     // Two sites: whoever is not heard is down for the other, as with a full cut.
     let both = |one_way: bool, seed: u64| {
@@ -337,7 +337,7 @@ fn ss_066_a_link_that_works_one_way_is_noticed_by_both_ends() {
     }
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_067_nothing_of_an_incarnation_that_is_down_changes_a_table() {
     let seed = seed(67);
     let mut world = met(seed, 4, Faults::NONE);
@@ -405,7 +405,7 @@ fn ss_067_nothing_of_an_incarnation_that_is_down_changes_a_table() {
     );
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_068_what_a_site_sends_to_watch_others_does_not_grow_with_their_number() {
     let mut rates = Vec::new();
     for sites in [2, 4, 8, 16, 32, 64, 200] {
@@ -426,7 +426,7 @@ fn ss_068_what_a_site_sends_to_watch_others_does_not_grow_with_their_number() {
     );
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_069_each_half_of_a_split_cluster_works_and_all_of_it_after_healing() {
     for trial in 0..20 {
         let seed = seed(69) + trial;
@@ -464,7 +464,7 @@ fn ss_069_each_half_of_a_split_cluster_works_and_all_of_it_after_healing() {
     }
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn a_site_that_was_cut_off_alone_begins_anew_and_the_others_do_not() {
     for trial in 0..20 {
         let seed = seed(690) + trial;
@@ -486,7 +486,7 @@ fn a_site_that_was_cut_off_alone_begins_anew_and_the_others_do_not() {
     }
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_070_an_hour_of_sites_that_are_killed_and_restarted_leaves_nothing_behind() {
     let seed = seed(70);
     let mut world = met(seed, 6, Faults::all(20));
@@ -506,7 +506,7 @@ fn ss_070_an_hour_of_sites_that_are_killed_and_restarted_leaves_nothing_behind()
         }
         world.restart(victim);
         ports[usize::from(victim) - 1] = world.open(victim, 64);
-        let group = chorus_tests::sim::workload::group();
+        let group = crate::workload::group();
         world.join(victim, group, ports[usize::from(victim) - 1]);
         world.run_until(until);
     }
@@ -514,7 +514,7 @@ fn ss_070_an_hour_of_sites_that_are_killed_and_restarted_leaves_nothing_behind()
     world.run(200 * SEC);
     assert_eq!(world.history.check(), Ok(()), "seed {seed}");
     let mut fresh = met(seed, 6, Faults::NONE);
-    let group = chorus_tests::sim::workload::group();
+    let group = crate::workload::group();
     for site in 1..=6 {
         let port = fresh.open(site, 64);
         fresh.join(site, group, port);
@@ -539,7 +539,7 @@ fn ss_070_an_hour_of_sites_that_are_killed_and_restarted_leaves_nothing_behind()
     }
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn a_restarted_site_with_a_number_that_was_used_learns_a_higher_one() {
     let mut world = met(seed(71), 4, Faults::NONE);
     world.pause(3);
@@ -555,3 +555,20 @@ fn a_restarted_site_with_a_number_that_was_used_learns_a_higher_one() {
     assert_eq!(world.site(3).incarnation, 3);
     all_pairs(&mut world, &[1, 2, 3, 4], 2 * SEC);
 }
+
+/// All of them.
+pub(super) const CHECKS: &[super::Check] = super::checks![
+    ss_063_a_site_that_is_switched_off_is_down_everywhere_within_a_second_and_a_half,
+    ss_043_and_047_calls_end_with_the_site_of_either_side,
+    ss_063_the_time_to_find_a_site_down_is_what_it_was_set_to,
+    ss_064_a_day_without_a_false_down_idle_and_at_full_load,
+    ss_065_a_pause_of_200_ms_is_nothing_and_one_of_10_s_costs_the_incarnation,
+    a_site_whose_clock_jumped_refutes_and_declares_nobody,
+    ss_066_a_link_that_works_one_way_is_noticed_by_both_ends,
+    ss_067_nothing_of_an_incarnation_that_is_down_changes_a_table,
+    ss_068_what_a_site_sends_to_watch_others_does_not_grow_with_their_number,
+    ss_069_each_half_of_a_split_cluster_works_and_all_of_it_after_healing,
+    a_site_that_was_cut_off_alone_begins_anew_and_the_others_do_not,
+    ss_070_an_hour_of_sites_that_are_killed_and_restarted_leaves_nothing_behind,
+    a_restarted_site_with_a_number_that_was_used_learns_a_higher_one,
+];

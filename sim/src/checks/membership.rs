@@ -1,13 +1,14 @@
 //! What sites know of each other's members of groups (SS-028…031, SS-035…040).
 
+use crate::effort::seed;
+use crate::network::Faults;
+use crate::random::Random;
+use crate::servers::GROUP_KEY;
+use crate::workload::group;
+use crate::world::{MS, Plan, SEC, World};
 use chorus_abi::error::K_EUNKNOWN;
 use chorus_abi::keys::keyed_hash_of;
 use chorus_abi::{K_BROADMODE, K_FUNCMODE, K_FUNCUMODE, K_FUNCXMODE, KnUniqueId, UiType};
-use chorus_tests::sim::network::Faults;
-use chorus_tests::sim::random::Random;
-use chorus_tests::sim::servers::GROUP_KEY;
-use chorus_tests::sim::workload::{group, seed};
-use chorus_tests::sim::world::{MS, Plan, SEC, World};
 use chorus_transport::frame::news::{Groups, Membership};
 use chorus_transport::frame::{self, Header, KIND_NAMES, News, Payload};
 use std::collections::BTreeSet;
@@ -66,7 +67,7 @@ fn locates(world: &World) -> u64 {
         .sum()
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_028_one_member_costs_as_much_as_a_port_and_nobody_is_asked_for_it() {
     let (mut world, _) = met(seed(28), 4, Faults::NONE, &[1]);
     world.record = true;
@@ -90,7 +91,7 @@ fn ss_028_one_member_costs_as_much_as_a_port_and_nobody_is_asked_for_it() {
     assert_eq!(locates(&world), 0);
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_029_servers_are_replaced_under_load_and_no_call_finds_none() {
     for (n, faults) in [Faults::NONE, Faults::all(50)].into_iter().enumerate() {
         let seed = seed(29) + n as u64;
@@ -123,7 +124,7 @@ fn ss_029_servers_are_replaced_under_load_and_no_call_finds_none() {
     }
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_030_031_selective_and_exclusive_modes_keep_to_their_sites_whatever_is_known() {
     let seed = seed(30);
     let (mut world, ports) = met(seed, 5, Faults::all(20), &[1, 2, 3]);
@@ -189,7 +190,7 @@ fn ss_030_031_selective_and_exclusive_modes_keep_to_their_sites_whatever_is_know
     );
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_032_033_messages_to_all_reach_all_that_are_known() {
     let (mut world, ports) = met(seed(32), 4, Faults::NONE, &[1, 2, 2, 3]);
     for _ in 0..100 {
@@ -209,7 +210,7 @@ fn ss_032_033_messages_to_all_reach_all_that_are_known() {
     assert_eq!(got, 100 * ports.len());
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_035_members_of_a_crashed_site_are_gone_within_the_time_of_detection() {
     for trial in 0..100 {
         let seed = seed(35) + trial;
@@ -266,7 +267,7 @@ fn list(key: (u64, u64), from: u16, to: u16, version: u32) -> Vec<u8> {
     bytes
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_036_a_list_without_the_key_is_refused_and_one_with_it_is_taken() {
     // Here the Nucleus checks the key of a group (nc_138 and others); there the proof is checked.
     let (mut world, _) = met_in_clear(seed(36), 3, &[1]);
@@ -293,7 +294,7 @@ fn ss_036_a_list_without_the_key_is_refused_and_one_with_it_is_taken() {
     assert_eq!(known(&mut world, 2).len(), before.len() + 1);
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_037_the_name_of_a_group_is_enough_to_send_and_not_to_be_in_it() {
     let (mut world, ports) = met_in_clear(seed(37), 3, &[1]);
     // Site 3 has only the name.
@@ -312,7 +313,7 @@ fn ss_037_the_name_of_a_group_is_enough_to_send_and_not_to_be_in_it() {
     assert_eq!(known(&mut world, 2), BTreeSet::from([(1, ports[0].word())]));
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_038_after_a_partition_heals_all_know_the_same_within_two_seconds() {
     for trial in 0..50 {
         let seed = seed(38) + trial;
@@ -352,7 +353,7 @@ fn ss_038_after_a_partition_heals_all_know_the_same_within_two_seconds() {
     }
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_039_calls_spread_over_equal_members() {
     let seed = seed(39);
     let mut world = World::watching_with(seed, 6, Faults::NONE, |config| config.spread = true);
@@ -381,7 +382,7 @@ fn ss_039_calls_spread_over_equal_members() {
     assert!(shares.iter().all(|share| *share <= 4000), "{shares:?}");
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_040_a_port_in_fifty_groups_that_dies_is_gone_from_all() {
     // With changes that fit a frame, and with more; with a frame lost and without.
     for (groups, lost) in [(50, false), (50, true), (80, false), (200, false)] {
@@ -415,7 +416,7 @@ fn ss_040_a_port_in_fifty_groups_that_dies_is_gone_from_all() {
     }
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn a_site_that_joins_late_knows_all_members() {
     let (mut world, ports) = met(seed(41), 20, Faults::all(20), &[1, 5, 9]);
     world.crash(20);
@@ -430,3 +431,18 @@ fn a_site_that_joins_late_knows_all_members() {
     assert_eq!(known(&mut world, 20), expected);
     assert_eq!(digests(&mut world).len(), 1);
 }
+
+/// All of them.
+pub(super) const CHECKS: &[super::Check] = super::checks![
+    ss_028_one_member_costs_as_much_as_a_port_and_nobody_is_asked_for_it,
+    ss_029_servers_are_replaced_under_load_and_no_call_finds_none,
+    ss_030_031_selective_and_exclusive_modes_keep_to_their_sites_whatever_is_known,
+    ss_032_033_messages_to_all_reach_all_that_are_known,
+    ss_035_members_of_a_crashed_site_are_gone_within_the_time_of_detection,
+    ss_036_a_list_without_the_key_is_refused_and_one_with_it_is_taken,
+    ss_037_the_name_of_a_group_is_enough_to_send_and_not_to_be_in_it,
+    ss_038_after_a_partition_heals_all_know_the_same_within_two_seconds,
+    ss_039_calls_spread_over_equal_members,
+    ss_040_a_port_in_fifty_groups_that_dies_is_gone_from_all,
+    a_site_that_joins_late_knows_all_members,
+];

@@ -1,16 +1,23 @@
 //! Sites, network and time: takes the next thing that happens, and lets it happen.
 
+use super::effort;
 use super::frames::{Wire, wire};
-use super::history::{Happening, History};
+use super::history::{Happening, History, Judge};
+use super::invariants::Broken;
 use super::network::Faults;
 use super::nucleus::Nucleus;
+use super::plant::Plant;
 use super::random::Random;
+use super::setup::Setup;
 use super::site::RING;
 pub use super::site::{Plan, SimSite};
+use super::trace::{Moment, Trace};
 use chorus_abi::KnProtId;
+use chorus_abi::error::{K_ELINKFAILURE, K_EUNKNOWN};
 use chorus_transport::{Config, Endpoint, Event, Seal};
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
+use std::rc::Rc;
 
 /// One millisecond of virtual time.
 pub const MS: u64 = 1_000_000;
@@ -20,7 +27,7 @@ pub const SEC: u64 = 1000 * MS;
 /// What happens at a time.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Happens {
-    Frame { to: u16, bytes: Vec<u8> },
+    Frame { to: u16, bytes: Rc<[u8]> },
     Execute { site: u16, boot: u32, token: u64 },
     Answer { site: u16, boot: u32, token: u64 },
 }
@@ -62,7 +69,7 @@ pub struct World {
     pub record: bool,
     /// Messages made so far.
     pub messages: u32,
-    /// Events that happened.
+    /// Events that happened: frames, timers and items that a site took, and what its servers did.
     pub steps: u64,
     /// Starts of sites after their first, plus one.
     pub generation: u32,
@@ -70,6 +77,26 @@ pub struct World {
     pub heard: Vec<(u16, Vec<u8>)>,
     /// Protection identifiers of the actors and ports that send, from now on.
     pub identities: (KnProtId, KnProtId),
+    /// Frames that sites sent.
+    pub frames: u64,
+    /// The judge of what happens, while it happens.
+    pub judge: Judge,
+    /// The first promise or invariant that was broken.
+    pub broken: Option<Broken>,
+    /// Nothing happens any more once something was broken.
+    pub stops: bool,
+    /// Whether [`World::history`] is kept; the judge needs none.
+    pub keeps: bool,
+    /// What is wrong on purpose.
+    pub plant: Plant,
+    /// Kept for pictures.
+    pub trace: Option<Trace>,
+    /// Calls whose clients wait.
+    pub waiting: usize,
+    /// The cards drop frames with turned bits, as the check sequence of Ethernet has them do.
+    pub checksum: bool,
+    /// Frames that land at this moment; kept for its memory.
+    pub(super) landing: Vec<(u16, Rc<[u8]>)>,
     queue: BinaryHeap<Reverse<(u64, u64, Happens)>>,
     order: u64,
     /// Deadlines of the endpoints, with the site, and each site's own.
@@ -109,11 +136,21 @@ impl World {
         faults: Faults,
         change: impl Fn(&mut Config),
     ) -> World {
+        let setup = Setup {
+            watch: true,
+            ..Setup::new(seed, sites, faults)
+        };
+        World::build(&setup, change)
+    }
+
+    /// The world that a setup describes, with changed configurations of its sites.
+    pub fn build(setup: &Setup, change: impl Fn(&mut Config)) -> World {
+        let Setup { seed, sites, .. } = *setup;
         let mut world = World {
             now: 0,
             sites: Vec::new(),
-            faults,
-            wire: wire(seed, sites, &faults),
+            faults: setup.faults,
+            wire: wire(setup),
             random: Random::new(seed),
             history: History::default(),
             plans: Vec::new(),
@@ -124,6 +161,16 @@ impl World {
             generation: 1,
             heard: Vec::new(),
             identities: Default::default(),
+            frames: 0,
+            judge: Judge::default(),
+            broken: None,
+            stops: false,
+            keeps: true,
+            plant: Plant::None,
+            trace: None,
+            waiting: 0,
+            checksum: setup.checksum,
+            landing: Vec::new(),
             queue: BinaryHeap::new(),
             order: 0,
             deadlines: BTreeSet::new(),
@@ -133,7 +180,10 @@ impl World {
         for number in 1..=sites {
             let mut config = Config::new(number, 1);
             config.seed = seed ^ u64::from(number);
-            config.seal = Some(Seal::new(cluster_key(seed), 1));
+            config.seal = setup.seal.then(|| Seal::new(cluster_key(seed), 1));
+            if !setup.watch {
+                config.period = 0;
+            }
             change(&mut config);
             world.sites.push(SimSite {
                 number,
@@ -147,7 +197,7 @@ impl World {
             });
         }
         for number in 1..=sites {
-            world.restart(number);
+            world.switch_on(number, setup.hello);
         }
         world
     }
@@ -159,11 +209,12 @@ impl World {
 
     /// Power off: all that the site held is gone.
     pub fn crash(&mut self, number: u16) {
-        let now = self.now;
+        self.mark(number, Moment::Killed);
         for call in 0..self.clients.len() {
             if self.clients[call] == number {
-                self.history.push(now, call as u32, Happening::Left);
+                self.happened(number, call as u32, Happening::Left);
                 self.clients[call] = 0;
+                self.waiting -= 1;
             }
         }
         let site = self.site(number);
@@ -175,6 +226,11 @@ impl World {
 
     /// A new incarnation.
     pub fn restart(&mut self, number: u16) {
+        self.switch_on(number, true);
+    }
+
+    fn switch_on(&mut self, number: u16, hello: bool) {
+        self.mark(number, Moment::Started);
         let now = self.now;
         // Starts after the first begin a new generation.
         self.generation += u32::from(self.site(number).incarnation > 0);
@@ -191,7 +247,7 @@ impl World {
         }
         site.endpoint = Endpoint::new(site.config.clone()).ok();
         assert!(site.endpoint.is_some(), "configuration of site {number}");
-        if let Some(endpoint) = &mut site.endpoint {
+        if let Some(endpoint) = site.endpoint.as_mut().filter(|_| hello) {
             endpoint.on_event(now, Event::Start, &mut site.nucleus);
         }
         self.after(number);
@@ -200,6 +256,7 @@ impl World {
 
     /// The site's processors stop; time goes on.
     pub fn pause(&mut self, number: u16) {
+        self.mark(number, Moment::Paused);
         self.site(number).paused.get_or_insert_default();
         self.arm(number);
     }
@@ -209,6 +266,7 @@ impl World {
         let Some(held) = self.site(number).paused.take() else {
             return;
         };
+        self.mark(number, Moment::Resumed);
         self.arm(number);
         // The driver looks at its deadline first.
         self.event(number, Event::Timer);
@@ -223,19 +281,31 @@ impl World {
     /// Lets one site's endpoint take an event.
     pub fn event(&mut self, number: u16, event: Event<'_>) {
         let now = self.now;
+        self.steps += 1;
+        if let (Plant::Twice, Event::Frame(bytes)) = (self.plant, event) {
+            self.execute_again(number, bytes);
+        }
+        let from = match event {
+            Event::Frame(bytes) => Self::sender(bytes),
+            _ => None,
+        };
         let site = self.site(number);
         if let Some(endpoint) = &mut site.endpoint {
             endpoint.on_event(now, event, &mut site.nucleus);
             // What the drivers do: a site whose incarnation is over takes the next one.
             if let Some(above) = endpoint.is_over() {
                 site.incarnation = above + 1;
-                let renewed = endpoint.renew(now, site.incarnation, &mut site.nucleus);
-                if renewed.is_err() {
+                let renewed = endpoint
+                    .renew(now, site.incarnation, &mut site.nucleus)
+                    .is_err();
+                self.mark(number, Moment::Renewed);
+                if renewed {
                     // Its incarnations are used up.
                     return self.crash(number);
                 }
             }
             self.after(number);
+            self.look(number, from);
         }
     }
 
@@ -268,13 +338,19 @@ impl World {
         let site = self.site(number);
         let boot = site.boots;
         let nucleus = &mut site.nucleus;
-        let frames = std::mem::take(&mut nucleus.frames);
-        let requests = std::mem::take(&mut nucleus.new_requests);
-        let ended = std::mem::take(&mut nucleus.ended);
-        for bytes in frames {
+        let mut frames = std::mem::take(&mut nucleus.frames);
+        let mut requests = std::mem::take(&mut nucleus.new_requests);
+        let mut ended = std::mem::take(&mut nucleus.ended);
+        for at in nucleus.looked..nucleus.arrivals.len() {
+            let arrival = self.site(number).nucleus.arrivals[at];
+            self.arrived(number, arrival);
+        }
+        let nucleus = &mut self.site(number).nucleus;
+        nucleus.looked = nucleus.arrivals.len();
+        for bytes in frames.drain(..) {
             self.put(number, bytes);
         }
-        for token in requests {
+        for token in requests.drain(..) {
             let Some(request) = self.site(number).nucleus.requests.get(&token) else {
                 continue;
             };
@@ -287,10 +363,36 @@ impl World {
             };
             self.push(now + queue, what);
         }
-        for (handle, result, digest) in ended {
-            self.history
-                .push(now, handle as u32, Happening::Ended(result, digest));
-            self.clients[handle as usize] = 0;
+        for (handle, mut result, digest) in ended.drain(..) {
+            match self.plant {
+                Plant::Untrue if result == K_ELINKFAILURE => result = K_EUNKNOWN,
+                Plant::Lost if result != 0 => continue,
+                _ => {}
+            }
+            self.happened(number, handle as u32, Happening::Ended(result, digest));
+            if let Some(client) = self.clients.get_mut(handle as usize)
+                && std::mem::take(client) != 0
+            {
+                self.waiting -= 1;
+            }
+        }
+        // The lists are used again: most events fill none of them.
+        let nucleus = &mut self.site(number).nucleus;
+        nucleus.frames = frames;
+        nucleus.new_requests = requests;
+        nucleus.ended = ended;
+    }
+
+    /// Something happened to a call.
+    pub(super) fn happened(&mut self, site: u16, call: u32, happening: Happening) {
+        if self.keeps {
+            self.history.push(self.now, call, happening);
+        }
+        if let Some(trace) = &mut self.trace {
+            trace.call(self.now, site, call, happening);
+        }
+        if let Err(violation) = self.judge.take(call, happening) {
+            self.breaks(Broken::promise(self.now, site, call, violation));
         }
     }
 
@@ -307,7 +409,9 @@ impl World {
     /// Lets everything happen until `time`.
     pub fn run_until(&mut self, time: u64) {
         while let Some(next) = self.next().filter(|next| *next <= time) {
-            self.steps += 1;
+            if self.stops && self.broken.is_some() {
+                return;
+            }
             self.now = self.now.max(next);
             let queued = self.queue.peek().map(|Reverse((time, _, _))| *time);
             if let Some(&(deadline, number)) = self.deadlines.first()
@@ -347,12 +451,16 @@ impl World {
         }
         match what {
             Happens::Frame { to, bytes } => {
+                if let Some(trace) = &mut self.trace {
+                    trace.landed(now, to, &bytes);
+                }
                 self.event(to, Event::Frame(&bytes));
                 if self.record {
-                    self.heard.push((to, bytes));
+                    self.heard.push((to, bytes.to_vec()));
                 }
             }
             Happens::Execute { site, boot, token } => {
+                self.steps += 1;
                 let at = self.site(site);
                 if at.boots != boot {
                     return;
@@ -363,7 +471,7 @@ impl World {
                 };
                 request.executing = true;
                 let (call, digest) = (request.call, request.digest);
-                self.history.push(now, call, Happening::Executed(digest));
+                self.happened(site, call, Happening::Executed(digest));
                 let service = self.plans.get(call as usize).map_or(0, |plan| plan.service);
                 if service == 0 {
                     self.answer(site, token);
@@ -396,4 +504,18 @@ pub fn pattern(seed: u64, length: usize) -> Vec<u8> {
     }
     bytes.truncate(length);
     bytes
+}
+
+impl Drop for World {
+    /// What was done is told to whoever counts it.
+    fn drop(&mut self) {
+        effort::count(|done| {
+            done.worlds += 1;
+            done.events += self.steps;
+            done.calls += self.plans.len() as u64;
+            done.messages += u64::from(self.messages);
+            done.frames += self.frames;
+            done.time += self.now;
+        });
+    }
 }

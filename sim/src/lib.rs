@@ -4,14 +4,27 @@
 //! doubles, delays and reorders frames. Nothing depends on the machine's clock or on chance, so the same seed gives the same run. What happened is
 //! written into a [`history`], which a checker judges without knowing how the protocol works.
 
+#![forbid(unsafe_code)]
+
+pub mod act;
+pub mod checks;
 pub mod clients;
+pub mod effort;
 pub mod frames;
+pub mod harm;
 pub mod history;
+pub mod invariants;
+pub mod judge;
+pub mod load;
 pub mod network;
 pub mod nucleus;
+pub mod plant;
 pub mod random;
+pub mod scenario;
 pub mod servers;
+pub mod setup;
 pub mod site;
+pub mod trace;
 mod view;
 pub mod workload;
 pub mod world;

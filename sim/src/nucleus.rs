@@ -5,6 +5,7 @@ use chorus_abi::net::{KnNetItem, NET_CALL, NET_CANCEL};
 use chorus_abi::{K_BROADMODE, KnProtId, KnUniqueId, UiType};
 use chorus_transport::{Notice, Site};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 /// A request that was delivered.
 #[derive(Clone, Debug)]
@@ -49,13 +50,15 @@ pub struct Nucleus {
     pub requests: BTreeMap<u64, Request>,
     rotation: usize,
     /// Frames to transmit.
-    pub frames: Vec<Vec<u8>>,
+    pub frames: Vec<Rc<[u8]>>,
     /// Tokens of new requests.
     pub new_requests: Vec<u64>,
     /// Calls whose requests were cancelled.
     pub cancelled: Vec<u32>,
     /// Asynchronous messages that arrived.
     pub arrivals: Vec<Arrival>,
+    /// Arrivals that the world has looked at.
+    pub looked: usize,
     /// Ended calls: handle, result, digest of the reply.
     pub ended: Vec<(u64, i32, u64)>,
     /// Questions asked (`nmQuery`).
@@ -115,7 +118,7 @@ impl Nucleus {
 
 impl Site for Nucleus {
     fn transmit(&mut self, frame: &[u8]) {
-        self.frames.push(frame.to_vec());
+        self.frames.push(frame.into());
     }
 
     fn deliver(&mut self, item: &KnNetItem, body: &[u8]) -> i32 {

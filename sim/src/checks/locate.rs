@@ -1,9 +1,9 @@
 //! Finding ports (SS-001…012).
 
+use crate::network::Faults;
+use crate::world::{MS, Plan, SEC, World};
 use chorus_abi::error::K_EUNKNOWN;
 use chorus_abi::{K_FUNCUMODE, KnUniqueId, UiType};
-use chorus_tests::sim::network::Faults;
-use chorus_tests::sim::world::{MS, Plan, SEC, World};
 use chorus_transport::frame::{self, Header, KIND_NAMES, Payload};
 
 fn recorded(sites: u16) -> World {
@@ -25,7 +25,7 @@ fn broadcasts(world: &World) -> usize {
     world.sent.iter().filter(|sent| sent.to == 0).count()
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_001_003_first_call_finds_the_port_by_one_unicast_query() {
     let mut world = recorded(3);
     let port = world.open(1, 8);
@@ -36,7 +36,7 @@ fn ss_001_003_first_call_finds_the_port_by_one_unicast_query() {
     assert_eq!(world.sent.len(), 4, "LOCATE, HERE, REQUEST, REPLY");
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_002_second_call_causes_no_locate_and_costs_two_frames() {
     let mut world = recorded(3);
     let port = world.open(1, 8);
@@ -57,7 +57,7 @@ fn ss_002_second_call_causes_no_locate_and_costs_two_frames() {
     );
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn nc_190_ss_004_unknown_port_fails_as_not_executed_within_a_second_and_three_broadcasts() {
     for faults in [Faults::NONE, Faults::all(200)] {
         let mut world = World::new(4, 3, faults);
@@ -88,7 +88,7 @@ fn nc_190_ss_004_unknown_port_fails_as_not_executed_within_a_second_and_three_br
     }
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_005_a_hundred_calls_cause_one_locate_exchange() {
     let mut world = recorded(3);
     let port = world.open(1, 200);
@@ -104,7 +104,7 @@ fn ss_005_a_hundred_calls_cause_one_locate_exchange() {
     assert_eq!((frames(&world, "LOCATE"), frames(&world, "HERE")), (1, 1));
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn nc_105_ss_006_a_call_to_a_deleted_port_is_not_executed_and_its_hint_goes() {
     let mut world = recorded(3);
     let port = world.open(1, 8);
@@ -118,7 +118,7 @@ fn nc_105_ss_006_a_call_to_a_deleted_port_is_not_executed_and_its_hint_goes() {
     assert_eq!((world.executions(call), world.sizes(2).hints), (0, 0));
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn a_name_that_was_not_found_is_found_once_it_exists() {
     let mut world = recorded(2);
     let port = world.open(1, 8);
@@ -136,7 +136,7 @@ fn a_name_that_was_not_found_is_found_once_it_exists() {
     );
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn a_port_away_from_its_creation_site_is_found_by_broadcast() {
     let mut world = recorded(4);
     let port = world.open(1, 8);
@@ -148,7 +148,7 @@ fn a_port_away_from_its_creation_site_is_found_by_broadcast() {
     assert_eq!((frames(&world, "NOT-HERE"), broadcasts(&world)), (1, 1));
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_008_a_late_or_forged_here_changes_nothing() {
     let mut world = World::in_clear(7, 3, Faults::NONE);
     world.run(2 * SEC);
@@ -184,7 +184,7 @@ fn ss_008_a_late_or_forged_here_changes_nothing() {
     );
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_009_hints_stay_within_their_bound_and_old_ones_are_found_again() {
     let mut world = World::with(9, 2, Faults::NONE, |config| config.max_hints = 50);
     let ports: Vec<KnUniqueId> = (0..500).map(|_| world.open(1, 8)).collect();
@@ -198,7 +198,7 @@ fn ss_009_hints_stay_within_their_bound_and_old_ones_are_found_again() {
     }
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_010_a_broadcast_costs_an_uninvolved_site_one_look_up_and_no_memory() {
     let mut world = recorded(3);
     let before = world.sizes(3);
@@ -214,7 +214,7 @@ fn ss_010_a_broadcast_costs_an_uninvolved_site_one_look_up_and_no_memory() {
     assert_eq!(world.sizes(3), before);
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_011_a_site_that_joins_late_reaches_every_port() {
     let mut world = recorded(3);
     world.crash(3);
@@ -227,7 +227,7 @@ fn ss_011_a_site_that_joins_late_reaches_every_port() {
     assert_eq!(world.end(call).map(|end| end.0), Some(0));
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_012_a_declared_name_is_found_until_it_is_forgotten() {
     let mut world = recorded(4);
     let group = KnUniqueId::static_group(false, 12);
@@ -256,7 +256,7 @@ fn ss_012_a_declared_name_is_found_until_it_is_forgotten() {
     );
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn broadcast_searches_are_limited_in_rate() {
     let mut world = World::with(5, 2, Faults::NONE, |config| config.locate_rate = 10);
     for counter in 0..100 {
@@ -280,3 +280,20 @@ fn broadcast_searches_are_limited_in_rate() {
         "all end all the same"
     );
 }
+
+/// All of them.
+pub(super) const CHECKS: &[super::Check] = super::checks![
+    ss_001_003_first_call_finds_the_port_by_one_unicast_query,
+    ss_002_second_call_causes_no_locate_and_costs_two_frames,
+    nc_190_ss_004_unknown_port_fails_as_not_executed_within_a_second_and_three_broadcasts,
+    ss_005_a_hundred_calls_cause_one_locate_exchange,
+    nc_105_ss_006_a_call_to_a_deleted_port_is_not_executed_and_its_hint_goes,
+    a_name_that_was_not_found_is_found_once_it_exists,
+    a_port_away_from_its_creation_site_is_found_by_broadcast,
+    ss_008_a_late_or_forged_here_changes_nothing,
+    ss_009_hints_stay_within_their_bound_and_old_ones_are_found_again,
+    ss_010_a_broadcast_costs_an_uninvolved_site_one_look_up_and_no_memory,
+    ss_011_a_site_that_joins_late_reaches_every_port,
+    ss_012_a_declared_name_is_found_until_it_is_forgotten,
+    broadcast_searches_are_limited_in_rate,
+];

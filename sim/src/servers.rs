@@ -106,11 +106,8 @@ impl World {
         );
         item.handle = token;
         item.result = plan.result;
-        self.history.push(
-            self.now,
-            request.call,
-            Happening::Answered(digest(annex(&item), &body)),
-        );
+        let answered = Happening::Answered(digest(annex(&item), &body));
+        self.happened(number, request.call, answered);
         self.event(number, Event::Item(&item, &body));
     }
 }

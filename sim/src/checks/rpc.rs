@@ -1,10 +1,10 @@
 //! Calls between sites, one mishap at a time (SS-042…054).
 
+use crate::network::Faults;
+use crate::world::{MS, Plan, SEC, World};
 use chorus_abi::KnUniqueId;
 use chorus_abi::error::{K_EFULL, K_ELINKFAILURE, K_ENOPORT, K_EUNKNOWN};
 use chorus_fabric::{Action, Fault};
-use chorus_tests::sim::network::Faults;
-use chorus_tests::sim::world::{MS, Plan, SEC, World};
 use chorus_transport::{Notice, frame};
 
 const HELLO: frame::news::Hello = frame::news::Hello {
@@ -49,7 +49,7 @@ fn late_request(by: u64) -> Fault {
     }
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_042_a_server_that_takes_30_s_is_waited_for_and_runs_once() {
     for loss in [0, 100, 200] {
         let (mut world, port) = warm(2, Faults::all(loss));
@@ -64,7 +64,7 @@ fn ss_042_a_server_that_takes_30_s_is_waited_for_and_runs_once() {
     }
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn nc_187_ss_043_power_off_during_the_call_is_outcome_unknown_after_five_seconds() {
     let (mut world, port) = warm(2, Faults::NONE);
     let call = world.call(2, port, &[], slow(60 * SEC));
@@ -97,7 +97,7 @@ fn nc_187_ss_043_power_off_during_the_call_is_outcome_unknown_after_five_seconds
     );
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn nc_280_a_link_that_is_said_to_have_broken_ends_its_calls_and_later_ones_try_anew() {
     let (mut world, port) = warm(3, Faults::NONE);
     let elsewhere = world.open(3, 64);
@@ -127,7 +127,7 @@ fn nc_280_a_link_that_is_said_to_have_broken_ends_its_calls_and_later_ones_try_a
     }
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn nc_280_requests_of_that_site_lose_their_client() {
     let (mut world, port) = warm(2, Faults::NONE);
     let call = world.call(2, port, &[], slow(10 * SEC));
@@ -138,7 +138,7 @@ fn nc_280_requests_of_that_site_lose_their_client() {
     assert_eq!(world.executions(call), 1);
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_044_a_server_actor_that_dies_ends_the_call_at_once() {
     let (mut world, port) = warm(2, Faults::NONE);
     let call = world.call(
@@ -161,7 +161,7 @@ fn ss_044_a_server_actor_that_dies_ends_the_call_at_once() {
     );
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_045_reboot_in_less_than_a_second_is_outcome_unknown_and_never_executed_again() {
     let (mut world, port) = warm(2, Faults::NONE);
     let call = world.call(2, port, &[], slow(60 * SEC));
@@ -177,7 +177,7 @@ fn ss_045_reboot_in_less_than_a_second_is_outcome_unknown_and_never_executed_aga
     assert!(end - begin < 10 * MS, "HELLO tells");
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_045_without_hello_the_refusal_tells() {
     let (mut world, port) = warm(2, Faults::NONE);
     world.crash(1);
@@ -197,7 +197,7 @@ fn ss_045_without_hello_the_refusal_tells() {
     assert_eq!(world.executions(call), 0);
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_046_a_reply_that_comes_60_s_late_is_not_taken_by_a_later_call() {
     let (mut world, port) = warm(2, Faults::NONE);
     world.script(late_request(60 * SEC));
@@ -218,7 +218,7 @@ fn ss_046_a_reply_that_comes_60_s_late_is_not_taken_by_a_later_call() {
     assert_eq!(world.history.check(), Ok(()));
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_047_a_client_site_that_reboots_or_vanishes_leaves_no_orphan() {
     for comes_back in [true, false] {
         let (mut world, port) = warm(2, Faults::NONE);
@@ -239,7 +239,7 @@ fn ss_047_a_client_site_that_reboots_or_vanishes_leaves_no_orphan() {
     }
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_048_a_client_that_leaves_is_heard_of_in_one_latency() {
     let (mut world, port) = warm(2, Faults::NONE);
     let call = world.call(2, port, &[], slow(60 * SEC));
@@ -250,7 +250,7 @@ fn ss_048_a_client_that_leaves_is_heard_of_in_one_latency() {
     assert_eq!(world.sizes(2).calls, 0);
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn a_cancelled_request_that_was_not_delivered_never_is() {
     let (mut world, port) = warm(2, Faults::NONE);
     // The request takes a second, the cancellation overtakes it.
@@ -268,7 +268,7 @@ fn a_cancelled_request_that_was_not_delivered_never_is() {
     );
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn a_cancellation_gets_through_a_lossy_link() {
     let (mut world, port) = warm(2, Faults::all(300));
     let call = world.call(2, port, &[], slow(600 * SEC));
@@ -279,7 +279,7 @@ fn a_cancellation_gets_through_a_lossy_link() {
     assert_eq!(world.site(1).nucleus.cancelled, [call]);
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_050_no_transaction_state_is_left_after_its_life() {
     let (mut world, port) = warm(2, Faults::NONE);
     world.site(1).nucleus.ports.insert(port.word(), 20_000);
@@ -314,7 +314,7 @@ fn ss_050_no_transaction_state_is_left_after_its_life() {
     );
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn an_old_request_whose_channel_was_forgotten_is_not_executed() {
     let (mut world, port) = warm_in_clear();
     // A second copy of each request comes up to 200 s later; channels are forgotten after 60 s.
@@ -342,7 +342,7 @@ fn an_old_request_whose_channel_was_forgotten_is_not_executed() {
     );
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_051_calls_in_both_directions_at_once() {
     let mut world = World::new(51, 2, Faults::all(50));
     let ports = [world.open(1, 200), world.open(2, 200)];
@@ -362,7 +362,7 @@ fn ss_051_calls_in_both_directions_at_once() {
     assert_eq!(world.history.check(), Ok(()));
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_054_the_servers_errors_arrive_as_they_are() {
     let (mut world, port) = warm(2, Faults::NONE);
     for error in chorus_abi::KError::ALL {
@@ -380,7 +380,7 @@ fn ss_054_the_servers_errors_arrive_as_they_are() {
     }
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_059_a_full_queue_delays_a_call_and_in_the_end_refuses_it_truthfully() {
     let (mut world, port) = warm(2, Faults::NONE);
     world.site(1).nucleus.ports.insert(port.word(), 1);
@@ -404,7 +404,7 @@ fn ss_059_a_full_queue_delays_a_call_and_in_the_end_refuses_it_truthfully() {
     assert_eq!(world.history.check(), Ok(()));
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_067_frames_of_a_dead_incarnation_change_nothing() {
     let (mut world, port) = warm_in_clear();
     world.crash(2);
@@ -456,7 +456,7 @@ fn ss_067_frames_of_a_dead_incarnation_change_nothing() {
     assert_eq!(world.counters(1).dead_incarnation, 3);
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn a_cut_that_heals_lets_calls_pass_again_and_a_one_way_cut_ends_calls() {
     let (mut world, port) = warm(2, Faults::NONE);
     world.cut(1, 2);
@@ -469,7 +469,7 @@ fn a_cut_that_heals_lets_calls_pass_again_and_a_one_way_cut_ends_calls() {
     assert_eq!(world.end(call).map(|end| end.0), Some(0));
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn own_site_number_on_another_machine_is_refused_and_reported() {
     let (mut world, _) = warm_in_clear();
     let mut bytes = Vec::new();
@@ -494,3 +494,27 @@ fn own_site_number_on_another_machine_is_refused_and_reported() {
             .contains(&Notice::OwnSiteHeard { incarnation: 9 })
     );
 }
+
+/// All of them.
+pub(super) const CHECKS: &[super::Check] = super::checks![
+    ss_042_a_server_that_takes_30_s_is_waited_for_and_runs_once,
+    nc_187_ss_043_power_off_during_the_call_is_outcome_unknown_after_five_seconds,
+    nc_280_a_link_that_is_said_to_have_broken_ends_its_calls_and_later_ones_try_anew,
+    nc_280_requests_of_that_site_lose_their_client,
+    ss_044_a_server_actor_that_dies_ends_the_call_at_once,
+    ss_045_reboot_in_less_than_a_second_is_outcome_unknown_and_never_executed_again,
+    ss_045_without_hello_the_refusal_tells,
+    ss_046_a_reply_that_comes_60_s_late_is_not_taken_by_a_later_call,
+    ss_047_a_client_site_that_reboots_or_vanishes_leaves_no_orphan,
+    ss_048_a_client_that_leaves_is_heard_of_in_one_latency,
+    a_cancelled_request_that_was_not_delivered_never_is,
+    a_cancellation_gets_through_a_lossy_link,
+    ss_050_no_transaction_state_is_left_after_its_life,
+    an_old_request_whose_channel_was_forgotten_is_not_executed,
+    ss_051_calls_in_both_directions_at_once,
+    ss_054_the_servers_errors_arrive_as_they_are,
+    ss_059_a_full_queue_delays_a_call_and_in_the_end_refuses_it_truthfully,
+    ss_067_frames_of_a_dead_incarnation_change_nothing,
+    a_cut_that_heals_lets_calls_pass_again_and_a_one_way_cut_ends_calls,
+    own_site_number_on_another_machine_is_refused_and_reported,
+];

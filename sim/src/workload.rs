@@ -1,5 +1,6 @@
 //! Random runs: clients, servers and mishaps, judged at the end.
 
+use super::effort::seed;
 use super::network::Faults;
 use super::random::Random;
 use super::world::{MS, Plan, SEC, World, pattern};
@@ -78,23 +79,6 @@ pub fn group() -> KnUniqueId {
     KnUniqueId::static_group(false, 77)
 }
 
-/// Seed of a run: that of `CHORUS_SIM_SEED` if it is set, else `default`.
-pub fn seed(default: u64) -> u64 {
-    std::env::var("CHORUS_SIM_SEED")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
-}
-
-/// A count of a long run: in full with optimisation, else a twentieth.
-pub fn times(full: u64) -> u64 {
-    if cfg!(debug_assertions) {
-        full / 10
-    } else {
-        full
-    }
-}
-
 /// A run. Fails with the seed and the events of the call that broke a promise, or with what was left behind.
 ///
 /// # Panics
@@ -104,7 +88,7 @@ pub fn run(name: &str, default_seed: u64, mix: Mix) -> Outcome {
     match attempt(seed, mix) {
         Ok(outcome) => outcome,
         Err(problem) => panic!(
-            "{name}: {problem}\nrepeat with: CHORUS_SIM_SEED={seed} cargo test -p chorus-tests {name}"
+            "{name}: {problem}\nrepeat with: CHORUS_SIM_SEED={seed} cargo test -p chorus-sim {name}"
         ),
     }
 }

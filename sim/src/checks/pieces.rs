@@ -1,10 +1,11 @@
 //! Large messages, memory bounds and frames of any content (SS-055…062, SS-078).
 
+use crate::effort::seed;
+use crate::network::Faults;
+use crate::random::Random;
+use crate::workload::Mix;
+use crate::world::{MS, Plan, SEC, Sent, World, pattern};
 use chorus_abi::KnUniqueId;
-use chorus_tests::sim::network::Faults;
-use chorus_tests::sim::random::Random;
-use chorus_tests::sim::workload::{Mix, seed};
-use chorus_tests::sim::world::{MS, Plan, SEC, Sent, World, pattern};
 use chorus_transport::Config;
 use chorus_transport::frame::{self, KIND_NAMES};
 
@@ -18,7 +19,7 @@ fn pair(faults: Faults, change: impl Fn(&mut Config)) -> (World, KnUniqueId) {
     (world, port)
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_055_062_bodies_of_all_sizes_with_and_without_annex_arrive_unchanged() {
     let (mut world, port) = pair(Faults::NONE, |_| {});
     let sizes = (0..65_536).step_by(997).chain([
@@ -41,7 +42,7 @@ fn ss_055_062_bodies_of_all_sizes_with_and_without_annex_arrive_unchanged() {
     assert_eq!(world.history.check(), Ok(()));
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn a_64_kib_call_without_loss_costs_48_frames_and_no_acknowledgement() {
     let (mut world, port) = pair(Faults::NONE, |_| {});
     world.record = true;
@@ -50,7 +51,7 @@ fn a_64_kib_call_without_loss_costs_48_frames_and_no_acknowledgement() {
     assert_eq!(world.sent.len(), 48, "47 pieces and the reply");
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_056_large_calls_under_20_percent_loss_resend_little_more_than_was_lost() {
     let (mut world, port) = pair(
         Faults {
@@ -87,7 +88,7 @@ fn ss_056_large_calls_under_20_percent_loss_resend_little_more_than_was_lost() {
     assert_eq!(world.history.check(), Ok(()));
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_061_sites_with_frames_of_different_sizes_understand_each_other() {
     for (one, two) in [
         (1514, 9014),
@@ -122,7 +123,7 @@ fn ss_061_sites_with_frames_of_different_sizes_understand_each_other() {
     }
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_058_first_pieces_only_do_not_exceed_the_bound_and_honest_peers_succeed() {
     let mut world = World::in_clear(58, 3, Faults::NONE);
     let port = world.open(1, 64);
@@ -176,7 +177,7 @@ fn ss_058_first_pieces_only_do_not_exceed_the_bound_and_honest_peers_succeed() {
     assert_eq!(world.sizes(1).assembly_bytes, 0);
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn kept_replies_stay_within_their_bound() {
     let (mut world, port) = pair(Faults::NONE, |config| config.max_kept = 300_000);
     world.site(1).nucleus.ports.insert(port.word(), 1000);
@@ -200,7 +201,7 @@ fn kept_replies_stay_within_their_bound() {
 }
 
 /// Runs a noisy world and changes copies of its frames at random: nothing may panic, grow, or break what the honest frames do.
-#[test]
+#[cfg_attr(test, test)]
 fn ss_078_mutated_frames_never_panic_and_no_table_passes_its_bound() {
     let seed = seed(78);
     println!("repeat with CHORUS_SIM_SEED={seed}");
@@ -375,7 +376,7 @@ fn valid(random: &mut Random, from: u16, target: KnUniqueId, kind: u64) -> Vec<u
     out
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn a_different_seed_gives_a_different_run_and_the_same_seed_the_same() {
     let mix = Mix {
         calls: 500,
@@ -383,11 +384,19 @@ fn a_different_seed_gives_a_different_run_and_the_same_seed_the_same() {
         big: 50,
         ..Mix::CALM
     };
-    let steps = |seed| {
-        chorus_tests::sim::workload::attempt(seed, mix)
-            .unwrap()
-            .steps
-    };
+    let steps = |seed| crate::workload::attempt(seed, mix).unwrap().steps;
     assert_eq!(steps(1), steps(1));
     assert_ne!(steps(1), steps(2));
 }
+
+/// All of them.
+pub(super) const CHECKS: &[super::Check] = super::checks![
+    ss_055_062_bodies_of_all_sizes_with_and_without_annex_arrive_unchanged,
+    a_64_kib_call_without_loss_costs_48_frames_and_no_acknowledgement,
+    ss_056_large_calls_under_20_percent_loss_resend_little_more_than_was_lost,
+    ss_061_sites_with_frames_of_different_sizes_understand_each_other,
+    ss_058_first_pieces_only_do_not_exceed_the_bound_and_honest_peers_succeed,
+    kept_replies_stay_within_their_bound,
+    ss_078_mutated_frames_never_panic_and_no_table_passes_its_bound,
+    a_different_seed_gives_a_different_run_and_the_same_seed_the_same,
+];

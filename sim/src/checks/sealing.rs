@@ -1,11 +1,12 @@
 //! Sealed frames and protection identifiers between sites (SS-071…078).
 
+use crate::effort::seed;
+use crate::network::Faults;
+use crate::random::Random;
+use crate::workload::group;
+use crate::world::{MS, Plan, SEC, World, pattern};
 use chorus_abi::error::{K_ELINKFAILURE, K_EUNKNOWN};
 use chorus_abi::{K_BROADMODE, KnProtId, KnUniqueId, UiType};
-use chorus_tests::sim::network::Faults;
-use chorus_tests::sim::random::Random;
-use chorus_tests::sim::workload::{group, seed};
-use chorus_tests::sim::world::{MS, Plan, SEC, World, pattern};
 use chorus_transport::frame::{self, KIND_NAMES};
 use chorus_transport::{Counters, Event, Seal, Trust};
 use std::collections::{BTreeMap, BTreeSet};
@@ -140,7 +141,7 @@ fn renewing(config: &mut chorus_transport::Config) {
     }
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_071_a_server_sees_the_identifiers_of_actor_and_port_on_another_site() {
     let mut world = World::new(71, 2, Faults::NONE);
     let port = world.open(1, 8);
@@ -168,7 +169,7 @@ fn ss_071_a_server_sees_the_identifiers_of_actor_and_port_on_another_site() {
     assert_eq!(world.counters(1).refused_identities, 0);
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_072_a_recorded_frame_has_no_effect_at_any_later_time() {
     let seed = seed(72);
     println!("repeat with CHORUS_SIM_SEED={seed}");
@@ -227,7 +228,7 @@ fn ss_072_a_recorded_frame_has_no_effect_at_any_later_time() {
 }
 
 /// Whatever sites go through, starting again and going on in another incarnation by themselves: no two frames are sealed with the same key and number.
-#[test]
+#[cfg_attr(test, test)]
 fn no_key_seals_two_frames_with_the_same_number() {
     let seed = seed(721);
     println!("repeat with CHORUS_SIM_SEED={seed}");
@@ -285,7 +286,7 @@ fn no_key_seals_two_frames_with_the_same_number() {
 }
 
 /// While calls are under way every frame comes a second time, a millisecond to a second later: nothing changes by it.
-#[test]
+#[cfg_attr(test, test)]
 fn ss_072_replays_under_load_have_no_effect() {
     let seed = seed(720);
     println!("repeat with CHORUS_SIM_SEED={seed}");
@@ -321,7 +322,7 @@ fn ss_072_replays_under_load_have_no_effect() {
 }
 
 /// `CHORUS_SEAL_TRIALS=10000000` for the whole count of SS-073.
-#[test]
+#[cfg_attr(test, test)]
 fn ss_073_any_flipped_bit_in_any_frame_makes_it_be_dropped_and_counted() {
     let seed = seed(73);
     println!("repeat with CHORUS_SIM_SEED={seed}");
@@ -354,7 +355,7 @@ fn stranger(seal: Option<Seal>) -> World {
     world
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_074_a_site_without_the_key_gets_no_answer_joins_no_group_and_learns_no_location() {
     for seal in [None, Some(Seal::new([9; 32], 1))] {
         let clear = seal.is_none();
@@ -403,7 +404,7 @@ fn ss_074_a_site_without_the_key_gets_no_answer_joins_no_group_and_learns_no_loc
     }
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_075_a_site_that_claims_a_domain_of_others_is_seen_as_nobody() {
     let mut world = World::with(75, 3, Faults::NONE, |config| {
         config.trust = Trust::parse("2=3,4;3=").unwrap();
@@ -464,7 +465,7 @@ fn steady(world: &mut World, port: KnUniqueId, calls: u32) -> u64 {
     gap
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_076_keys_are_renewed_under_load_without_a_failed_call_or_a_gap() {
     let by_frames = |seal: &mut Seal| seal.renew_frames = 100;
     let by_age = |seal: &mut Seal| seal.renew_age = 5 * MS;
@@ -504,7 +505,7 @@ fn ss_076_keys_are_renewed_under_load_without_a_failed_call_or_a_gap() {
     }
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_077_bodies_do_not_appear_on_the_wire() {
     const MARK: &[u8] = b"a marker that would be seen";
     let seen = |mut world: World| {
@@ -527,7 +528,7 @@ fn ss_077_bodies_do_not_appear_on_the_wire() {
 }
 
 /// Bytes of any content and length, most of them with a believable header, while honest calls go on.
-#[test]
+#[cfg_attr(test, test)]
 fn ss_078_random_bytes_on_a_sealed_wire_do_nothing() {
     let seed = seed(78);
     println!("repeat with CHORUS_SIM_SEED={seed}");
@@ -570,7 +571,7 @@ fn ss_078_random_bytes_on_a_sealed_wire_do_nothing() {
 }
 
 /// The first contact costs no frame more than without sealing, and the steady state is two frames a call.
-#[test]
+#[cfg_attr(test, test)]
 fn sealing_costs_no_frame() {
     let kinds = |mut world: World| {
         let port = world.open(1, 8);
@@ -605,7 +606,7 @@ fn unheard_restart() -> (World, KnUniqueId) {
     (world, one)
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn who_speaks_to_an_old_incarnation_learns_of_the_new_one_at_once() {
     let (mut world, one) = unheard_restart();
     let (call, began) = (world.call(2, one, &[], Plan::NULL), world.now);
@@ -616,7 +617,7 @@ fn who_speaks_to_an_old_incarnation_learns_of_the_new_one_at_once() {
     assert_eq!(world.counters(1).delivered_calls, 0);
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn who_speaks_to_all_as_before_a_restart_learns_of_it_at_once() {
     let (mut world, _) = unheard_restart();
     let port = world.open(1, 8);
@@ -629,3 +630,20 @@ fn who_speaks_to_all_as_before_a_restart_learns_of_it_at_once() {
     }
     assert_eq!(world.counters(1).refused_generation, 1);
 }
+
+/// All of them.
+pub(super) const CHECKS: &[super::Check] = super::checks![
+    ss_071_a_server_sees_the_identifiers_of_actor_and_port_on_another_site,
+    ss_072_a_recorded_frame_has_no_effect_at_any_later_time,
+    no_key_seals_two_frames_with_the_same_number,
+    ss_072_replays_under_load_have_no_effect,
+    ss_073_any_flipped_bit_in_any_frame_makes_it_be_dropped_and_counted,
+    ss_074_a_site_without_the_key_gets_no_answer_joins_no_group_and_learns_no_location,
+    ss_075_a_site_that_claims_a_domain_of_others_is_seen_as_nobody,
+    ss_076_keys_are_renewed_under_load_without_a_failed_call_or_a_gap,
+    ss_077_bodies_do_not_appear_on_the_wire,
+    ss_078_random_bytes_on_a_sealed_wire_do_nothing,
+    sealing_costs_no_frame,
+    who_speaks_to_an_old_incarnation_learns_of_the_new_one_at_once,
+    who_speaks_to_all_as_before_a_restart_learns_of_it_at_once,
+];

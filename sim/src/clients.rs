@@ -27,11 +27,9 @@ impl World {
         self.plans.push(plan);
         self.clients.push(from);
         let item = self.item(NET_CALL, from, target, co_target, call, body, plan.annex);
-        self.history.push(
-            self.now,
-            call,
-            Happening::Issued(digest(annex(&item), body)),
-        );
+        self.waiting += 1;
+        let issued = Happening::Issued(digest(annex(&item), body));
+        self.happened(from, call, issued);
         self.event(from, Event::Item(&item, body));
         call
     }
@@ -66,15 +64,18 @@ impl World {
             body,
             with_annex,
         );
+        let digest = digest(annex(&item), body);
+        self.judge.sent(digest);
         self.event(from, Event::Item(&item, body));
-        (message, digest(annex(&item), body))
+        (message, digest)
     }
 
     /// The client of a call leaves.
     pub fn leave(&mut self, call: u32) {
         let from = std::mem::take(&mut self.clients[call as usize]);
         if from != 0 {
-            self.history.push(self.now, call, Happening::Left);
+            self.waiting -= 1;
+            self.happened(from, call, Happening::Left);
             let item = KnNetItem {
                 kind: NET_CANCEL,
                 handle: u64::from(call),

@@ -1,7 +1,7 @@
 //! Calls between sites under faults: 10^5 and more in each run of these tests.
 
-use chorus_tests::sim::network::Faults;
-use chorus_tests::sim::workload::{Mix, run};
+use crate::network::Faults;
+use crate::workload::{Mix, run};
 
 /// Everything at once, except crashes.
 const BUSY: Mix = Mix {
@@ -14,7 +14,7 @@ const BUSY: Mix = Mix {
     ..Mix::CALM
 };
 
-#[test]
+#[cfg_attr(test, test)]
 fn calm_calls_all_succeed() {
     let outcome = run(
         "calm_calls_all_succeed",
@@ -27,7 +27,7 @@ fn calm_calls_all_succeed() {
     assert_eq!(outcome.replied, outcome.calls);
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_041_loss_duplication_reordering_all_succeed_once() {
     let mix = Mix {
         calls: 40_000,
@@ -61,7 +61,7 @@ fn a_thousand(name: &'static str, faults: Faults) {
     );
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn nc_185_a_fifth_of_the_frames_lost_costs_no_request_and_executes_none_twice() {
     let loss = Faults {
         loss: 200,
@@ -70,7 +70,7 @@ fn nc_185_a_fifth_of_the_frames_lost_costs_no_request_and_executes_none_twice() 
     a_thousand("nc_185_a_fifth_of_the_frames_lost", loss);
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn nc_186_a_fifth_of_the_frames_doubled_executes_no_request_twice() {
     let doubled = Faults {
         duplicate: 200,
@@ -80,7 +80,7 @@ fn nc_186_a_fifth_of_the_frames_doubled_executes_no_request_twice() {
     a_thousand("nc_186_a_fifth_of_the_frames_doubled", doubled);
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_052_busy_mix_without_crashes_is_truthful() {
     for (seed, sites) in [(52, 2), (53, 3), (54, 5)] {
         let mix = Mix {
@@ -95,7 +95,7 @@ fn ss_052_busy_mix_without_crashes_is_truthful() {
     }
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn ss_043_045_047_crashes_and_restarts_keep_at_most_once() {
     for (seed, sites) in [(43, 2), (45, 3), (47, 3), (48, 8)] {
         let mix = Mix {
@@ -118,7 +118,7 @@ fn ss_043_045_047_crashes_and_restarts_keep_at_most_once() {
     }
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn many_short_runs_of_many_seeds() {
     for seed in 0..60 {
         let faults = Faults {
@@ -138,7 +138,7 @@ fn many_short_runs_of_many_seeds() {
     }
 }
 
-#[test]
+#[cfg_attr(test, test)]
 fn watched_sites_that_crash_pause_and_are_split_keep_at_most_once() {
     for seed in 0..24 {
         let mix = Mix {
@@ -157,3 +157,15 @@ fn watched_sites_that_crash_pause_and_are_split_keep_at_most_once() {
         assert!(outcome.replied > 200 && outcome.unknown > 0, "{outcome:?}");
     }
 }
+
+/// All of them.
+pub(super) const CHECKS: &[super::Check] = super::checks![
+    calm_calls_all_succeed,
+    ss_041_loss_duplication_reordering_all_succeed_once,
+    nc_185_a_fifth_of_the_frames_lost_costs_no_request_and_executes_none_twice,
+    nc_186_a_fifth_of_the_frames_doubled_executes_no_request_twice,
+    ss_052_busy_mix_without_crashes_is_truthful,
+    ss_043_045_047_crashes_and_restarts_keep_at_most_once,
+    many_short_runs_of_many_seeds,
+    watched_sites_that_crash_pause_and_are_split_keep_at_most_once,
+];
