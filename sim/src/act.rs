@@ -118,22 +118,28 @@ pub struct Stage {
     up: Vec<bool>,
     /// Which do not stand still.
     runs: Vec<bool>,
+    /// Servers are members of the group.
+    groups: bool,
     calls: HashMap<u32, u32>,
+    /// The name of each call that was made.
+    tags: Vec<u32>,
 }
 
 /// Requests that a server's queue holds.
 const QUEUE: usize = 64;
 
 impl Stage {
-    /// Servers on all sites of a world, each a member of the group.
-    pub fn new(world: World) -> Stage {
+    /// Servers on all sites of a world, each a member of the group if there is to be one.
+    pub fn new(world: World, groups: bool) -> Stage {
         let sites = world.sites.len();
         let mut stage = Stage {
             world,
             ports: vec![KnUniqueId::NULL; sites],
             up: vec![true; sites],
             runs: vec![true; sites],
+            groups,
             calls: HashMap::new(),
+            tags: Vec::new(),
         };
         for site in 1..=sites as u16 {
             stage.serve(site);
@@ -143,8 +149,15 @@ impl Stage {
 
     fn serve(&mut self, site: u16) {
         let port = self.world.open(site, QUEUE);
-        self.world.join(site, group(), port);
+        if self.groups {
+            self.world.join(site, group(), port);
+        }
         self.ports[usize::from(site) - 1] = port;
+    }
+
+    /// The name in the script of a call, by its number in the world.
+    pub fn tag(&self, call: u32) -> u32 {
+        self.tags.get(call as usize).copied().unwrap_or(call)
     }
 
     /// Whether a site has power and runs.
@@ -189,6 +202,7 @@ impl Stage {
                     let body = pattern(u64::from(*tag), *body as usize);
                     let call = self.world.call(*from, target, &body, *plan);
                     self.calls.insert(*tag, call);
+                    self.tags.push(*tag);
                 }
             }
             Act::Leave { tag } => {

@@ -24,11 +24,27 @@ pub struct Done {
     pub time: u64,
 }
 
-#[derive(Clone, Copy, Default)]
+impl Done {
+    /// Adds what another check did.
+    pub fn add(&mut self, other: &Done) {
+        self.worlds += other.worlds;
+        self.events += other.events;
+        self.calls += other.calls;
+        self.messages += other.messages;
+        self.frames += other.frames;
+        self.forged += other.forged;
+        self.time += other.time;
+    }
+}
+
+#[derive(Clone, Default)]
 struct Effort {
+    /// Nobody asked: a test.
+    asked: bool,
     full: bool,
     seed: Option<u64>,
     done: Done,
+    notes: Vec<String>,
 }
 
 thread_local! {
@@ -39,9 +55,10 @@ thread_local! {
 pub fn demand(full: bool, seed: Option<u64>) {
     EFFORT.with_borrow_mut(|effort| {
         *effort = Effort {
+            asked: true,
             full,
             seed,
-            done: Done::default(),
+            ..Effort::default()
         }
     });
 }
@@ -49,6 +66,20 @@ pub fn demand(full: bool, seed: Option<u64>) {
 /// What checks on this thread have done since [`demand`].
 pub fn done() -> Done {
     EFFORT.with_borrow(|effort| effort.done)
+}
+
+/// What checks on this thread have said since [`demand`].
+pub fn notes() -> Vec<String> {
+    EFFORT.with_borrow_mut(|effort| std::mem::take(&mut effort.notes))
+}
+
+/// A check says something of itself: a figure, a seed.
+pub fn say(text: impl Into<String>) {
+    let text = text.into();
+    EFFORT.with_borrow_mut(|effort| match effort.asked {
+        true => effort.notes.push(text),
+        false => println!("{text}"),
+    });
 }
 
 /// Adds to it.

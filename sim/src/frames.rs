@@ -2,6 +2,7 @@
 
 use super::effort;
 use super::network::Faults;
+use super::nucleus::digest;
 use super::setup::Setup;
 use super::world::{Happens, Sent, World};
 use chorus_fabric::{Change, Fabric, Fault, Graph, Landing, Meta, Record, Rules, To};
@@ -105,6 +106,10 @@ impl World {
         let kind = bytes[frame::ETHERNET + 1];
         let size = bytes.len();
         self.frames += 1;
+        if let Some(log) = &mut self.log {
+            let time = *log ^ now ^ u64::from(from) << 48;
+            *log = digest(None, &bytes) ^ time.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
+        }
         if let Some(trace) = &mut self.trace {
             trace.sent(now, from, to, &bytes);
         }

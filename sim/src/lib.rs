@@ -7,8 +7,10 @@
 #![forbid(unsafe_code)]
 
 pub mod act;
+pub mod assertions;
 pub mod checks;
 pub mod clients;
+pub mod diagram;
 pub mod effort;
 pub mod frames;
 pub mod harm;
@@ -20,10 +22,13 @@ pub mod network;
 pub mod nucleus;
 pub mod plant;
 pub mod random;
+pub mod scale;
 pub mod scenario;
 pub mod servers;
 pub mod setup;
+pub mod shrink;
 pub mod site;
+pub mod soak;
 pub mod trace;
 mod view;
 pub mod workload;

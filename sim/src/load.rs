@@ -32,6 +32,8 @@ pub struct Load {
     pub all: u64,
     /// Servers that are replaced.
     pub replace: u64,
+    /// Clients come to think of calls once in this time at most, in nanoseconds.
+    pub gap: u64,
     /// Everybody calls the server of site 1.
     pub one_server: bool,
 }
@@ -49,6 +51,7 @@ const CALLS: Load = Load {
     send: 0,
     all: 0,
     replace: 0,
+    gap: MS / 5,
     one_server: false,
 };
 
@@ -130,6 +133,11 @@ impl Load {
         Ok(all.unwrap_or(CALLS))
     }
 
+    /// Whether it needs a group of all servers.
+    pub fn uses_group(&self) -> bool {
+        self.group > 0 || self.all > 0
+    }
+
     fn and(self, other: &Load) -> Load {
         Load {
             concurrent: self.concurrent.max(other.concurrent),
@@ -141,6 +149,7 @@ impl Load {
             send: self.send.max(other.send),
             all: self.all.max(other.all),
             replace: self.replace.max(other.replace),
+            gap: self.gap.min(other.gap),
             one_server: self.one_server || other.one_server,
             ..self
         }
@@ -186,7 +195,7 @@ impl Clients {
         for _ in 0..room {
             self.one(stage, now, acts);
         }
-        self.next = now + 1 + self.random.below(MS / 5);
+        self.next = now + 1 + self.random.below(self.load.gap);
     }
 
     fn site(&mut self) -> u16 {

@@ -29,8 +29,26 @@ pub struct Cluster {
     pub watch: bool,
     /// Sites say hello when they are switched on; without, thousands are there at once.
     pub hello: bool,
+    /// Servers are members of a group.
+    pub groups: bool,
     /// What is wrong on purpose.
     pub plant: Plant,
+}
+
+impl Cluster {
+    /// Sites that watch each other and whose servers are in a group, on a network of all with all whose links take 0.1 ms.
+    pub fn new(seed: u64, sites: u16) -> Cluster {
+        Cluster {
+            seed,
+            sites,
+            topology: Shape::Full,
+            links: Change::default(),
+            watch: true,
+            hello: true,
+            groups: true,
+            plant: Plant::None,
+        }
+    }
 }
 
 /// When a run is over.
@@ -130,7 +148,7 @@ impl Scenario {
         world.plant = cluster.plant;
         world.trace = keep.trace.then(Trace::default);
         let records = keep.faults.then(|| world.observe_faults());
-        let mut stage = Stage::new(world);
+        let mut stage = Stage::new(world, cluster.groups);
         stage.world.run_until(MEETING);
         let mut acts = Vec::new();
         match &self.source {
@@ -160,6 +178,9 @@ impl Scenario {
         let mut report = stage.report();
         report.acts = acts;
         report.trace = stage.world.trace.take();
+        for event in report.trace.iter_mut().flat_map(|trace| &mut trace.calls) {
+            event.2 = stage.tag(event.2);
+        }
         if let Some(records) = records {
             report.faults =
                 std::mem::take(&mut *records.lock().unwrap_or_else(PoisonError::into_inner));
@@ -244,6 +265,11 @@ impl Stage {
             broken: world.broken,
             ..Report::default()
         };
+        if let Some(broken) = &mut report.broken
+            && let What::Call(call, _) = &mut broken.what
+        {
+            *call = self.tag(*call);
+        }
         for result in world.judge.results() {
             let place = match result {
                 0 => 0,
@@ -266,8 +292,8 @@ impl World {
         for site in 1..=self.sites.len() as u16 {
             let sizes = self.sizes(site);
             let requests = self.site(site).nucleus.requests.len() as u64;
-            // A site that watches others has a time for that, and one while it waits for an answer.
-            let timers = sizes.timers.saturating_sub(2 * u64::from(watch));
+            // A site that watches has a time for that, one for each of two that it waits for, and one while it asks for lists of members.
+            let timers = sizes.timers.saturating_sub(4 * u64::from(watch));
             let left = [
                 ("calls", sizes.calls),
                 ("kept local messages", sizes.outbound_bytes),

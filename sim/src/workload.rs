@@ -72,6 +72,8 @@ pub struct Outcome {
     pub unknown: u32,
     /// Events of the simulation.
     pub steps: u64,
+    /// A number for all frames, their times and their bytes.
+    pub log: u64,
 }
 
 /// The group that random runs use.
@@ -100,6 +102,7 @@ pub fn attempt(seed: u64, mix: Mix) -> Result<Outcome, String> {
     } else {
         World::new(seed, mix.sites, mix.faults)
     };
+    world.log = Some(0);
     let mut random = Random::new(seed ^ 0x5EED);
     let mut ports: Vec<KnUniqueId> = (1..=mix.sites)
         .map(|site| serve(&mut world, site))
@@ -288,6 +291,7 @@ fn count(world: &World) -> Outcome {
     let mut outcome = Outcome {
         calls: world.plans.len() as u32,
         steps: world.steps,
+        log: world.log.unwrap_or(0),
         ..Outcome::default()
     };
     for (_, _, happening) in &world.history.events {

@@ -91,6 +91,8 @@ pub struct World {
     pub plant: Plant,
     /// Kept for pictures.
     pub trace: Option<Trace>,
+    /// A number for all frames so far, their times and their bytes, if it is kept.
+    pub log: Option<u64>,
     /// Calls whose clients wait.
     pub waiting: usize,
     /// The cards drop frames with turned bits, as the check sequence of Ethernet has them do.
@@ -168,6 +170,7 @@ impl World {
             keeps: true,
             plant: Plant::None,
             trace: None,
+            log: None,
             waiting: 0,
             checksum: setup.checksum,
             landing: Vec::new(),

@@ -7,7 +7,13 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 /// Folders whose tests run on the host alone. Those of `vmm` boot guests.
-const FOLDERS: [&str; 4] = ["abi", "guest-nucleus/core", "tests", "virtio-net-transport"];
+const FOLDERS: [&str; 5] = [
+    "abi",
+    "guest-nucleus/core",
+    "sim",
+    "tests",
+    "virtio-net-transport",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

@@ -105,11 +105,11 @@ fn ss_063_a_site_that_is_switched_off_is_down_everywhere_within_a_second_and_a_h
             first + trial
         );
     }
-    println!(
+    crate::effort::say(format!(
         "seeds {first} to {}: at most {} ms",
         first + times(1000) - 1,
         worst / MS
-    );
+    ));
 }
 
 #[cfg_attr(test, test)]
@@ -418,7 +418,7 @@ fn ss_068_what_a_site_sends_to_watch_others_does_not_grow_with_their_number() {
             .max();
         rates.push((sites, most.unwrap_or(0) as f64 / 60.0));
     }
-    println!("frames a second and site: {rates:?}");
+    crate::effort::say(format!("frames a second and site: {rates:?}"));
     assert!(rates.iter().all(|(_, rate)| *rate < 50.0));
     assert!(
         rates.iter().all(|(_, rate)| *rate <= rates[2].1 + 0.5),

@@ -377,7 +377,7 @@ fn ss_039_calls_spread_over_equal_members() {
     let shares: Vec<u64> = (1..=4)
         .map(|site| world.counters(site).delivered_calls)
         .collect();
-    println!("seed {seed}: {shares:?}");
+    crate::effort::say(format!("seed {seed}: {shares:?}"));
     assert_eq!(shares.iter().sum::<u64>(), 10_000);
     assert!(shares.iter().all(|share| *share <= 4000), "{shares:?}");
 }

@@ -4,6 +4,7 @@
 
 mod detection;
 mod groups;
+mod links;
 mod locate;
 mod membership;
 mod news_frames;
@@ -47,6 +48,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         news_frames::CHECKS,
         detection::CHECKS,
         sealing::CHECKS,
+        links::CHECKS,
     ]
     .into_iter()
     .flatten()

@@ -121,7 +121,7 @@ fn is_bearable(bytes: &[u8]) -> bool {
 #[cfg_attr(test, test)]
 fn frames_about_sites_of_any_content_do_no_lasting_harm() {
     let seed = seed(781);
-    println!("repeat with CHORUS_SIM_SEED={seed}");
+    crate::effort::say(format!("repeat with CHORUS_SIM_SEED={seed}"));
     let mut random = Random::new(seed);
     let mut world = World::watching_with(seed, SITES, Faults::all(20), |config| {
         config.max_members = 30;

@@ -204,7 +204,7 @@ fn kept_replies_stay_within_their_bound() {
 #[cfg_attr(test, test)]
 fn ss_078_mutated_frames_never_panic_and_no_table_passes_its_bound() {
     let seed = seed(78);
-    println!("repeat with CHORUS_SIM_SEED={seed}");
+    crate::effort::say(format!("repeat with CHORUS_SIM_SEED={seed}"));
     let mut random = Random::new(seed);
     let mut world = World::with(seed, 3, Faults::all(20), |config| {
         config.max_peers = 20;
@@ -216,7 +216,7 @@ fn ss_078_mutated_frames_never_panic_and_no_table_passes_its_bound() {
     });
     let ports: Vec<KnUniqueId> = (1..=3).map(|site| world.open(site, 8)).collect();
     let mut seeds: Vec<Vec<u8>> = Vec::new();
-    for n in 0..110_000u64 {
+    for n in 0..crate::effort::full(110_000, 10_000_000) {
         if n % 40 == 0 {
             let from = 1 + random.below(3) as u16;
             let length = if random.happens(200) {

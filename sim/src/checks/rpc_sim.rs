@@ -1,5 +1,6 @@
 //! Calls between sites under faults: 10^5 and more in each run of these tests.
 
+use crate::effort;
 use crate::network::Faults;
 use crate::workload::{Mix, run};
 
@@ -30,7 +31,7 @@ fn calm_calls_all_succeed() {
 #[cfg_attr(test, test)]
 fn ss_041_loss_duplication_reordering_all_succeed_once() {
     let mix = Mix {
-        calls: 40_000,
+        calls: effort::full(40_000, 1_000_000) as u32,
         sites: 2,
         concurrent: 64,
         faults: Faults::all(100),

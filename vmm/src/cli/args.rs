@@ -4,8 +4,10 @@
 //! manual pages are all made from these types, so that they cannot disagree.
 
 mod fabric;
+mod sim;
 
 pub use fabric::{FaultArgs, LINK_HELP, LinkVerb, PartitionArgs, SiteVerb};
+pub use sim::{SimArgs, SoakArgs};
 
 use clap::{Args, Command, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use std::path::PathBuf;
@@ -567,6 +569,10 @@ pub enum Verb {
     Bench(BenchArgs),
     /// Check the assertions of the call reference, on sites of its own
     Conformance(ConformanceArgs),
+    /// Run many sites in this process, in virtual time, from one seed, and break them
+    Sim(SimArgs),
+    /// Check the assertions about many sites, SS-001 and on
+    Soak(SoakArgs),
     /// Debug a site with gdb
     Gdb(GdbArgs),
     /// Tell what this machine can do, and what to install

@@ -18,6 +18,8 @@ mod manual;
 pub(crate) mod output;
 mod progress;
 mod shape;
+mod sim;
+mod soak;
 mod topology;
 
 use crate::cluster::failure::{Outcome, Status};
@@ -82,6 +84,8 @@ fn run(context: &Context, verb: Verb) -> Outcome<u8> {
         Verb::Topo(args) => topology::topo(context, &args).map(|()| 0),
         Verb::Bench(args) => crate::measure::bench(&args).map(|()| 0),
         Verb::Conformance(args) => crate::conformance::conformance(&args).map(|()| 0),
+        Verb::Sim(args) => sim::sim(context, &args).map(|()| 0),
+        Verb::Soak(args) => soak::soak(context, &args).map(|()| 0),
         Verb::Gdb(args) => gdb::gdb(context, &args).map(|()| 0),
         Verb::Doctor(args) => manual::doctor(context, &args),
         Verb::Version(args) => manual::version(context, &args).map(|()| 0),
