@@ -90,11 +90,11 @@ fn error_name(error: i32) -> String {
 
 impl<'a> Window<'a> {
     fn new(trace: &'a Trace, report: &Report) -> Window<'a> {
-        let call = match report.broken.map(|broken| broken.what) {
+        let of = match report.broken.map(|broken| broken.what) {
             Some(What::Call(call, _)) => Some(call),
             _ => None,
         };
-        let of_call = |&&(_, _, other, _): &&(u64, u16, u32, Happening)| Some(other) == call;
+        let of_call = |&&(_, _, other, _): &&(u64, u16, u32, Happening)| Some(other) == of;
         let times = trace.calls.iter().filter(of_call).map(|event| event.0);
         let end = match report.broken {
             Some(broken) if !matches!(broken.what, What::Leak(..) | What::Views) => {
@@ -107,11 +107,10 @@ impl<'a> Window<'a> {
         let begin = times.min().unwrap_or(0);
         let before = |arrow: &&Arrow| arrow.time <= end;
         let mut arrows: Vec<&Arrow> = trace.arrows.iter().filter(before).collect();
-        let since = arrows.partition_point(|arrow| arrow.time < begin);
-        if call.is_some() {
+        if of.is_some() {
             arrows.retain(|arrow| arrow.time >= begin || !is_watch(arrow));
         }
-        let since = since.min(arrows.len());
+        let since = arrows.partition_point(|arrow| arrow.time < begin);
         if arrows.len() > FRAMES {
             // Frames that tell of sites are many, and seldom what it is about.
             arrows.drain(..since.min(arrows.len() - FRAMES));
@@ -119,11 +118,6 @@ impl<'a> Window<'a> {
             arrows.drain(..arrows.len().saturating_sub(FRAMES));
         }
         let first = arrows.first().map_or(begin, |arrow| arrow.time);
-        let first = match call {
-            Some(_) => first.min(begin),
-            None => first,
-        };
-        let within = |time: u64| (first..=end).contains(&time);
         let mut sites: BTreeSet<u16> = BTreeSet::new();
         for (_, site, ..) in trace.calls.iter().filter(of_call) {
             sites.insert(*site);
@@ -146,7 +140,8 @@ impl<'a> Window<'a> {
         });
         let mut notes: Vec<Note> = Vec::new();
         for (time, site, call, happening) in &trace.calls {
-            if within(*time) && sites.contains(site) {
+            let shown = within(*time) || Some(*call) == of && *time <= end;
+            if shown && sites.contains(site) {
                 let (text, class) = note(*happening, *call);
                 notes.push(Note {
                     time: *time,
