@@ -336,9 +336,11 @@ impl<K: Clone> Fabric<K> {
         land: &mut dyn FnMut(Landing<'_, K>),
     ) {
         let own = kept.is_some();
-        let mut waiting = vec![step];
+        let mut current = Some(step);
+        // Further copies that are there at once. Most frames go one way, and need no list.
+        let mut waiting = Vec::new();
         // A copy of a doubled frame goes its own way; a broadcast that loops cannot be, since it follows a tree.
-        while let Some(step) = waiting.pop() {
+        while let Some(step) = current.take().or_else(|| waiting.pop()) {
             let here = match meta.to {
                 To::Site(site) => site == step.at,
                 To::All => step.at != meta.from,
@@ -354,8 +356,10 @@ impl<K: Clone> Fabric<K> {
                     continue;
                 }
             }
-            for next in self.onward(now, &step, meta) {
-                for (due, flipped) in self.pass(now, (step.at, next), meta, &step.flipped) {
+            let (first, others) = self.onward(now, &step, meta);
+            for next in first.into_iter().chain(others) {
+                let out = self.pass(now, (step.at, next), meta, &step.flipped);
+                for (due, flipped) in out.into_iter().flatten() {
                     let on = Step { at: next, flipped };
                     if due <= now {
                         waiting.push(on);
@@ -376,34 +380,33 @@ impl<K: Clone> Fabric<K> {
         self.outside.contains(&site)
     }
 
-    /// The sites that a frame goes to from here.
-    fn onward(&mut self, now: Nanoseconds, step: &Step, meta: Meta) -> Vec<Site> {
+    /// The sites that a frame goes to from here: one, or those of a broadcast.
+    fn onward(&mut self, now: Nanoseconds, step: &Step, meta: Meta) -> (Option<Site>, Vec<Site>) {
         let at = step.at;
         let all = 1..=self.graph.sites();
         match meta.to {
             To::Site(to) if self.is_outside(to) || self.is_outside(at) => {
                 let there = self.is_outside(to) || all.contains(&to);
                 if there {
-                    return vec![to];
+                    return (Some(to), Vec::new());
                 }
             }
             To::Site(to) => {
                 let rules = &self.rules;
                 let open = |a, b| rules.open(a, b);
                 if let Some(next) = self.routes.next(&self.graph, &open, at, to) {
-                    return vec![next];
+                    return (Some(next), Vec::new());
                 }
             }
             To::All if self.is_outside(at) => {
                 // It does not go on from the sites that it reaches: `pass` lands it there by links of their own.
                 let others = self.outside.iter().copied().filter(|&site| site != at);
-                return if at == meta.from {
-                    all.chain(others).collect()
-                } else {
-                    Vec::new()
+                return match at == meta.from {
+                    true => (None, all.chain(others).collect()),
+                    false => (None, Vec::new()),
                 };
             }
-            To::All if self.is_outside(meta.from) => return Vec::new(),
+            To::All if self.is_outside(meta.from) => return (None, Vec::new()),
             To::All => {
                 let rules = &self.rules;
                 let open = |a, b| rules.open(a, b);
@@ -411,11 +414,11 @@ impl<K: Clone> Fabric<K> {
                 if at == meta.from {
                     next.extend_from_slice(&self.outside);
                 }
-                return next;
+                return (None, next);
             }
         }
         self.lose(now, (at, at), 0, meta, Cause::NoWay);
-        Vec::new()
+        (None, Vec::new())
     }
 
     /// What comes out of a link, and when.
@@ -425,7 +428,7 @@ impl<K: Clone> Fabric<K> {
         link: (Site, Site),
         meta: Meta,
         flipped: &[u64],
-    ) -> Vec<(Nanoseconds, Vec<u64>)> {
+    ) -> [Option<(Nanoseconds, Vec<u64>)>; 2] {
         if self.is_outside(link.0) || self.is_outside(link.1) {
             let fate = Fate::Arrives {
                 at: now,
@@ -433,7 +436,7 @@ impl<K: Clone> Fabric<K> {
                 flipped: None,
             };
             self.tell(now, link, 0, meta, fate);
-            return vec![(now, flipped.to_vec())];
+            return [Some((now, flipped.to_vec())), None];
         }
         let parameters = self.rules.of(link.0, link.1);
         let state = self.links.entry(link).or_default();
@@ -442,7 +445,7 @@ impl<K: Clone> Fabric<K> {
         match fate {
             Fate::Lost(cause) => {
                 self.lose(now, link, index, meta, cause);
-                Vec::new()
+                [None, None]
             }
             Fate::Arrives {
                 at,
@@ -452,7 +455,7 @@ impl<K: Clone> Fabric<K> {
                 self.tell(now, link, index, meta, fate);
                 let bits: Vec<u64> = flipped.iter().copied().chain(turned).collect();
                 let second = again.map(|again| (again, bits.clone()));
-                [(at, bits)].into_iter().chain(second).collect()
+                [Some((at, bits)), second]
             }
         }
     }

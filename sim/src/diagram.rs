@@ -16,7 +16,7 @@ const FRAMES: usize = 60;
 const SITES: usize = 12;
 /// Room for times, for notes beside the first and the last site, between sites, above the first row, in pixels.
 const LEFT: f64 = 78.0;
-const BESIDE: f64 = 220.0;
+const BESIDE: f64 = 250.0;
 const COLUMN: f64 = 190.0;
 const TOP: f64 = 84.0;
 
@@ -45,7 +45,7 @@ const ON_ITS_WAY: u64 = 10_000_000;
 
 /// Time as text: with as many digits as it has.
 fn time(nanoseconds: u64) -> String {
-    let text = format!("{:.4}", nanoseconds as f64 / 1e9);
+    let text = format!("{:.5}", nanoseconds as f64 / 1e9);
     format!("{} s", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
@@ -118,6 +118,7 @@ impl<'a> Window<'a> {
             arrows.drain(..arrows.len().saturating_sub(FRAMES));
         }
         let first = arrows.first().map_or(begin, |arrow| arrow.time);
+        let within = |time: u64| (first..=end).contains(&time);
         let mut sites: BTreeSet<u16> = BTreeSet::new();
         for (_, site, ..) in trace.calls.iter().filter(of_call) {
             sites.insert(*site);

@@ -315,6 +315,7 @@ fn ss_146_hours_of_random_faults_break_nothing() {
         .expect("a run");
     assert_eq!(report.broken, None, "seed {}", seed(146));
     assert!(report.ended[0] > report.calls / 2, "{report:?}");
+    effort::say("invariants I1 to I5; D, H and C are about parts that are not there yet");
     effort::say(format!(
         "{:.1} h, {} calls: {} answered, {} not executed, {} unknown",
         report.time as f64 / 3.6e12,

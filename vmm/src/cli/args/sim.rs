@@ -62,7 +62,7 @@ pub struct SimArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath,
         conflicts_with_all = ["sites", "topo", "link", "workload", "nemesis", "seed", "runs", "events", "duration", "silent"])]
     pub script: Option<PathBuf>,
-    /// Write the shortest script that breaks the same [default file: sim-SEED.toml]
+    /// Write the shortest script that breaks the same to a file, "-" for stdout [default: sim-SEED.toml]
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, value_hint = ValueHint::FilePath)]
     pub shrink: Option<Option<PathBuf>>,
     /// Draw the run, of a shrunk one the short script, as a space-time diagram (SVG)
