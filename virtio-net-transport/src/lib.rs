@@ -2,7 +2,7 @@
 //!
 //! A site's [`Endpoint`] is told what happened (a frame, a timer, an item that its Nucleus handed out) and at what time, and acts
 //! through the [`Site`] it is given: it transmits frames, delivers messages, completes calls. Because nothing else goes in or out, the
-//! same code serves the guest's Network Manager, the host's gateway, the simulator in `tests/` and the dissector, and a run is
+//! same code serves the guest's Network Manager, the host's gateway, the simulator in `sim/` and the dissector, and a run is
 //! repeated exactly by repeating its events. `docs/protocol.md` describes the frames, the machines, the timers and the bounds.
 //!
 //! Sources: `subsystems.md` section 1 (SS-001…062) and `nucleus-calls.md` 3.13.
