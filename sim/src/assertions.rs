@@ -372,37 +372,37 @@ pub const ASSERTIONS: [Row; 89] = [
     (
         71,
         "A server sees the PI of the calling actor on another site, unchanged.",
-        NotYet("frames are not sealed in this tree"),
+        Nowhere,
     ),
     (
         72,
         "A recorded frame of any type, replayed at any later time (1 ms … after re-keying … after reboot), has no effect (state hash equal).",
-        NotYet("frames are not sealed in this tree"),
+        Nowhere,
     ),
     (
         73,
         "Any single flipped bit in any frame makes it be dropped and counted; no crash in 10^7 trials.",
-        NotYet("frames are not sealed in this tree"),
+        Nowhere,
     ),
     (
         74,
         "A site without a key cannot obtain an answer to any frame, cannot join a group, cannot learn a port's location.",
-        NotYet("frames are not sealed in this tree"),
+        Nowhere,
     ),
     (
         75,
         "A site allowed to speak for domain D that claims a PI of domain E is seen as *nobody*.",
-        NotYet("frames are not sealed in this tree"),
+        Nowhere,
     ),
     (
         76,
         "Keys are renewed under load with no failed call and no gap > 10 ms.",
-        NotYet("frames are not sealed in this tree"),
+        Nowhere,
     ),
     (
         77,
         "Body bytes of sealed calls do not appear on the wire (search the frame log for a marker).",
-        NotYet("frames are not sealed in this tree"),
+        Nowhere,
     ),
     (
         78,

@@ -1,6 +1,6 @@
 //! Bugs that are planted on purpose, so that it can be seen that they are found, shrunk and made again.
 //!
-//! They sit between the sites and their transport; the transport itself knows nothing of them.
+//! They sit between the sites and their transport; the transport itself knows nothing of them. Some look into frames, which must not be sealed then.
 
 use super::history::Happening;
 use super::world::World;

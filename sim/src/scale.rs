@@ -43,6 +43,7 @@ const PAIRS: usize = 2000;
 pub fn row(seed: u64, sites: u16) -> Row {
     let setup = Setup {
         hello: false,
+        seal: false,
         ..Setup::new(seed, sites, Faults::NONE)
     };
     let mut world = World::build(&setup, |_| {});

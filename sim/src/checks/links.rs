@@ -28,6 +28,7 @@ fn joined(shape: &str, sites: u16, latency: u64, watch: bool) -> World {
             ..Change::default()
         },
         watch,
+        seal: false,
         ..Setup::new(seed, sites, Faults::NONE)
     };
     World::build(&setup, |_| {})
@@ -100,6 +101,7 @@ fn ss_139_a_link_of_10_ms_and_a_megabyte_a_second_is_just_that() {
 #[cfg_attr(test, test)]
 fn ss_140_one_percent_is_one_percent_and_turned_bits_are_noticed() {
     let setup = Setup {
+        seal: false,
         checksum: true,
         ..Setup::new(seed(140), 2, Faults::NONE)
     };

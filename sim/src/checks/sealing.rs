@@ -28,7 +28,7 @@ fn trials(default: u64) -> u64 {
     std::env::var("CHORUS_SEAL_TRIALS")
         .ok()
         .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
+        .unwrap_or_else(|| crate::effort::full(default, 10 * default))
 }
 
 fn refusals(counters: &Counters) -> u64 {
@@ -172,7 +172,7 @@ fn ss_071_a_server_sees_the_identifiers_of_actor_and_port_on_another_site() {
 #[cfg_attr(test, test)]
 fn ss_072_a_recorded_frame_has_no_effect_at_any_later_time() {
     let seed = seed(72);
-    println!("repeat with CHORUS_SIM_SEED={seed}");
+    crate::effort::say(format!("repeat with CHORUS_SIM_SEED={seed}"));
     let (mut world, heard) = eventful(seed, renewing);
     assert!(heard.len() > 1000 && world.counters(1).keys_renewed > 3);
     // At rest, after some time, and at whoever else may hear it.
@@ -231,7 +231,7 @@ fn ss_072_a_recorded_frame_has_no_effect_at_any_later_time() {
 #[cfg_attr(test, test)]
 fn no_key_seals_two_frames_with_the_same_number() {
     let seed = seed(721);
-    println!("repeat with CHORUS_SIM_SEED={seed}");
+    crate::effort::say(format!("repeat with CHORUS_SIM_SEED={seed}"));
     let mut world = World::watching_with(seed, 4, Faults::all(30), renewing);
     world.record = true;
     let mut random = Random::new(seed);
@@ -289,7 +289,7 @@ fn no_key_seals_two_frames_with_the_same_number() {
 #[cfg_attr(test, test)]
 fn ss_072_replays_under_load_have_no_effect() {
     let seed = seed(720);
-    println!("repeat with CHORUS_SIM_SEED={seed}");
+    crate::effort::say(format!("repeat with CHORUS_SIM_SEED={seed}"));
     let mut world = World::with(seed, 3, Faults::all(50), renewing);
     world.record = true;
     let ports: Vec<_> = (1..=3).map(|site| world.open(site, 64)).collect();
@@ -325,7 +325,7 @@ fn ss_072_replays_under_load_have_no_effect() {
 #[cfg_attr(test, test)]
 fn ss_073_any_flipped_bit_in_any_frame_makes_it_be_dropped_and_counted() {
     let seed = seed(73);
-    println!("repeat with CHORUS_SIM_SEED={seed}");
+    crate::effort::say(format!("repeat with CHORUS_SIM_SEED={seed}"));
     let (mut world, heard) = eventful(seed, |_| {});
     let mut random = Random::new(seed);
     for _ in 0..trials(100_000) {
@@ -531,7 +531,7 @@ fn ss_077_bodies_do_not_appear_on_the_wire() {
 #[cfg_attr(test, test)]
 fn ss_078_random_bytes_on_a_sealed_wire_do_nothing() {
     let seed = seed(78);
-    println!("repeat with CHORUS_SIM_SEED={seed}");
+    crate::effort::say(format!("repeat with CHORUS_SIM_SEED={seed}"));
     let mut world = World::new(seed, 2, Faults::NONE);
     let port = world.open(1, 8);
     world.run(2 * SEC);

@@ -55,12 +55,15 @@ pub struct SimArgs {
     /// Sites that neither say hello nor watch each other: thousands are there at once
     #[arg(long)]
     pub silent: bool,
+    /// Frames are sealed, as those of a cluster are; slower
+    #[arg(long)]
+    pub sealed: bool,
     /// List the workloads and nemeses
     #[arg(long)]
     pub list: bool,
     /// Run this script instead of a workload, "-" for stdin
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath,
-        conflicts_with_all = ["sites", "topo", "link", "workload", "nemesis", "seed", "runs", "events", "duration", "silent"])]
+        conflicts_with_all = ["sites", "topo", "link", "workload", "nemesis", "seed", "runs", "events", "duration", "silent", "sealed"])]
     pub script: Option<PathBuf>,
     /// Write the shortest script that breaks the same to a file, "-" for stdout [default: sim-SEED.toml]
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, value_hint = ValueHint::FilePath)]
@@ -72,7 +75,7 @@ pub struct SimArgs {
     #[arg(long, conflicts_with_all = ["script", "shrink"])]
     pub scale: bool,
     /// Break something on purpose: twice, untrue or lost
-    #[arg(long, value_name = "BUG", hide = true)]
+    #[arg(long, value_name = "BUG", hide = true, conflicts_with = "sealed")]
     pub plant: Option<String>,
 }
 

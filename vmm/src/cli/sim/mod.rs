@@ -120,6 +120,7 @@ fn from_args(args: &SimArgs) -> Outcome<Scenario> {
         topology,
         links,
         plant,
+        seal: args.sealed,
         watch: !args.silent,
         hello: !args.silent,
         groups: !args.silent || load.uses_group(),

@@ -28,6 +28,8 @@ struct File {
     hello: bool,
     #[serde(default = "yes")]
     groups: bool,
+    #[serde(default)]
+    seal: bool,
     plant: Option<Spanned<String>>,
     #[serde(default)]
     event: Vec<Event>,
@@ -118,7 +120,8 @@ pub fn read(name: &str, text: &str) -> Outcome<Scenario> {
         cluster.plant = Plant::find(word.get_ref())
             .ok_or_else(|| at(word.span(), format!("no such bug: {}", word.get_ref())))?;
     }
-    (cluster.watch, cluster.hello, cluster.groups) = (file.watch, file.hello, file.groups);
+    (cluster.watch, cluster.hello) = (file.watch, file.hello);
+    (cluster.groups, cluster.seal) = (file.groups, file.seal);
     let mut acts = Vec::new();
     let mut last = 0;
     for event in &file.event {
@@ -308,6 +311,7 @@ pub fn text(scenario: &Scenario, about: &str) -> String {
         watch,
         hello,
         groups,
+        seal,
         plant,
     } = &scenario.cluster;
     let mut out = format!("# {about}\nseed = {seed}\nsites = {sites}\ntopology = \"{topology}\"\n");
@@ -319,6 +323,9 @@ pub fn text(scenario: &Scenario, about: &str) -> String {
         let _ = writeln!(out, "links = \"{}\"", links.join(" "));
     }
     let _ = writeln!(out, "watch = {watch}\nhello = {hello}\ngroups = {groups}");
+    if *seal {
+        out.push_str("seal = true\n");
+    }
     if *plant != Plant::None {
         let _ = writeln!(out, "plant = \"{}\"", plant.name());
     }
@@ -351,7 +358,7 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back() {
-        let script = "# why\nseed = 7\nsites = 3\ntopology = \"ring\"\nlinks = \"latency=1ms\"\nwatch = false\nhello = true\ngroups = true\nplant = \"twice\"\n";
+        let script = "# why\nseed = 7\nsites = 3\ntopology = \"ring\"\nlinks = \"latency=1ms\"\nwatch = false\nhello = true\ngroups = true\nseal = true\nplant = \"twice\"\n";
         let mut script = script.to_owned();
         for (at, what) in [
             (
