@@ -44,16 +44,19 @@ pub struct Trace {
     pub calls: Vec<(u64, u16, u32, Happening)>,
     /// Time, site, what happened to it.
     pub moments: Vec<(u64, u16, Moment)>,
-    /// By sender, incarnation and number of the frame: its place in `arrows`.
-    known: HashMap<(u16, u64, u64), usize>,
+    /// By what names a frame: its place in `arrows`.
+    known: HashMap<Name, usize>,
 }
 
-/// What names a frame of a site.
-fn name(from: u16, bytes: &[u8]) -> Option<(u16, u64, u64)> {
+/// What names a frame: its sender, the sender's incarnation, to whom, and its number; that is of the pair where frames are sealed.
+type Name = (u16, u16, u16, u64);
+
+fn name(from: u16, bytes: &[u8]) -> Option<Name> {
+    let to = u16::from_be_bytes(bytes.get(4..6)?.try_into().ok()?);
     let incarnation = frame::peek(bytes)?.incarnation;
     let counter = bytes.get(frame::ETHERNET + 12..frame::ETHERNET + 20)?;
     let counter = u64::from_le_bytes(counter.try_into().ok()?);
-    Some((from, incarnation.into(), counter))
+    Some((from, incarnation, to, counter))
 }
 
 impl Trace {

@@ -149,7 +149,8 @@ fn row(assertion: &Assertion, made: &BTreeMap<&str, (Made, f64)>, list: bool) ->
         done.add(&made.done);
     }
     let (result, place) = match assertion.elsewhere {
-        Elsewhere::NotYet(why) => (Verdict::NotYet, format!("not yet: {why}")),
+        Elsewhere::NotYet(why) if list => (Verdict::NotYet, format!("not yet: {why}")),
+        Elsewhere::NotYet(why) => (Verdict::NotYet, why.to_owned()),
         Elsewhere::HostTest(test) => (Verdict::Elsewhere, format!("host test: {test}")),
         Elsewhere::Guest(command) => (Verdict::Elsewhere, format!("guests: {command}")),
         Elsewhere::Nowhere if list => {
