@@ -196,6 +196,10 @@ impl<M: Machine> Nucleus<M> {
                 if expired {
                     self.begin_slice(cpu, id, now, true);
                 }
+                // What was offered to this processor may have become less urgent than its thread since then, and still be for another.
+                if best.is_some() {
+                    self.offer_rest(cpu);
+                }
                 self.set_timer(cpu);
                 return Next::Same;
             }

@@ -16,7 +16,7 @@ pub(super) const MADE: u32 = 12;
 /// What a step may take: pages that are there and are mapped, and pages that are made.
 const EFFORT: u32 = 48;
 const MAPPING: u32 = 3;
-const MAKING: u32 = 6;
+const MAKING: u32 = 8;
 
 /// A range of an actor in which pages of a cache are still to be mapped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
