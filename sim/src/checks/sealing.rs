@@ -47,6 +47,7 @@ fn without_effect(world: &mut World, to: u16, bytes: &[u8]) -> bool {
     let before = (world.fingerprint(to), refusals(&world.counters(to)));
     let nucleus = format!("{:?}", world.site(to).nucleus);
     world.sent.clear();
+    crate::effort::count(|done| done.forged += 1);
     world.event(to, Event::Frame(bytes));
     let kind = KIND_NAMES[usize::from(bytes[frame::ETHERNET + 1]) % KIND_NAMES.len()];
     assert_eq!(

@@ -36,7 +36,7 @@ pub struct SimArgs {
     )]
     pub nemesis: Vec<String>,
     /// Decides everything [default: a new one, which is printed]
-    #[arg(long, env = "CHORUS_SEED", value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER")]
     pub seed: Option<u64>,
     /// Runs, each with the next seed, until one breaks something
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
