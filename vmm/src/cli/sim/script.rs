@@ -370,7 +370,7 @@ mod tests {
             ("2001ms", "leave 2"),
             ("2001ms", "send s3 all body=5"),
             ("2001ms", "replace s2"),
-            ("2001ms", "link set all loss=5% burst=1%/10%"),
+            ("2001ms", "link set all loss=5% burst=1%/10%/100%"),
             ("2001ms", "link set s1->s2 cut=yes"),
             ("2001ms", "partition s1,s2 s3"),
             ("2001ms", "heal"),
