@@ -24,22 +24,22 @@ pub fn open(start: u64, end: u64, zeroed: bool) {
 
 /// Physical address of a zeroed page, for page tables, while the tables of the door are in force.
 pub fn table() -> Option<u64> {
-    let (page, zeroed) = bump(4096, 4096)?;
-    if !zeroed {
-        // SAFETY: the page was never given out, and the door's tables map the low 2 GiB at KBASE.
-        unsafe { ((KBASE + page) as *mut u8).write_bytes(0, 4096) };
-    }
-    Some(page)
+    zeroed(4096, 4096, KBASE)
 }
 
 /// As [`table`], when the Nucleus' own tables are in force.
 pub fn table_direct() -> Option<u64> {
-    let (page, zeroed) = bump(4096, 4096)?;
+    zeroed(4096, 4096, DIRECT)
+}
+
+/// Physical address of a piece full of zeros. It is mapped at `map`, as low memory is at KBASE by the door's tables, and all RAM at DIRECT by ours.
+fn zeroed(size: u64, align: u64, map: u64) -> Option<u64> {
+    let (physical, zeroed) = bump(size, align)?;
     if !zeroed {
-        // SAFETY: the page was never given out, and all RAM is mapped at DIRECT.
-        unsafe { ((DIRECT + page) as *mut u8).write_bytes(0, 4096) };
+        // SAFETY: the piece was never given out, and it is mapped there.
+        unsafe { ((map + physical) as *mut u8).write_bytes(0, size as usize) };
     }
-    Some(page)
+    Some(physical)
 }
 
 /// Where allocation began.
@@ -90,15 +90,10 @@ unsafe impl GlobalAlloc for Heap {
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        let Some((physical, zeroed)) = bump(layout.size() as u64, layout.align() as u64) else {
-            return core::ptr::null_mut();
-        };
-        let pointer = (DIRECT + physical) as *mut u8;
-        if !zeroed {
-            // SAFETY: the piece is the caller's, and all RAM is mapped at DIRECT.
-            unsafe { pointer.write_bytes(0, layout.size()) };
-        }
-        pointer
+        zeroed(layout.size() as u64, layout.align() as u64, DIRECT)
+            .map_or(core::ptr::null_mut(), |physical| {
+                (DIRECT + physical) as *mut u8
+            })
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {

@@ -5,7 +5,7 @@
 //! ever on the first. So the gdb thread that stopped last in user mode follows the Nucleus' thread that it showed: where that one stops next in user mode,
 //! the two vCPUs change their names. In the Nucleus nothing is followed: there the vCPU is what one looks at.
 
-use super::inferior::{Error, Inferior, Registers};
+use super::inferior::{Error, Inferior};
 use super::paging;
 use chorus_abi::machine::PROCESSOR_THREAD;
 
@@ -24,15 +24,9 @@ pub fn in_user_mode(site: &mut dyn Inferior, vcpu: usize) -> Result<Option<u64>,
         return Ok(None);
     }
     let place = u64::from_le_bytes(word).wrapping_add(PROCESSOR_THREAD);
-    let read = paging::read(site, &privileged(registers), place, &mut word)?;
+    let read = paging::read(site, &registers, place, &mut word)?;
     let thread = u64::from_le_bytes(word);
     Ok((read == word.len() && thread != u64::MAX).then_some(thread))
-}
-
-/// The same address space, seen by the Nucleus.
-fn privileged(mut registers: Registers) -> Registers {
-    registers.selectors[0] &= !3;
-    registers
 }
 
 /// gdb's threads, by number from 0.

@@ -103,15 +103,8 @@ impl<M: Machine> Nucleus<M> {
             at = piece.1;
         }
         self.regions_merge(target, start, end);
-        if options & K_NODEMAND != 0 {
-            self.room_for_made(target, (start, end))?;
-        }
         (desc.start_addr, desc.size) = (start, size);
-        self.write(caller, Out::new(address), &desc)?;
-        if options & K_NODEMAND == 0 {
-            return Ok(Outcome::Done(K_OK));
-        }
-        Ok(self.map_made(caller.thread, target, (start, end)))
+        self.region_told(caller, target, options, (Out::new(address), desc))
     }
 
     /// Makes a region that shares, or has a copy of, a piece of another. Errors: `K_ENOMEM`.
@@ -174,8 +167,7 @@ impl<M: Machine> Nucleus<M> {
         for (_, region) in self.regions_by_address(target) {
             bounds = (bounds.0.min(region.start), region.end());
         }
-        self.room_for_made(target, bounds)?;
-        Ok(self.map_made(caller.thread, target, bounds))
+        self.regions_made(caller.thread, target, bounds, |_| Ok(()))
     }
 
     fn duplicate(

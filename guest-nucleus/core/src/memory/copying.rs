@@ -1,15 +1,14 @@
 //! Copying many bytes from actor to actor, in steps (`restarts`): first all pages are made, then they are copied.
 
+use super::restarts::SECOND;
 use crate::arena::Id;
 use crate::executive::actor::Actor;
 use crate::machine::{Machine, Space};
 use crate::nucleus::{Nucleus, Outcome};
 use chorus_abi::*;
 
-/// In the progress of the call: pages are made no more, bytes are copied; below that, how many.
-const COPYING: u64 = 1 << 32;
 /// Pages that are copied in one step.
-const COPIED: u64 = 8;
+pub(super) const COPIED: u64 = 8;
 /// What a step may take: a page that is there, and one that is made.
 const EFFORT: u32 = 64;
 const MAKING: u32 = 8;
@@ -29,20 +28,20 @@ impl<M: Machine> Nucleus<M> {
         size: u64,
     ) -> Result<Outcome, KError> {
         let progress = self.memory.mappers.progress;
-        if progress < COPYING {
+        if progress < SECOND {
             self.make_in_steps([(source, false), (target, true)], size, progress)?;
             if size > COPIED * PAGE_SIZE {
-                return Err(self.pause(COPYING));
+                return Err(self.pause(SECOND));
             }
         }
-        let done = progress.saturating_sub(COPYING);
+        let done = progress.saturating_sub(SECOND);
         let (from, to) = (source.2, target.2);
         let backward = source.1 == target.1 && from < to && to - from < size;
         let mut left = size - done.min(size);
         let mut pieces = 2 * COPIED;
         while left > 0 {
             if pieces == 0 {
-                return Err(self.pause(COPYING + (size - left)));
+                return Err(self.pause(SECOND + (size - left)));
             }
             let (a, b) = if backward {
                 (from + left, to + left)
@@ -62,7 +61,7 @@ impl<M: Machine> Nucleus<M> {
             ];
             let copied = self.copy_piece(places, count);
             copied.inspect_err(|_| {
-                self.memory.mappers.progress = COPYING + (size - left);
+                self.memory.mappers.progress = SECOND + (size - left);
             })?;
             left -= count;
             pieces -= if count == PAGE_SIZE { 2 } else { 1 };

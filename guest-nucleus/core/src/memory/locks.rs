@@ -2,6 +2,7 @@
 
 use super::attributes::range_of;
 use super::faults::as_error;
+use super::restarts::SECOND;
 use super::steps::MADE;
 use crate::arena::Id;
 use crate::executive::actor::Actor;
@@ -10,8 +11,6 @@ use crate::machine::{Frame, Machine};
 use crate::nucleus::{Caller, Nucleus, Outcome};
 use chorus_abi::*;
 
-/// In the progress of `vmUnLock`: all pages were found locked; below that, how many are unlocked.
-const UNLOCKING: u64 = 1 << 32;
 /// Pages that are unlocked in one step, or found locked.
 const UNLOCKED: u64 = 32;
 
@@ -202,7 +201,7 @@ impl<M: Machine> Nucleus<M> {
             )
         };
         let progress = self.memory.mappers.progress;
-        if progress < UNLOCKING {
+        if progress < SECOND {
             let (start, end) = piece(progress);
             for page in (start..end).step_by(PAGE_SIZE as usize) {
                 let locked = |frame| self.memory.pages.locks(frame) > 0;
@@ -215,16 +214,16 @@ impl<M: Machine> Nucleus<M> {
                 return Err(self.pause(next));
             }
             if progress > 0 {
-                return Err(self.pause(UNLOCKING));
+                return Err(self.pause(SECOND));
             }
         }
         // From here on nothing fails.
-        let done = progress.saturating_sub(UNLOCKING);
+        let done = progress.saturating_sub(SECOND);
         let (start, end) = piece(done);
         self.unlock(actor, (start, end));
         if end < range.1 {
             self.memory.mappers.locked = Some((actor, (end, range.1)));
-            return Err(self.pause(UNLOCKING + done + UNLOCKED));
+            return Err(self.pause(SECOND + done + UNLOCKED));
         }
         self.memory.mappers.locked = None;
         self.unlocked();

@@ -17,6 +17,9 @@ use crate::machine::{Cpu, Machine};
 use crate::nucleus::{Caller, Nucleus, Outcome};
 use chorus_abi::*;
 
+/// In the progress of a call that has two phases: it is in the second one; below that, how far.
+pub(super) const SECOND: u64 = 1 << 32;
+
 /// What is done when it goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Again {

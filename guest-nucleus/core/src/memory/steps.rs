@@ -8,7 +8,7 @@ use crate::arena::Id;
 use crate::executive::actor::Actor;
 use crate::executive::thread::Thread;
 use crate::machine::Machine;
-use crate::nucleus::{Nucleus, Outcome};
+use crate::nucleus::{Caller, Nucleus, Outcome};
 use chorus_abi::*;
 
 /// Pages that are made in one step.
@@ -147,15 +147,36 @@ impl<M: Machine> Nucleus<M> {
         }))
     }
 
-    /// Whether the pages of regions with `K_NODEMAND` in a range, which were just made, can be had.
+    /// Regions were made where a descriptor says: it is written for the caller, and with `K_NODEMAND` their pages are made and mapped before the call ends.
     ///
     /// # Errors
-    /// `K_ENOMEM`, `K_EFAULT` frames are waited for; the regions are gone.
-    pub(super) fn room_for_made(
+    /// Those of [`Nucleus::regions_made`].
+    pub(super) fn region_told(
         &mut self,
+        caller: Caller,
+        actor: Id<Actor>,
+        options: u32,
+        (out, desc): (Out<KnRgnDesc>, KnRgnDesc),
+    ) -> Result<Outcome, KError> {
+        let range = (desc.start_addr, desc.start_addr + desc.size);
+        let tell = |nucleus: &mut Self| nucleus.write(caller, out, &desc);
+        if options & K_NODEMAND == 0 {
+            return tell(self).map(|()| Outcome::Done(K_OK));
+        }
+        self.regions_made(caller.thread, actor, range, tell)
+    }
+
+    /// Regions of a range were made, some of them with `K_NODEMAND`: their maker is told with `tell`, and the pages of those with `K_NODEMAND` are made and mapped before the call ends.
+    ///
+    /// # Errors
+    /// `K_ENOMEM`, `K_EFAULT` frames are waited for: nobody was told, and the regions are gone.
+    pub(super) fn regions_made(
+        &mut self,
+        thread: Id<Thread>,
         actor: Id<Actor>,
         range: (u64, u64),
-    ) -> Result<(), KError> {
+        tell: impl FnOnce(&mut Self) -> Result<(), KError>,
+    ) -> Result<Outcome, KError> {
         let mut at = range.0;
         while let Some(region) = self.region_from(actor, (at, range.1)) {
             at = region.end();
@@ -167,23 +188,14 @@ impl<M: Machine> Nucleus<M> {
                 })?;
             }
         }
-        Ok(())
-    }
-
-    /// A call that made regions in a range has succeeded, but for the pages of those with `K_NODEMAND`.
-    pub(super) fn map_made(
-        &mut self,
-        thread: Id<Thread>,
-        actor: Id<Actor>,
-        range: (u64, u64),
-    ) -> Outcome {
+        tell(self)?;
         let mapping = Mapping {
             actor,
             cache: None,
             range,
             made: Some(range.0),
         };
-        self.map_on(thread, mapping)
+        Ok(self.map_on(thread, mapping))
     }
 
     /// Makes pages of a range, which regions cover, their regions' own, in steps: a page that is made is not looked at again.

@@ -3,10 +3,12 @@
 use super::attributes::range_of;
 use super::caches::{Cache, pages};
 use super::copies::COPY_MAX;
+use super::copying::COPIED;
 use super::faults::as_error;
 use super::mappers::Kind;
 use super::pages::DIRTY;
 use super::regions::{OPTIONS, place_of};
+use super::restarts::SECOND;
 use super::segments::{Left, SEGMENT_MAX, Segment};
 use crate::arena::Id;
 use crate::executive::actor::Actor;
@@ -31,11 +33,8 @@ pub(super) fn part_in_pages(part: &KnObjDesc) -> Result<(u32, u32), KError> {
     Ok((pages(part.start_offset.min(most)), pages(end)))
 }
 
-/// In the progress of a transfer: pages are made no more, bytes are copied; below that, how many.
-const COPYING: u64 = 1 << 32;
-/// Pages that are made, and that are copied, in one step.
+/// Pages that are made in one step.
 const EFFORT: u32 = 8;
-const COPIED: u64 = 8;
 
 impl<M: Machine> Nucleus<M> {
     /// Reads the descriptor of a part of a segment. Errors: `K_EFAULT`, `K_EOFFSET`.
@@ -117,16 +116,8 @@ impl<M: Machine> Nucleus<M> {
         // If it failed, nobody may use the segment now.
         self.cache_release(source);
         made?;
-        let range = (start, start + size);
-        if options & K_NODEMAND != 0 {
-            self.room_for_made(actor, range)?;
-        }
         (desc.start_addr, desc.size) = (start, size);
-        self.write(caller, Out::new(address), &desc)?;
-        if options & K_NODEMAND == 0 {
-            return Ok(Outcome::Done(K_OK));
-        }
-        Ok(self.map_made(caller.thread, actor, range))
+        self.region_told(caller, actor, options, (Out::new(address), desc))
     }
 
     /// A cache of so many pages for an actor that begins with a copy of a segment's data and goes on with zeros.
@@ -251,23 +242,23 @@ impl<M: Machine> Nucleus<M> {
     ) -> Result<(), KError> {
         let space = self.actors.get(actor).ok_or(KError::Inval)?.space;
         let progress = self.memory.mappers.progress;
-        if progress < COPYING {
+        if progress < SECOND {
             self.transfer_check(cache, (offset, size), (actor, space, address), store)?;
             if size > COPIED * PAGE_SIZE {
-                return Err(self.pause(COPYING));
+                return Err(self.pause(SECOND));
             }
         }
-        let mut done = progress.saturating_sub(COPYING);
+        let mut done = progress.saturating_sub(SECOND);
         let mut pieces = 2 * COPIED;
         while done < size {
             if pieces == 0 {
-                return Err(self.pause(COPYING + done));
+                return Err(self.pause(SECOND + done));
             }
             let at = offset + done;
             let count = (size - done).min(PAGE_SIZE - at % PAGE_SIZE);
             let place = (actor, space, address + done);
             let copied = self.transfer_piece((cache, at), place, count, (store, moves));
-            copied.inspect_err(|_| self.memory.mappers.progress = COPYING + done)?;
+            copied.inspect_err(|_| self.memory.mappers.progress = SECOND + done)?;
             done += count;
             pieces -= if count == PAGE_SIZE { 2 } else { 1 };
         }
