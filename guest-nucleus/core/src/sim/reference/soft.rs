@@ -92,6 +92,18 @@ impl Episode {
             1
         };
         for pick in (0..several).map(|more| a.wrapping_add(more)) {
+            // The kick that comes with a trigger may end a slice: then the next call on this processor is an equal's.
+            let runs = self.site.nucleus.running(cpu);
+            if runs != Some(self.threads[caller]) {
+                let level = runs.map(|id| self.site.nucleus.absolute(id));
+                let own = self.model.absolute(caller);
+                same!(
+                    level,
+                    Some(own),
+                    "the priority of who has the processor then"
+                );
+                return Ok(());
+            }
             // Most often one that is.
             let is = |&at: &usize| (a >= 240) != self.model.soft[at].alive;
             let Some(soft) = one((0..self.soft.len()).filter(is), pick) else {
