@@ -76,12 +76,7 @@ fn nc_154_ss_029_replacing_a_server_under_load_loses_and_doubles_nothing() {
                 .for_each(|list| list.retain(|member| *member != old));
         }
         world.run(20 * SEC);
-        assert!(
-            calls
-                .iter()
-                .all(|call| world.end(*call).is_some_and(|end| end.0 == 0)
-                    && world.executions(*call) == 1)
-        );
+        world.assert_answered_once(&calls);
         assert_eq!(world.history.check(), Ok(()));
     }
 }
@@ -302,12 +297,7 @@ fn a_refused_request_is_never_executed_even_if_the_member_returns() {
     world.run(2 * MS);
     world.join(1, group(), port);
     world.run(10 * SEC);
-    assert!(
-        calls
-            .iter()
-            .all(|call| world.end(*call).is_some_and(|end| end.0 == 0)
-                && world.executions(*call) == 1)
-    );
+    world.assert_answered_once(&calls);
     assert_eq!(world.history.check(), Ok(()));
 }
 

@@ -79,11 +79,7 @@ fn nc_190_ss_004_unknown_port_fails_as_not_executed_within_a_second_and_three_br
             let begin = world.now;
             let call = world.call(2, target, &[], Plan::NULL);
             world.run(2 * SEC);
-            assert!(
-                world
-                    .end(call)
-                    .is_some_and(|(result, end)| result == K_EUNKNOWN && end - begin < SEC)
-            );
+            world.assert_unknown_at_once(call, begin);
         }
     }
 }

@@ -4,11 +4,13 @@
 
 mod detection;
 mod groups;
+mod identities;
 mod links;
 mod locate;
 mod membership;
 mod news_frames;
 mod pieces;
+mod restarts;
 mod rpc;
 mod rpc_sim;
 mod sealing;
@@ -48,6 +50,8 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         news_frames::CHECKS,
         detection::CHECKS,
         sealing::CHECKS,
+        identities::CHECKS,
+        restarts::CHECKS,
         links::CHECKS,
     ]
     .into_iter()
