@@ -175,6 +175,8 @@ pub const STAMP_CONTROL: u32 = 3;
 pub const STAMP_PAGES: u32 = 4;
 /// Static port stamps: the site manager, on every guest site.
 pub const STAMP_SITE_MANAGER: u32 = 16;
+/// Static port stamps: the Network Manager, on every guest site, for requests of other sites.
+pub const STAMP_NETWORK_MANAGER: u32 = 17;
 
 /// Bytes of a page.
 pub const PAGE_SIZE: u64 = 4096;

@@ -45,6 +45,8 @@ pub const ACTOR_ENDED: u32 = 40;
 /// Default port of a server: give the caller, which replaces you, your port and your state. Annex: [`SiteRequest`]. Answer: `value` is the port's LI at the caller, `cap.ui` its
 /// name; the body is the state.
 pub const SERVER_REPLACE: u32 = 50;
+/// Network Manager (`STAMP_NETWORK_MANAGER`): how are you? The reply's body is a view of its endpoint (`chorus_transport::View`). Annex: [`SiteRequest`]; `what` and `ui` are not looked at.
+pub const NET_VIEW: u32 = 60;
 
 /// Streams of the console.
 pub const STREAM_OUT: u32 = 1;

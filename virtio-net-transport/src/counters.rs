@@ -15,6 +15,14 @@ macro_rules! counters {
                 [$((stringify!($field), self.$field),)*].into_iter()
             }
 
+            /// How many there are.
+            pub const FIELDS: usize = [$(stringify!($field)),*].len();
+
+            /// Reads the value of every field, in order of declaration. `None`: `next` had no more.
+            pub(crate) fn read(mut next: impl FnMut() -> Option<u64>) -> Option<$name> {
+                Some($name { $($field: next()?,)* })
+            }
+
             /// Adds those of another site.
             pub fn add(&mut self, other: &$name) {
                 $(self.$field += other.$field;)*

@@ -103,6 +103,11 @@ impl Hints {
         Some(slot.hint)
     }
 
+    /// All locations.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, Hint)> {
+        self.slots.iter().map(|slot| (slot.key, slot.hint))
+    }
+
     /// Remembers a location, unless a newer one of the same site is known (SS-008).
     pub(crate) fn insert(&mut self, key: Key, hint: Hint) {
         if let Some(&at) = self.index.get(&key) {

@@ -23,6 +23,7 @@ pub mod seal;
 mod slab;
 mod timers;
 pub mod trust;
+pub mod view;
 mod window;
 
 pub use config::{Config, ConfigError};
@@ -31,3 +32,4 @@ pub use endpoint::{Endpoint, Event, Notice, Other, Site};
 pub use members::Standing;
 pub use seal::Seal;
 pub use trust::Trust;
+pub use view::View;

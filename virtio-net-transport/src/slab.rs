@@ -46,6 +46,10 @@ impl<T> Slab<T> {
         Some(value)
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().flatten()
+    }
+
     /// The slots in use for which `wanted` holds.
     pub(crate) fn slots_where(&self, mut wanted: impl FnMut(&T) -> bool) -> Vec<u32> {
         let in_use = self.slots.iter().enumerate();

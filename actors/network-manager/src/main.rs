@@ -8,6 +8,7 @@
 
 extern crate alloc;
 
+mod asked;
 mod card;
 mod memory;
 mod nucleus;
@@ -15,6 +16,7 @@ mod ring;
 mod slots;
 
 use alloc::vec::Vec;
+use asked::Asked;
 use card::Card;
 use chorus_abi::net::{KnNetItem, NET_CLEAR, NM_OUTBOUND};
 use chorus_abi::{K_CMSGSIZEMAX, KError, KnUniqueId};
@@ -31,6 +33,7 @@ const BODY: usize = 4096;
 /// The site around the endpoint: its Nucleus and its card.
 struct Here {
     card: Card,
+    asked: Asked,
 }
 
 impl Site for Here {
@@ -39,7 +42,10 @@ impl Site for Here {
     }
 
     fn deliver(&mut self, item: &KnNetItem, body: &[u8]) -> i32 {
-        nucleus::deliver(item, body)
+        match self.asked.deliver(item) {
+            Some(result) => result,
+            None => nucleus::deliver(item, body),
+        }
     }
 
     fn complete(&mut self, item: &KnNetItem, body: &[u8]) {
@@ -47,7 +53,7 @@ impl Site for Here {
     }
 
     fn query(&mut self, ui: KnUniqueId) -> bool {
-        nucleus::query(ui)
+        asked::is_here(ui) || nucleus::query(ui)
     }
 
     fn recognises(&mut self, ui: KnUniqueId) -> bool {
@@ -122,7 +128,10 @@ fn main() -> Result<(), KError> {
             return Err(KError::Inval);
         }
     };
-    let mut here = Here { card };
+    let mut here = Here {
+        card,
+        asked: Asked::default(),
+    };
     let mut body = alloc::vec![0; BODY];
     endpoint.on_event(now(), Event::Start, &mut here);
     loop {
@@ -146,6 +155,7 @@ fn main() -> Result<(), KError> {
         loop {
             while frames(&mut endpoint, &mut here) | items(&mut endpoint, &mut here, &mut body)? {
                 renew(&mut endpoint, &mut here)?;
+                asked::answer(&mut endpoint, &mut here);
             }
             here.card.listen();
             if !frames(&mut endpoint, &mut here) {

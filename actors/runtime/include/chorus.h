@@ -106,6 +106,7 @@ struct chorus_import { char name[32]; unsigned long slot; };
 #define STAMP_CONTROL (3)
 #define STAMP_PAGES (4)
 #define STAMP_SITE_MANAGER (16)
+#define STAMP_NETWORK_MANAGER (17)
 #define STAMP_DEFAULT_MAPPER (1)
 #define PAGE_SIZE (4096)
 #define NAME_MAX (15)

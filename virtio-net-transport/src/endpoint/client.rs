@@ -63,6 +63,13 @@ pub(super) struct Call {
     pub(super) busy_wait: u64,
 }
 
+impl Call {
+    /// Bytes of its request, the annex included.
+    pub(super) fn bytes(&self) -> u32 {
+        self.content.len() as u32
+    }
+}
+
 /// What a call and an asynchronous message must satisfy before they may leave the site.
 pub(super) fn addressable(target: KnUniqueId, co_target: KnUniqueId, broadcast: bool) -> bool {
     match (target.kind(), target.group().map(|group| group.mode)) {

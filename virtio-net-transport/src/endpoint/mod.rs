@@ -20,6 +20,7 @@ mod replies;
 mod sealed;
 mod send;
 mod server;
+mod viewing;
 
 use crate::config::{Config, ConfigError, MILLISECOND};
 use crate::counters::{Counters, Sizes};

@@ -3,7 +3,7 @@
 //! One typed description serves both directions: what [`write`] makes, [`parse`] takes apart, and anything else is [`Malformed`].
 //! Numbers are little-endian except in the Ethernet header. The table of the layout is in `docs/protocol.md`.
 
-mod bytes;
+pub(crate) mod bytes;
 pub mod news;
 mod payload;
 

@@ -7,7 +7,7 @@ mod fabric;
 mod reports;
 mod sim;
 
-pub use fabric::{FaultArgs, LINK_HELP, LinkVerb, PartitionArgs, SiteVerb};
+pub use fabric::{FaultArgs, LINK_HELP, LinkVerb, NET_HELP, NetArgs, PartitionArgs, SiteVerb};
 pub use reports::{BenchArgs, ConformanceArgs, ConformanceHost, ReportFormat};
 pub use sim::{SimArgs, SoakArgs};
 
@@ -466,6 +466,9 @@ pub enum Verb {
     /// Show and change what links do to frames
     #[command(subcommand)]
     Link(LinkVerb),
+    /// Show what the Network Managers hold: peers, calls, locations, counters
+    #[command(after_help = NET_HELP)]
+    Net(NetArgs),
     /// Split a cluster into parts between which nothing passes
     Partition(PartitionArgs),
     /// Make a split cluster whole again

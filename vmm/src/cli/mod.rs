@@ -15,6 +15,7 @@ mod links;
 mod listing;
 mod logs;
 mod manual;
+mod net;
 pub(crate) mod output;
 mod progress;
 mod shape;
@@ -75,6 +76,7 @@ fn run(context: &Context, verb: Verb) -> Outcome<u8> {
         Verb::Resume(args) => actors::resume(context, &args).map(|()| 0),
         Verb::Kill(args) => actors::kill(context, &args).map(|()| 0),
         Verb::Link(verb) => links::link(context, &verb).map(|()| 0),
+        Verb::Net(args) => net::net(context, &args).map(|()| 0),
         Verb::Partition(args) => links::partition(context, &args).map(|()| 0),
         Verb::Heal => links::heal(context).map(|()| 0),
         Verb::Fault(args) => links::fault(context, &args).map(|()| 0),

@@ -9,6 +9,7 @@
 use super::failure::{Failure, Outcome};
 use super::footprint::Footprint;
 use super::intervention::Intervention;
+use super::network::NetInfo;
 use super::topology::Kind;
 use chorus_fabric::{Counts, Parameters};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -77,6 +78,11 @@ pub enum Request {
     },
     /// The links as they are: [`Answer::Links`].
     Links,
+    /// How the Network Manager of a site stands: [`Answer::Net`].
+    Net {
+        /// Site number; 8191 for the gateway.
+        site: u16,
+    },
     /// The address of a site's gdb stub: [`Answer::Gdb`].
     Gdb {
         /// Site number.
@@ -334,6 +340,11 @@ pub enum Answer {
         every: Parameters,
         /// Directions of links, in order.
         links: Vec<LinkInfo>,
+    },
+    /// To [`Request::Net`].
+    Net {
+        /// How it stands.
+        end: Box<NetInfo>,
     },
     /// To [`Request::Logs`].
     Line {

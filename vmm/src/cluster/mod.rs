@@ -16,6 +16,7 @@ pub mod interrupt;
 pub mod intervention;
 pub mod log;
 pub mod machines;
+pub mod network;
 pub mod plan;
 pub mod process;
 pub mod replace;

@@ -9,7 +9,9 @@ use super::failure::{Failure, Outcome};
 use super::footprint::Footprint;
 use super::gateway::requests;
 use super::images;
+use super::network::NetInfo;
 use super::process::{Cluster, Phase};
+use chorus_abi::GATEWAY_SITE;
 use chorus_abi::image::IMAGE_MAX;
 use std::cell::Cell;
 use std::io::{BufReader, Read, Write};
@@ -148,6 +150,14 @@ fn obey(cluster: &Arc<Cluster>, request: &Request) -> Outcome<Answer> {
             every: cluster.every_link(),
             links: cluster.links(),
         }),
+        Request::Net { site } => {
+            if *site != GATEWAY_SITE {
+                cluster.machine(*site)?;
+            }
+            let view = requests::view(cluster.calls()?, *site)?;
+            let end = Box::new(NetInfo::of(&view));
+            Ok(Answer::Net { end })
+        }
         Request::Gdb { site } => {
             cluster.machine_soon(*site)?;
             Ok(Answer::Gdb {

@@ -112,7 +112,10 @@ fn many_actors_come_and_go_without_a_trace() {
     let after = pages();
     // A manager may touch pages that it had not needed before; what each actor left would be forty.
     assert_eq!(after.0, before.0);
-    assert!(after.1 < before.1 + 32, "{before:?} before, {after:?} after");
+    assert!(
+        after.1 < before.1 + 32,
+        "{before:?} before, {after:?} after"
+    );
     lab.chorus(&["--name", "x", "down"]).with(0);
 }
 

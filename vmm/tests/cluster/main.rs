@@ -12,5 +12,6 @@ mod images;
 mod lab;
 mod life;
 mod measures;
+mod network;
 mod shapes;
 mod succession;

@@ -30,6 +30,27 @@ pub enum LinkVerb {
     },
 }
 
+/// What `chorus net` shows.
+pub const NET_HELP: &str = "\
+Without SITE: a line a site and one for the gateway, by which the chorus command talks to the sites. With SITE: its peers,
+calls under way, requests in service, locations, and all counters that are not 0.
+
+Examples:
+  chorus net
+  chorus net s2
+  chorus net gateway --format json";
+
+/// `chorus net`.
+#[derive(Args, Debug, Clone)]
+pub struct NetArgs {
+    /// How to print.
+    #[command(flatten)]
+    pub format: FormatArgs,
+    /// Only this site, whole: a number, a name, or gateway
+    #[arg(value_name = "SITE")]
+    pub site: Option<String>,
+}
+
 /// What parameters of links there are.
 pub const LINK_HELP: &str = "\
 Parameters of a link, and what they mean:

@@ -42,6 +42,10 @@ pub trait Calls: Send + Sync {
     ) -> Result<(Annex, Vec<u8>), KError>;
     /// Answers a request that [`Services::serve`] left open.
     fn reply(&self, token: u64, annex: &Annex, body: &[u8]);
+    /// How this site's own endpoint stands. `None`: it has ended.
+    fn view(&self) -> Option<chorus_transport::View> {
+        None
+    }
 }
 
 /// A request that came from a site.

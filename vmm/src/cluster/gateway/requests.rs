@@ -8,17 +8,20 @@ use crate::cluster::failure::{Failure, Outcome, Status};
 use crate::cluster::topology::Kind;
 use chorus_abi::image::{ARGS_MAX, LoadDiag};
 use chorus_abi::services::{
-    Answer, SITE_KILL, SITE_LIST, SITE_PING, SITE_START, SiteRequest, StartRequest,
+    Answer, NET_VIEW, SITE_KILL, SITE_LIST, SITE_PING, SITE_START, SiteRequest, StartRequest,
 };
 use chorus_abi::{
-    K_SUPACTOR, K_SYSTEMACTOR, KError, KnActorStat, KnCap, KnUniqueId, STAMP_SITE_MANAGER,
-    name_text,
+    GATEWAY_SITE, K_SUPACTOR, K_SYSTEMACTOR, KError, KnActorStat, KnCap, KnUniqueId,
+    STAMP_NETWORK_MANAGER, STAMP_SITE_MANAGER, name_text,
 };
 use std::time::Duration;
 use zerocopy::FromBytes;
 
 /// How long a site manager may take. Loading an image of 16 MiB over a slow emulated host is the longest.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// How long a Network Manager may take to say how it stands.
+const VIEW_LIMIT: Duration = Duration::from_secs(20);
 
 /// An actor to be started.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +53,18 @@ fn ask(
     annex: &Annex,
     body: &[u8],
 ) -> Outcome<(Answer, Vec<u8>)> {
+    ask_port(calls, site, manager(site), doing, annex, body, LIMIT)
+}
+
+fn ask_port(
+    calls: &dyn Calls,
+    site: u16,
+    port: KnUniqueId,
+    doing: &str,
+    annex: &Annex,
+    body: &[u8],
+    limit: Duration,
+) -> Outcome<(Answer, Vec<u8>)> {
     let fail = |error: KError| {
         let status = if error == KError::Timeout {
             Status::Timeout
@@ -65,9 +80,7 @@ fn ask(
             ),
         )
     };
-    let (annex, body) = calls
-        .call(manager(site), annex, body, LIMIT)
-        .map_err(fail)?;
+    let (annex, body) = calls.call(port, annex, body, limit).map_err(fail)?;
     Ok((Answer::from_annex(&annex), body))
 }
 
@@ -158,6 +171,30 @@ pub fn kill(calls: &dyn Calls, site: u16, actor: KnUniqueId) -> Outcome<()> {
             format!("site {site}: deleting an actor: {}", error.meaning()),
         )),
     }
+}
+
+/// How the Network Manager of a site stands; of the gateway's site, its own endpoint.
+pub fn view(calls: &dyn Calls, site: u16) -> Outcome<chorus_transport::View> {
+    if site == GATEWAY_SITE {
+        let view = calls.view();
+        return view.ok_or_else(|| Failure::failed("the gateway has ended"));
+    }
+    let request = SiteRequest {
+        service: NET_VIEW,
+        ..SiteRequest::default()
+    };
+    let doing = "asking its Network Manager";
+    let port = KnUniqueId::well_known_port(site, STAMP_NETWORK_MANAGER);
+    let annex = request.to_annex();
+    let (answer, body) = ask_port(calls, site, port, doing, &annex, &[], VIEW_LIMIT)?;
+    let view = match error_of(&answer) {
+        None => chorus_transport::View::read(&body),
+        Some(_) => None,
+    };
+    view.ok_or_else(|| {
+        let text = format!("site {site}: {doing}: its answer is not understood");
+        Failure::new(Status::Guest, text)
+    })
 }
 
 /// The actors of a site, for people.

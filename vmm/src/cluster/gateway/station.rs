@@ -12,7 +12,7 @@ use chorus_abi::net::{KnNetItem, NET_CALL, NET_CANCEL, NET_REPLY, NET_SEND};
 use chorus_abi::{
     GATEWAY_SITE, KError, KnUniqueId, STAMP_CONSOLE, STAMP_CONTROL, STAMP_FILES, STAMP_PAGES,
 };
-use chorus_transport::{Config, Endpoint, Event, Seal, Site, Trust};
+use chorus_transport::{Config, Endpoint, Event, Seal, Site, Trust, View};
 use std::collections::{HashMap, VecDeque};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,6 +25,9 @@ const ROOM: usize = 4096;
 /// Calls of this process at once.
 const CALLS: usize = 1024;
 
+/// How long the thread may take to say how it stands.
+const VIEW_LIMIT: Duration = Duration::from_secs(10);
+
 type Reply = Result<(Annex, Vec<u8>), KError>;
 
 #[derive(Default)]
@@ -34,6 +37,8 @@ struct Desk {
     /// Who waits for the call of a handle.
     waiting: HashMap<u64, SyncSender<Reply>>,
     next_handle: u64,
+    /// Who wants to see how the endpoint stands.
+    viewers: Vec<SyncSender<View>>,
     stop: bool,
 }
 
@@ -95,7 +100,11 @@ impl Station {
 
     /// Ends the thread; calls that wait fail.
     pub fn stop(&self) {
-        lock(&self.desk).stop = true;
+        {
+            let mut desk = lock(&self.desk);
+            desk.stop = true;
+            desk.viewers.clear();
+        }
         self.port.wake();
     }
 
@@ -135,6 +144,9 @@ impl Station {
                 let next = lock(&self.desk).items.pop_front();
                 let Some((item, body)) = next else { break };
                 endpoint.on_event(now(), Event::Item(&item, &body), &mut turn);
+            }
+            for viewer in std::mem::take(&mut lock(&self.desk).viewers) {
+                let _ = viewer.try_send(endpoint.view());
             }
         }
     }
@@ -264,6 +276,19 @@ impl Calls for Station {
     fn reply(&self, token: u64, annex: &Annex, body: &[u8]) {
         self.hand_over(reply(token, annex, body), body);
         self.port.wake();
+    }
+
+    fn view(&self) -> Option<View> {
+        let (viewer, view) = sync_channel(1);
+        {
+            let mut desk = lock(&self.desk);
+            if desk.stop {
+                return None;
+            }
+            desk.viewers.push(viewer);
+        }
+        self.port.wake();
+        view.recv_timeout(VIEW_LIMIT).ok()
     }
 }
 
