@@ -55,7 +55,12 @@ fn every_example_gives_its_expected_output() {
 #[cfg_attr(skip_guest, ignore = "this build carries no guest")]
 fn lost_frames_change_nothing() {
     let lab = Lab::new();
-    for (example, seed) in [("counter", "1"), ("replace-server", "2"), ("ring", "3")] {
+    for (example, seed) in [
+        ("counter", "1"),
+        ("replace-server", "2"),
+        ("ring", "3"),
+        ("pairs", "4"),
+    ] {
         let file = format!("examples/{example}/chorus.toml");
         let words = ["run", "-f", &file, "--loss", "5", "--seed", seed];
         let said = lab.chorus(&words).with(0);
