@@ -164,9 +164,9 @@ pub struct Shape {
     /// How the sites are joined: full, line, ring, star, tree,3, mesh,4,4, torus,4,4, hypercube,4, random,3 [default: the topology's, else full]
     #[arg(long, env = "CHORUS_TOPO", value_name = "TOPOLOGY")]
     pub topo: Option<String>,
-    /// Percent of frames that every link loses
+    /// Percent of frames that every link loses: 5 or 5%
     #[arg(long, env = "CHORUS_LOSS", value_name = "PCT")]
-    pub loss: Option<f64>,
+    pub loss: Option<String>,
     /// A parameter of every link, such as latency=10ms (chorus help links)
     #[arg(
         long,

@@ -9,13 +9,13 @@ use super::topology::load;
 use crate::cluster::failure::{Failure, Outcome};
 use crate::cluster::plan::{Plan, fresh_seed};
 use crate::cluster::sealing::FabricKey;
-use crate::cluster::topology::settings::parse_assignment;
+use crate::cluster::topology::settings::{parse_assignment, parse_chance};
 use crate::cluster::topology::{
     MEM_DEFAULT, Pattern, SITES_MAX, Topology, VCPUS_DEFAULT, VCPUS_MAX, check_mem, check_name,
     check_swap, parse_size, round_mib,
 };
 use crate::cluster::{archive, host_memory, images};
-use chorus_fabric::{Chance, Change};
+use chorus_fabric::Change;
 use chorus_transport::Trust;
 use std::path::{Path, PathBuf};
 
@@ -161,13 +161,9 @@ fn option_domains(domains: &[String], sites: usize) -> Outcome<String> {
 /// What `--loss` and `--link` say of every link.
 fn option_links(shape: &Shape) -> Outcome<Change> {
     let mut every = Change::default();
-    if let Some(loss) = shape.loss {
-        if !(0.0..=100.0).contains(&loss) {
-            return Err(Failure::usage(format!(
-                "--loss {loss}: must be 0 to 100 percent"
-            )));
-        }
-        every.loss = Some(Chance::percent(loss));
+    if let Some(loss) = &shape.loss {
+        let chance = parse_chance(loss);
+        every.loss = Some(chance.map_err(|why| Failure::usage(format!("--loss {why}")))?);
     }
     for text in &shape.link {
         let one = parse_assignment(text).map_err(|why| Failure::usage(format!("--link {why}")))?;

@@ -62,7 +62,7 @@ fn lost_frames_change_nothing() {
         ("pairs", "4"),
     ] {
         let file = format!("examples/{example}/chorus.toml");
-        let words = ["run", "-f", &file, "--loss", "5", "--seed", seed];
+        let words = ["run", "-f", &file, "--loss", "5%", "--seed", seed];
         let said = lab.chorus(&words).with(0);
         assert_eq!(said.out, expected(example), "{example}: {said:#?}");
     }

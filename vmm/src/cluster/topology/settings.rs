@@ -68,7 +68,8 @@ pub fn parse_assignment(text: &str) -> Result<Change, String> {
     }
 }
 
-fn parse_chance(text: &str) -> Result<Chance, String> {
+/// Reads percent: `5` or `5%`. Errors: a sentence.
+pub fn parse_chance(text: &str) -> Result<Chance, String> {
     let number = text.trim().trim_end_matches('%').trim_end();
     match number.parse::<f64>() {
         Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(Chance::percent(percent)),
