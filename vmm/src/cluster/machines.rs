@@ -93,6 +93,7 @@ impl Machines for OnKvm {
                 epoch: order.epoch,
                 seed: order.seed,
                 tsc_khz: None,
+                clock: order.clock,
                 extra: format!(
                     "{}{}",
                     fabric_words(&self.key, self.clear, generation),

@@ -26,6 +26,8 @@ pub struct SiteOrder {
     pub mem: u64,
     /// Room in bytes for pages outside its memory.
     pub swap: u64,
+    /// How fast its clock is to go, in millionths of the true speed.
+    pub clock: u32,
     /// Seed of the site's random source.
     pub seed: u64,
     /// Nucleus image.

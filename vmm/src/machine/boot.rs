@@ -20,6 +20,9 @@ const START_MAGIC: u32 = 0x336e_c578;
 /// Flat segments: null, code (64-bit), data.
 const DESCRIPTORS: [u64; 3] = [0, 0x00af_9b00_0000_ffff, 0x00cf_9300_0000_ffff];
 
+/// Speed of a clock that is right, in millionths.
+pub const TRUE_SPEED: u32 = 1_000_000;
+
 /// What a site is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameters {
@@ -35,11 +38,32 @@ pub struct Parameters {
     pub seed: u64,
     /// Clock of the time-stamp counter, if known.
     pub tsc_khz: Option<u32>,
+    /// How fast the site's clock is to go, in millionths of the true speed.
+    pub clock: u32,
     /// Further words.
     pub extra: String,
 }
 
 impl Parameters {
+    /// Makes the clock go at the speed that was asked for: the site is told a frequency by which it counts a second too late, or too early. Errors: the frequency is
+    /// not known, and the clock is to be another than the true one.
+    pub fn set_clock(&mut self) -> Result<(), Error> {
+        if self.clock == TRUE_SPEED {
+            return Ok(());
+        }
+        let told = self.tsc_khz.and_then(|khz| {
+            let khz = u64::from(khz) * u64::from(TRUE_SPEED) / u64::from(self.clock.max(1));
+            u32::try_from(khz).ok()
+        });
+        if told.is_none() {
+            return Err(Error::Shape(
+                "its clock cannot be another than the true one: this KVM does not tell the frequency of the time-stamp counter".into(),
+            ));
+        }
+        self.tsc_khz = told;
+        Ok(())
+    }
+
     /// The command line. Errors: it is too long.
     pub fn command_line(&self) -> Result<String, Error> {
         let mut line = format!(
@@ -204,8 +228,26 @@ mod tests {
             epoch: 7,
             seed: 0xabc,
             tsc_khz: Some(2_445_000),
+            clock: TRUE_SPEED,
             extra: String::new(),
         }
+    }
+
+    #[test]
+    fn a_slow_clock_counts_more_ticks_a_second() {
+        let told = |clock, tsc_khz| {
+            let mut parameters = Parameters {
+                clock,
+                tsc_khz,
+                ..parameters()
+            };
+            parameters.set_clock().map(|()| parameters.tsc_khz)
+        };
+        assert_eq!(told(TRUE_SPEED, Some(1000)).unwrap(), Some(1000));
+        assert_eq!(told(TRUE_SPEED / 2, Some(1000)).unwrap(), Some(2000));
+        assert_eq!(told(TRUE_SPEED * 4, Some(1000)).unwrap(), Some(250));
+        assert_eq!(told(TRUE_SPEED, None).unwrap(), None);
+        assert!(told(900_000, None).is_err());
     }
 
     #[test]

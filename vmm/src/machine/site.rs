@@ -164,6 +164,7 @@ impl Site {
             }
             if index == 0 && parameters.tsc_khz.is_none() {
                 parameters.tsc_khz = vcpu.get_tsc_khz().ok();
+                parameters.set_clock()?;
             }
             prepare_vcpu(&vcpu, cpuid.clone(), index, &parameters, image.entry)?;
             vcpus.push(vcpu);

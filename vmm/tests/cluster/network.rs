@@ -106,3 +106,32 @@ fn network_managers_say_how_they_stand() {
     assert_eq!(number(&clear, "sealed"), 0);
     chorus("down").with(0);
 }
+
+/// A site whose clock is slow has less time, and is none the worse for it.
+#[test]
+#[cfg_attr(skip_guest, ignore = "this build carries no guest")]
+fn a_slow_clock_is_slow_and_its_site_stays_with_the_others() {
+    let lab = Lab::new();
+    let file = lab.folder().join("slow.toml");
+    let text =
+        "version = 1\n[cluster]\nname = \"slow\"\n[[site]]\n[[site]]\nclock = \"25%\"\n[[site]]\n";
+    std::fs::write(&file, text).unwrap();
+    let chorus = |words: &[&str]| lab.chorus(&[&["--name", "slow"], words].concat());
+    chorus(&["up", "-f", file.to_str().unwrap(), "-d", "--wait"]).with(0);
+    let now = |site: &str| {
+        let said = json(&chorus(&["net", site, "--format", "json"]).with(0).out);
+        said["now_ns"].as_u64().unwrap()
+    };
+    // Asked inside out, so that what the questions take is on both sides.
+    let before = (now("s1"), now("s2"), now("s3"));
+    std::thread::sleep(Duration::from_secs(8));
+    let after = (now("s1"), now("s2"), now("s3"));
+    let passed = [after.0 - before.0, after.1 - before.1, after.2 - before.2];
+    let ratio = passed[1] as f64 / (passed[0] + passed[2]) as f64 * 2.0;
+    assert!((0.2..0.3).contains(&ratio), "{passed:?}");
+    let said = chorus(&["exec", "all", "pairs"]).with(0);
+    assert!(said.out.contains("3 sites, 6 calls"), "{said:#?}");
+    let first = json(&chorus(&["net", "s1", "--format", "json"]).with(0).out);
+    assert_eq!(standing(&first, 2), "up", "{first:#}");
+    chorus(&["down"]).with(0);
+}

@@ -8,7 +8,7 @@ mod guests;
 use chorus::debug::inferior::{Cause, DebugRegisters, Inferior, Motion};
 use chorus::fabric::Switch;
 use chorus::host::{self, emulated};
-use chorus::machine::boot::Parameters;
+use chorus::machine::boot::{Parameters, TRUE_SPEED};
 use chorus::machine::{self, Ending, Event, Site, SiteConfig};
 use kvm_ioctls::Kvm;
 use std::process::ExitCode;
@@ -130,6 +130,7 @@ fn config(number: u16, vcpus: u32, image: Vec<u8>) -> SiteConfig {
             epoch: 1,
             seed: 1,
             tsc_khz: None,
+            clock: TRUE_SPEED,
             extra: String::new(),
         },
         mem: 8 << 20,

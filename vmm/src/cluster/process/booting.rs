@@ -93,6 +93,7 @@ impl Cluster {
             vcpus: spec.vcpus,
             mem: spec.mem,
             swap: spec.swap,
+            clock: spec.clock,
             // The first incarnation has the cluster's; each further one its own, so that none repeats what another drew.
             seed: seed_of(
                 self.plan.seed ^ u64::from(epoch - FIRST_EPOCH) << 48,

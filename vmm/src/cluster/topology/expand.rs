@@ -4,7 +4,7 @@
 
 use super::settings::{changed, settings};
 use super::size::{format_delay, format_size};
-use super::{Image, Topology};
+use super::{Image, TRUE_SPEED, Topology};
 use chorus_fabric::Parameters;
 use std::fmt::Write;
 
@@ -51,6 +51,10 @@ fn write_toml(out: &mut String, topology: &Topology) -> std::fmt::Result {
         )?;
         if site.swap > 0 {
             writeln!(out, "swap = {}", quote(&format_size(site.swap)))?;
+        }
+        if site.clock != TRUE_SPEED {
+            let speed = format!("{}%", f64::from(site.clock) / 1e4);
+            writeln!(out, "clock = {}", quote(&speed))?;
         }
     }
     let name = |number: u16| {

@@ -26,6 +26,7 @@ pub use report::{Problem, render};
 pub use size::{format_size, parse_size};
 pub use source::Source;
 
+pub use crate::machine::boot::TRUE_SPEED;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -93,6 +94,17 @@ pub struct SiteSpec {
     /// Room in bytes for pages that leave its memory; 0: none leaves.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub swap: u64,
+    /// How fast its clock goes, in millionths of the true speed.
+    #[serde(default = "true_speed", skip_serializing_if = "is_true_speed")]
+    pub clock: u32,
+}
+
+const fn true_speed() -> u32 {
+    TRUE_SPEED
+}
+
+fn is_true_speed(speed: &u32) -> bool {
+    *speed == TRUE_SPEED
 }
 
 fn is_zero(bytes: &u64) -> bool {
@@ -169,6 +181,7 @@ impl Topology {
                 vcpus,
                 mem,
                 swap: 0,
+                clock: TRUE_SPEED,
             })
             .collect();
         let cluster = ClusterSpec {

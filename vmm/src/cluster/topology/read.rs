@@ -58,6 +58,7 @@ struct Size {
     vcpus: u32,
     mem: u64,
     swap: u64,
+    clock: u32,
 }
 
 fn read_root(
@@ -78,6 +79,7 @@ fn read_root(
         vcpus: VCPUS_DEFAULT,
         mem: MEM_DEFAULT,
         swap: 0,
+        clock: TRUE_SPEED,
     };
     if let Some(mut table) = file
         .take("defaults")
@@ -180,10 +182,21 @@ fn read_size(reader: &Reader<'_>, table: &mut Fields<'_, '_>, base: Size) -> Siz
                     None
                 }
             });
+    let clock = table.parsed("clock", "clock", parse_speed);
     Size {
         vcpus: vcpus.map_or(base.vcpus, |vcpus| vcpus.value as u32),
         mem: mem.unwrap_or(base.mem),
         swap: swap.unwrap_or(base.swap),
+        clock: clock.map_or(base.clock, |clock| clock.value),
+    }
+}
+
+/// Reads the speed of a clock, percent of the true one, as millionths. Errors: a sentence.
+fn parse_speed(text: &str) -> Result<u32, String> {
+    let number = text.trim().trim_end_matches('%').trim_end().parse::<f64>();
+    match number {
+        Ok(percent) if (10.0..=1000.0).contains(&percent) => Ok((percent * 1e4).round() as u32),
+        _ => Err(format!("\"{text}\" must be 10% to 1000% of the true speed")),
     }
 }
 
@@ -274,6 +287,7 @@ fn read_sites(
                 vcpus: size.vcpus,
                 mem: size.mem,
                 swap: size.swap,
+                clock: size.clock,
             });
             mem = mem.saturating_add(size.mem);
             if let Some(host) = host_mem.filter(|host| mem > *host && !too_much) {

@@ -50,6 +50,20 @@ fn defaults_counts_and_names_are_written_out() {
 }
 
 #[test]
+fn clocks_have_a_speed_and_it_is_written_out() {
+    let text = "version = 1\n[defaults]\nclock = \"90%\"\n[[site]]\n[[site]]\nclock = \"100.5%\"\n[[site]]\nclock = \"100%\"\n";
+    let topology = good(text);
+    let speeds = |topology: &Topology| topology.site.iter().map(|s| s.clock).collect::<Vec<_>>();
+    assert_eq!(speeds(&topology), [900_000, 1_005_000, TRUE_SPEED]);
+    assert_eq!(speeds(&good(&to_toml(&topology))), speeds(&topology));
+    for speed in ["9.9%", "1001%", "fast", "-5%", "nan"] {
+        let text = format!("version = 1\n[[site]]\nclock = \"{speed}\"\n");
+        let (code, line, _, _) = bad(&text);
+        assert_eq!((code, line), ("clock", 3), "{speed}");
+    }
+}
+
+#[test]
 fn links_name_sites_by_name_or_number() {
     let text = "version = 1\n[[site]]\ncount = 3\nname = \"s\"\n[[link]]\na = \"s1\"\nb = 3\nlatency = \"2ms\"\nloss = \"1%\"\n";
     let own = Change {
