@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 mod booting;
 mod intervening;
+mod tracing;
 
 /// The incarnation that a site begins with.
 pub(super) const FIRST_EPOCH: u16 = 1;
