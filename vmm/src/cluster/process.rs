@@ -54,6 +54,8 @@ struct Slot {
 
 struct Inner {
     slots: Vec<Slot>,
+    /// Sites of the last trace.
+    traced: Vec<u16>,
     phase: Phase,
     /// Counts changes, for those who watch.
     changes: u64,
@@ -121,6 +123,7 @@ impl Cluster {
         let slots = plan.topology.site.iter().map(slot).collect();
         let inner = Mutex::new(Inner {
             slots,
+            traced: Vec::new(),
             phase: Phase::Starting,
             changes: 0,
         });

@@ -14,3 +14,4 @@ mod life;
 mod measures;
 mod shapes;
 mod succession;
+mod tracing;

@@ -1,16 +1,21 @@
 //! Traces of the cluster's sites.
 
-use super::Cluster;
+use super::{Cluster, Slot};
 use crate::cluster::failure::{Failure, Outcome};
 use crate::cluster::site::{SiteMachine, TraceOrder};
 use crate::trace::Recording;
 use std::sync::Arc;
 
 impl Cluster {
-    /// Begins a trace on sites; on all that have not ended if none is named. Errors: the first site that cannot, or is none; the others trace all the same.
+    /// Begins a trace on sites; on all that have not ended if none is named. It takes the place of an earlier one, on whatever sites that is. Errors: the first site
+    /// that cannot, or is none; the others trace all the same.
     pub fn trace(&self, sites: &[u16], order: TraceOrder) -> Outcome<()> {
         let all = self.alive();
         let sites = if sites.is_empty() { &all } else { sites };
+        self.lock().traced = sites.to_vec();
+        for other in all.iter().filter(|site| !sites.contains(site)) {
+            self.machine(*other)?.trace_off()?;
+        }
         let begun: Vec<Outcome<()>> = sites
             .iter()
             .map(|&site| self.machine_soon(site)?.trace(order))
@@ -18,7 +23,7 @@ impl Cluster {
         begun.into_iter().collect()
     }
 
-    /// Ends all traces. Errors: there is none; a site does not hear of it.
+    /// Ends the trace. Errors: there is none; a site does not hear of it.
     pub fn trace_off(&self) -> Outcome<()> {
         let mut found = false;
         for site in self.alive() {
@@ -27,20 +32,20 @@ impl Cluster {
         match found {
             true => Ok(()),
             false => {
-                Err(Failure::failed("no site is being traced")
-                    .hint("begin with: chorus trace start"))
+                let failure = Failure::failed("no site is being traced");
+                Err(failure.hint("begin with: chorus trace start"))
             }
         }
     }
 
-    /// What was recorded of each site that was ever traced, those that have ended among them.
+    /// What was recorded of each site of the last trace, those that have ended among them.
     pub fn traced(&self) -> Vec<Recording> {
-        let machines: Vec<Arc<dyn SiteMachine>> = self
-            .lock()
-            .slots
-            .iter()
-            .filter_map(|slot| slot.machine.clone())
-            .collect();
+        let machines: Vec<Arc<dyn SiteMachine>> = {
+            let inner = self.lock();
+            let traced = |slot: &&Slot| inner.traced.contains(&slot.spec.number);
+            let slots = inner.slots.iter().filter(traced);
+            slots.filter_map(|slot| slot.machine.clone()).collect()
+        };
         machines
             .iter()
             .filter_map(|machine| machine.traced())
