@@ -9,7 +9,7 @@ use crate::cluster::control::{Answer, Request};
 use crate::cluster::failure::{Failure, Outcome};
 use crate::cluster::site::TraceOrder;
 use crate::cluster::topology::parse_size;
-use crate::trace::{Recording, chrome, classes, decode, folded, text};
+use crate::trace::{Recording, chrome, classes, decode, folded, perfetto, text};
 use chorus_abi::trace::{RECORD, WINDOW_MOST};
 use std::path::Path;
 use std::time::Duration;
@@ -71,16 +71,17 @@ fn export(context: &Context, args: &TraceExportArgs) -> Outcome<()> {
     }
     let trace = decode::decode(&recordings);
     let written = match args.format {
-        TraceFormat::Text => text::write(&trace),
-        TraceFormat::Chrome => chrome::write(&trace),
-        TraceFormat::Folded => folded::write(&trace),
+        TraceFormat::Text => text::write(&trace).into_bytes(),
+        TraceFormat::Chrome => chrome::write(&trace).into_bytes(),
+        TraceFormat::Perfetto => perfetto::write(&trace),
+        TraceFormat::Folded => folded::write(&trace).into_bytes(),
     };
     match &args.output {
         Some(path) if path != Path::new("-") => std::fs::write(path, written).map_err(|error| {
             let why = crate::cluster::reason(&error);
             Failure::failed(format!("{}: {why}", path.display()))
         }),
-        _ => output::text(&written),
+        _ => output::bytes(&written),
     }?;
     let counts = trace.sites.iter().flat_map(|site| &site.counts);
     let lost = counts.fold(0u64, |sum, count| sum.saturating_add(count.lost));

@@ -113,6 +113,16 @@ pub struct Count {
     pub senseless: u64,
 }
 
+impl std::fmt::Display for Count {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "vCPU {}", self.vcpu)?;
+        match self.lost {
+            0 => Ok(()),
+            lost => write!(f, " ({lost} events lost)"),
+        }
+    }
+}
+
 /// A site of the trace.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Site {
@@ -410,6 +420,7 @@ pub(super) mod tests {
             let chrome: serde_json::Value = serde_json::from_str(&crate::trace::chrome::write(&trace)).unwrap();
             prop_assert!(chrome["traceEvents"].is_array());
             let _ = crate::trace::folded::write(&trace);
+            crate::trace::perfetto::tests::read(&crate::trace::perfetto::write(&trace));
         }
     }
 }

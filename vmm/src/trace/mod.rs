@@ -6,6 +6,8 @@ pub mod chrome;
 pub mod decode;
 pub mod flows;
 pub mod folded;
+pub mod perfetto;
+pub mod slices;
 pub mod text;
 
 use chorus_abi::trace::Class;

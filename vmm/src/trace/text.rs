@@ -67,11 +67,7 @@ fn what(event: &Event, out: &mut String) {
     let _ = match &event.what {
         What::Call { number, arguments } => {
             let name = call_name(*number);
-            let values = table::by_number((*number).into()).map_or_else(
-                || format!("{arguments:#x?}").replace(['\n', ' '], ""),
-                |call| named(call, arguments),
-            );
-            write!(out, "{name}({values})")
+            write!(out, "{name}({})", said(*number, arguments))
         }
         What::Return {
             number,
@@ -107,8 +103,30 @@ fn what(event: &Event, out: &mut String) {
     };
 }
 
-/// The arguments of a call by their names in the table.
-pub fn named(call: &Call, registers: &[u64; 6]) -> String {
+/// The arguments of a call by their names in the table; the registers of one that is not there.
+pub fn said(number: u8, arguments: &[u64; 6]) -> String {
+    match table::by_number(number.into()) {
+        Some(call) => named(call, arguments),
+        None => format!("{arguments:#x?}").replace(['\n', ' '], ""),
+    }
+}
+
+/// The name of an event that takes no time and is neither a call nor a switch.
+pub fn moment(event: &Event) -> Option<String> {
+    Some(match &event.what {
+        What::Wake { result: value } => format!("wake = {}", result(*value)),
+        What::Message(kind, place, letter) => {
+            let mut name = String::new();
+            message(*kind, *place, letter, &mut name);
+            name
+        }
+        What::Fault { vector, .. } => format!("fault {vector}"),
+        What::Interrupt { vector, .. } => format!("interrupt {vector:#x}"),
+        _ => return None,
+    })
+}
+
+fn named(call: &Call, registers: &[u64; 6]) -> String {
     let values = call.arguments.iter().zip(registers);
     let values: Vec<String> = values
         .map(|(argument, value)| format!("{}={}", argument.name, shown(argument, *value)))
@@ -127,7 +145,7 @@ fn shown(argument: &Argument, value: u64) -> String {
 }
 
 /// A message's number on its site.
-pub fn message_name(word: u64) -> String {
+fn message_name(word: u64) -> String {
     format!("m{}.{}", word & 0xffff, word >> 16)
 }
 

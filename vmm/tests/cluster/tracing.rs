@@ -1,6 +1,6 @@
 //! Traces of real sites: names and order of calls, what belongs together, what was lost.
 
-use crate::lab::{Lab, Said};
+use crate::lab::{Lab, Said, root};
 use chorus_abi::table;
 use std::collections::HashMap;
 
@@ -109,6 +109,50 @@ fn calls_are_whole(lines: &[Line]) -> usize {
     whole
 }
 
+/// A line without its numbers, which differ each time.
+fn shape(line: &str) -> String {
+    let words = line.split_whitespace().map(|word| {
+        let mut shape = String::new();
+        for letter in word.chars() {
+            let digit = letter.is_ascii_digit() || letter == '.';
+            if !(digit && shape.ends_with('N')) {
+                shape.push(if digit { 'N' } else { letter });
+            }
+        }
+        // An address, whatever its digits are.
+        match shape.split_once("=Nx") {
+            Some((name, rest)) => {
+                let end = rest.find(|it: char| !it.is_ascii_alphanumeric());
+                format!("{name}=ADDRESS{}", end.map_or("", |end| &rest[end..]))
+            }
+            None => shape,
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// The example of the documents is what a real site gives.
+fn as_the_page_says(said: &Said) {
+    let page = std::fs::read_to_string(root().join("docs/tracing.md")).unwrap();
+    let shown = page.split("```text\n").nth(1).unwrap();
+    let shown: Vec<String> = shown
+        .split("```")
+        .next()
+        .unwrap()
+        .lines()
+        .map(shape)
+        .collect();
+    assert!(shown.len() == 8, "{shown:#?}");
+    let mut real = said.out.lines().map(shape);
+    for line in &shown {
+        assert!(
+            real.any(|it| it == *line),
+            "not in a real trace: {line}\n{}",
+            said.out
+        );
+    }
+}
+
 #[test]
 #[cfg_attr(skip_guest, ignore = "this build carries no guest")]
 fn the_calls_of_an_actor_are_traced_by_name_and_in_order() {
@@ -160,6 +204,7 @@ fn the_calls_of_an_actor_are_traced_by_name_and_in_order() {
         "actorExit(status=0)",
     ];
     assert_eq!(own, expected);
+    as_the_page_says(&said);
     let ends = all.iter().find(|line| line.event == "actorExit(status=0)");
     let thread = ends.map(|line| line.thread.clone());
     assert!(thread.is_some_and(|thread| thread.parse::<u16>().is_ok()));
@@ -274,6 +319,16 @@ fn a_remote_call_is_seen_on_both_sites_and_each_thread_where_it_runs() {
         between.count() >= steps.len() / 5 * 2,
         "{begins:?} {ends:?}"
     );
+    let file = lab.folder().join("trace.pb");
+    let words = ["export", "--format", "perfetto", "-o"];
+    trace(&[&words[..], &[file.to_str().unwrap()]].concat()).with(0);
+    let written = std::fs::read(&file).unwrap();
+    // Each packet begins with its field and length: they end where the file does.
+    assert!(written.len() > 10_000 && written[0] == 0x0a);
+    let holds = |name: &[u8]| written.windows(name.len()).any(|window| window == name);
+    assert!(holds(b"counter 2") && holds(b"ipcReplyReceive") && holds(b"vCPU 1"));
+    let nowhere = ["export", "-o", "/nowhere/trace"];
+    trace(&nowhere).with(1).complaining("/nowhere/trace: ");
     let said = trace(&["export", "--format", "folded"]).with(0);
     assert!(said.out.contains("\ns2;counter;ipcCall "), "{}", said.out);
     lab.chorus(&["--name", "x", "down"]).with(0);

@@ -53,8 +53,10 @@ pub enum TraceFormat {
     /// A line an event.
     #[default]
     Text,
-    /// JSON for Perfetto and Chrome's trace viewer.
+    /// JSON for Chrome's trace viewer, and for Perfetto.
     Chrome,
+    /// Perfetto's own format.
+    Perfetto,
     /// Stacks with nanoseconds, for flame graphs.
     Folded,
 }
