@@ -17,7 +17,7 @@ use crate::executive::thread::{Thread, Wait};
 use crate::machine::Machine;
 use crate::nucleus::{Caller, Nucleus, Outcome};
 use crate::supervisor::{Arrived, Call, Point, What};
-use chorus_abi::trace::Kind;
+use chorus_abi::trace::{Class, Kind};
 use chorus_abi::*;
 
 /// What becomes of the client.
@@ -345,7 +345,9 @@ impl<M: Machine> Nucleus<M> {
             }
             handling.answer = Answer::Failed(KError::NoPort);
         }
-        if let Answer::Given(kept) = handling.answer {
+        if self.machine.traces(Class::Message)
+            && let Answer::Given(kept) = handling.answer
+        {
             let kept = kept.and_then(|kept| self.ipc.kept.get(kept));
             let size = kept.map_or(0, |kept| kept.body.size);
             self.trace_answer(message, size);

@@ -52,3 +52,54 @@ impl Cluster {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Manner, start};
+    use super::*;
+    use crate::cluster::client::Client;
+    use crate::cluster::control::{Answer, Request};
+
+    /// What the cluster sends: of each site the bytes of its ring.
+    fn fetched(client: &mut Client) -> Vec<Vec<u8>> {
+        client.send(&Request::Traced, &[]).unwrap();
+        let mut found = Vec::new();
+        loop {
+            match client.receive().unwrap() {
+                Answer::Recording { heading } => {
+                    let large = || Failure::failed("too large");
+                    let recording = heading.with(large, |bytes| client.bytes(bytes)).unwrap();
+                    assert_eq!(recording.rings[0].lost, 7);
+                    found.push(recording.rings[0].bytes.clone());
+                }
+                Answer::Done => return found,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_recordings_of_the_last_trace_s_sites_come_with_their_bytes() {
+        let test = start(Manner::Good, |_, _| {});
+        let mut client = test.up();
+        assert!(fetched(&mut client).is_empty());
+        let refused = client.order(&Request::TraceOff).unwrap_err();
+        assert!(refused.what.contains("no site is being traced"));
+        let mut trace = |sites: &[u16], classes| {
+            let order = TraceOrder {
+                classes,
+                records: 64,
+            };
+            let sites = sites.to_vec();
+            client.order(&Request::Trace { sites, order })?;
+            Ok::<_, Failure>(fetched(&mut client))
+        };
+        assert_eq!(trace(&[], 3), Ok(vec![vec![0xff; 3]; 2]));
+        assert_eq!(trace(&[2], 5), Ok(vec![vec![0xff; 5]]));
+        assert!(trace(&[9], 5).is_err());
+        client.order(&Request::Kill { site: 2 }).unwrap();
+        // The connection is in step after all those bytes.
+        client.order(&Request::Down).unwrap();
+        assert_eq!(test.end(), Ok(0));
+    }
+}
