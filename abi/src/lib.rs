@@ -20,6 +20,7 @@ pub mod net;
 pub mod readings;
 pub mod services;
 pub mod table;
+pub mod trace;
 pub mod types;
 pub mod ui;
 

@@ -9,3 +9,4 @@ pub mod fabric;
 pub mod host;
 pub mod machine;
 pub mod measure;
+pub mod trace;

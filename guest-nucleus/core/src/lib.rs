@@ -21,6 +21,7 @@ pub mod nucleus;
 #[cfg(test)]
 mod sim;
 pub mod supervisor;
+mod traces;
 
 pub use arena::{Arena, Id};
 pub use executive::handing::Handed;

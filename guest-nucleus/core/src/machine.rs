@@ -6,6 +6,7 @@
 //! that record. All memory of actors is reached through here, page by page, so that the Nucleus itself needs no unsafe code.
 
 use crate::changes::Changes;
+use chorus_abi::trace::{Class, Kind};
 use chorus_abi::{FPU_AREA_SIZE, KnDevDesc, KnThreadCtx};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -301,6 +302,13 @@ pub trait Machine {
     fn enable_interrupt(&mut self, irq: u32);
     /// Has the processor in the Nucleus take the interrupt of a vector, as if its device had sent it, once it is out.
     fn raise(&mut self, vector: u32);
+    /// Whether events of a class are written down.
+    #[inline(always)]
+    fn traces(&self, _class: Class) -> bool {
+        false
+    }
+    /// Writes down what happened: kind and code, the slots of the thread and of the actor that it works for, and the kind's words.
+    fn trace(&mut self, _what: (Kind, u8), _whose: (usize, Option<usize>), _words: [u64; 6]) {}
     /// Ends the site.
     fn halt(&mut self, code: u8);
     /// Reports a mark.

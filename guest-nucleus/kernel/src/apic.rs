@@ -14,6 +14,8 @@ pub const TIMER: u8 = 0xf0;
 pub const RESCHEDULE: u8 = 0xf1;
 /// Vector by which a processor is asked to forget translations.
 pub const SHOOTDOWN: u8 = 0xf2;
+/// Vector 0xf3 has a processor look what is to be traced ([`chorus_abi::trace::VECTOR`]).
+const _: () = assert!(chorus_abi::trace::VECTOR == SHOOTDOWN + 1);
 /// Vector of interrupts that went away.
 pub const SPURIOUS: u8 = 0xff;
 

@@ -5,11 +5,13 @@
 
 use crate::machine::X86;
 use crate::processor::{self, Processor};
-use crate::{context, short_calls, site, stretches, upcalls, visits};
+use crate::{context, short_calls, site, stretches, trace, upcalls, visits};
 use chorus_abi::table::number;
+use chorus_abi::trace::Class;
 use chorus_nucleus_core::{Nucleus, Outcome, Passed};
 use core::arch::global_asm;
 use core::mem::offset_of;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 global_asm!(
     r#"
@@ -82,6 +84,32 @@ call_entry_returns:
     leave_call
 call_entry_end:
 
+    // The same while a trace is on: every call goes one way.
+    .balign 16
+    .global call_entry_traced
+call_entry_traced:
+    swapgs
+    movq %rsp, %gs:{user_stack}
+    movq %gs:{kernel_stack}, %rsp
+    pushq %gs:{user_stack}
+    pushq %r11
+    pushq %rcx
+traced_saved:
+    pushq %r9
+    pushq %r8
+    pushq %r10
+    pushq %rdx
+    pushq %rsi
+    pushq %rdi
+    movl %eax, %edi
+    movq %rsp, %rsi
+traced_entered:
+    call {traced}
+    addq $48, %rsp
+traced_left:
+    leave_call
+traced_end:
+
     // How debuggers find the actor that called (.eh_frame by hand, since the assembler gives no way to mark a frame in .debug_frame as one whose caller is on
     // another stack: augmentation S). The stub between actor and Nucleus is left out: its return address is the top of the actor's stack, which is
     // saved 16 bytes up, and 64 bytes when nucleus_call is entered, so the frame's address is that + 8.
@@ -97,19 +125,47 @@ call_entry_end:
     .byte 0x1b
     .byte 0x0c, 7, 8, 0x90, 1
     .balign 8, 0
+    .macro way_in entry, saved, entered, left, end
 4:  .long 6f - 5f
 5:  .long 5b - 2b
-    .long call_entry - .
-    .long call_entry_end - call_entry
+    .long \entry - .
+    .long \end - \entry
     .uleb128 0
-    .byte 0x02, call_saved - call_entry
+    .byte 0x02, \saved - \entry
     .byte 0x0f, 5, 0x77, 0x10, 0x06, 0x23, 0x08
-    .byte 0x02, call_entered - call_saved
+    .byte 0x02, \entered - \saved
     .byte 0x0f, 6, 0x77, 0xc0, 0x00, 0x06, 0x23, 0x08
-    .byte 0x02, call_left - call_entered
+    .byte 0x02, \left - \entered
     .byte 0x0f, 5, 0x77, 0x10, 0x06, 0x23, 0x08
     .balign 8, 0
-6:  .popsection
+6:
+    .endm
+4:  way_in call_entry, call_saved, call_entered, call_left, call_entry_end
+    way_in call_entry_traced, traced_saved, traced_entered, traced_left, traced_end
+    .popsection
+
+    .macro supervisor_enters what
+    .cfi_startproc
+    // Interrupts are on again afterwards if they were: in their handlers they are not.
+    pushfq
+    cli
+    pushq %r9
+    pushq %r8
+    pushq %rcx
+    pushq %rdx
+    pushq %rsi
+    pushq %rdi
+    movl %eax, %edi
+    movq %rsp, %rsi
+    .cfi_def_cfa %rsp, 64
+    call \what
+    addq $48, %rsp
+    .cfi_def_cfa %rsp, 16
+    popfq
+    .cfi_def_cfa %rsp, 8
+    ret
+    .cfi_endproc
+    .endm
 
     .balign 16
     .global supervisor_entries
@@ -118,25 +174,64 @@ supervisor_entries:
     .rept 256
     .balign 16
     .if number == {ipc_call}
-    jmp supervisor_call
+    jmp *supervisor_ways+8(%rip)
     .elseif number == {ipc_reply_receive}
-    jmp supervisor_reply_receive
+    jmp *supervisor_ways+16(%rip)
     .elseif number == {sem_p}
-    jmp supervisor_p
+    jmp *supervisor_ways+24(%rip)
     .elseif number == {sem_v}
-    jmp supervisor_v
+    jmp *supervisor_ways+32(%rip)
     .elseif number == {thread_delay}
-    jmp supervisor_delay
+    jmp *supervisor_ways+40(%rip)
     .elseif number == {sv_msg_hdl_reply}
-    jmp supervisor_answer
+    jmp *supervisor_ways+48(%rip)
     .elseif number == 0
-    jmp supervisor_null
+    jmp *supervisor_ways+56(%rip)
     .else
     movl $number, %eax
-    jmp supervisor_common
+    jmp *supervisor_ways(%rip)
     .endif
     .set number, number + 1
     .endr
+
+    // Where the entries go on, and where they do while a trace is on and while none is.
+    .macro supervisor_way call, number
+    .pushsection .rodata.traced, "a"
+    .quad traced_\call
+    .popsection
+    .pushsection .rodata.untraced, "a"
+    .quad \call
+    .popsection
+    .pushsection .data.ways, "aw"
+    .quad \call
+    .popsection
+traced_\call:
+    .ifnb \number
+    movl $\number, %eax
+    jmp traced_supervisor_common
+    .endif
+    .endm
+    .pushsection .rodata.traced, "a"
+    .balign 8
+supervisor_ways_traced:
+    .popsection
+    .pushsection .rodata.untraced, "a"
+    .balign 8
+supervisor_ways_untraced:
+    .popsection
+    .pushsection .data.ways, "aw"
+    .balign 8
+supervisor_ways:
+    .popsection
+    supervisor_way supervisor_common
+    supervisor_enters {traced}
+    supervisor_way supervisor_call, {ipc_call}
+    supervisor_way supervisor_reply_receive, {ipc_reply_receive}
+    supervisor_way supervisor_p, {sem_p}
+    supervisor_way supervisor_v, {sem_v}
+    supervisor_way supervisor_delay, {thread_delay}
+    supervisor_way supervisor_answer, {sv_msg_hdl_reply}
+    supervisor_way supervisor_null, 0
 
     // Calls whose arguments go where they are.
     .macro supervisor_calls what
@@ -183,26 +278,7 @@ supervisor_delay:
     supervisor_calls_of_its_own {delay}, {thread_delay}
 
 supervisor_common:
-    .cfi_startproc
-    // Interrupts are on again afterwards if they were: in their handlers they are not.
-    pushfq
-    cli
-    pushq %r9
-    pushq %r8
-    pushq %rcx
-    pushq %rdx
-    pushq %rsi
-    pushq %rdi
-    movl %eax, %edi
-    movq %rsp, %rsi
-    .cfi_def_cfa %rsp, 64
-    call nucleus_call
-    addq $48, %rsp
-    .cfi_def_cfa %rsp, 16
-    popfq
-    .cfi_def_cfa %rsp, 8
-    ret
-    .cfi_endproc
+    supervisor_enters nucleus_call
 
     // Serves a port with a handler until that fails.
     .global serve_port
@@ -259,6 +335,7 @@ idle_entry:
     sv_msg_hdl_reply = const number::sv_msg_hdl_reply,
     answer = sym visits::answer,
     reply_receive = sym short_calls::ipc_reply_receive,
+    traced = sym trace::traced_call,
     null = sym short_calls::null_call,
     sem_p = const SEM_P,
     sem_v = const SEM_V,
@@ -272,9 +349,13 @@ idle_entry:
 unsafe extern "C" {
     static serve_port: u8;
     static call_entry: u8;
+    static call_entry_traced: u8;
     static call_returns: u8;
     static call_entry_returns: u8;
     static supervisor_entries: u8;
+    static supervisor_ways: [AtomicU64; WAYS];
+    static supervisor_ways_traced: [u64; WAYS];
+    static supervisor_ways_untraced: [u64; WAYS];
 }
 
 /// Whether a word of a stack is where one of the calls that are given their arguments in registers returns to.
@@ -283,8 +364,42 @@ pub fn is_return(word: u64) -> bool {
 }
 
 /// Where `syscall` goes.
-pub fn entry() -> u64 {
-    &raw const call_entry as u64
+pub fn entry(traced: bool) -> u64 {
+    match traced {
+        true => &raw const call_entry_traced as u64,
+        false => &raw const call_entry as u64,
+    }
+}
+
+/// Has the calls of supervisor actors go the traced way, or no more.
+pub fn go_traced(traced: bool) {
+    // SAFETY: all three are tables of that many words, of which only the first ever changes.
+    let (ways, goals) = unsafe {
+        let goals = match traced {
+            true => &supervisor_ways_traced,
+            false => &supervisor_ways_untraced,
+        };
+        (&supervisor_ways, goals)
+    };
+    for (way, goal) in ways.iter().zip(goals) {
+        way.store(*goal, Relaxed);
+    }
+}
+
+/// A call by the way that it goes untraced, as far as all that is to be written down is seen there.
+pub fn by_its_way(own: &Processor, number: u32, arguments: &[u64; 6]) -> i32 {
+    let &[first, second, third, fourth, fifth, _] = arguments;
+    let whole = trace::looks_inside() || own.visiting.get() != 0;
+    match number {
+        _ if whole => nucleus_call(number, arguments),
+        NULL => short_calls::null_call(),
+        IPC_CALL => own.way_of_calls.get()(first, second, third, fourth, fifth),
+        IPC_REPLY_RECEIVE => short_calls::ipc_reply_receive(first, second, third, fourth),
+        SEM_P => short_calls::sem_p(first, second),
+        SEM_V => short_calls::sem_v(first),
+        THREAD_DELAY => short_calls::thread_delay(first),
+        _ => nucleus_call(number, arguments),
+    }
 }
 
 /// Entry of threads that serve a port with a handler.
@@ -322,7 +437,10 @@ pub fn stub_page() -> [u8; 4096] {
 /// In the word that a thread gives to the one that it passes the processor to: the result is in the low half, and nothing is left to be looked up.
 pub const PASSED: u64 = 1 << 32;
 
+/// Places where the entries of supervisor actors go on.
+const WAYS: usize = 8;
 const _: () = assert!(number::sys_null == 0);
+const NULL: u32 = number::sys_null as u32;
 pub const IPC_CALL: u32 = number::ipc_call as u32;
 pub const IPC_REPLY_RECEIVE: u32 = number::ipc_reply_receive as u32;
 pub const SEM_P: u32 = number::sem_p as u32;
@@ -358,7 +476,11 @@ extern "C" fn full_call(number: u32, arguments: &[u64; 6]) -> i32 {
     site::register(nucleus);
     stretches::is_in(number);
     let own = processor::this();
-    match nucleus.call(own.index, number as usize, arguments) {
+    let outcome = match trace::looks_inside() {
+        true => nucleus.call_traced(own.index, number as usize, arguments),
+        false => nucleus.call(own.index, number as usize, arguments),
+    };
+    match outcome {
         Outcome::Done(result) => {
             if !nucleus.caller_goes_on() {
                 site::settle(nucleus, own);
@@ -394,6 +516,9 @@ pub fn go_to(own: &Processor, passed: Passed) -> u64 {
 #[inline(always)]
 fn handed_over(nucleus: &mut Nucleus<X86>, thread: u32) -> i32 {
     let own = processor::this();
+    if trace::wants(Class::Switch) {
+        trace::note_switch(nucleus, thread as usize);
+    }
     let word = context::switch(&mut nucleus.machine, own, thread as usize, 0);
     if word & PASSED != 0 {
         return was_passed(word);

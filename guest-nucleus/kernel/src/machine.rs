@@ -16,6 +16,7 @@ use crate::stacks::Stacks;
 use crate::{apic, calls, clock, fpu, images, processor, shootdown};
 use alloc::vec::Vec;
 use chorus_abi::machine::KnImage;
+use chorus_abi::trace::{Class, Kind};
 use chorus_abi::{FPU_AREA_SIZE, KnDevDesc, KnThreadCtx};
 use chorus_nucleus_core::changes::Changes;
 use chorus_nucleus_core::machine::*;
@@ -85,6 +86,15 @@ impl Machine for X86 {
         } else if at.is_some() {
             self.kick(cpu);
         }
+    }
+
+    #[inline(always)]
+    fn traces(&self, class: Class) -> bool {
+        crate::trace::wants(class)
+    }
+
+    fn trace(&mut self, what: (Kind, u8), whose: (usize, Option<usize>), words: [u64; 6]) {
+        crate::trace::note_inside(what, whose, &words);
     }
 
     fn longest_stretches(&mut self) -> [(u64, u32); 2] {
@@ -196,6 +206,7 @@ impl Machine for X86 {
         name: &[u8; 16],
     ) {
         let (root, name) = (self.root(space), *name);
+        crate::trace::note_image(actor, &name);
         images::set(
             actor,
             KnImage {

@@ -80,6 +80,8 @@ mod start;
 #[cfg(target_os = "none")]
 mod stretches;
 #[cfg(target_os = "none")]
+mod trace;
+#[cfg(target_os = "none")]
 mod traps;
 #[cfg(target_os = "none")]
 mod upcalls;

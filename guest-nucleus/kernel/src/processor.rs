@@ -68,6 +68,10 @@ pub struct Processor {
     /// When the hardware will fire, nanoseconds; `u64::MAX`: never.
     pub armed: Cell<u64>,
     descriptors: Cell<[u64; 8]>,
+    /// Classes of events that it writes down, and where: the address of its ring, and the records there less one.
+    pub traced: Cell<u32>,
+    pub ring_mask: Cell<u32>,
+    pub ring: Cell<u64>,
 }
 
 /// Where the entry of a call finds room for the user's stack pointer, and its own.
@@ -100,6 +104,9 @@ pub fn create(index: usize, stacks: [u64; 3]) {
         wanted: AtomicU64::new(u64::MAX),
         armed: Cell::new(u64::MAX),
         descriptors: Cell::new([0; 8]),
+        traced: Cell::new(0),
+        ring_mask: Cell::new(0),
+        ring: Cell::new(0),
         task: Cell::new(TaskState {
             reserved0: 0,
             rsp: [0; 3],
@@ -182,7 +189,7 @@ impl Processor {
             cpu::write_msr(cpu::GS_BASE, self.own_address.get());
             cpu::write_msr(cpu::KERNEL_GS_BASE, 0);
             cpu::write_msr(cpu::STAR, 0x08 << 32 | 0x18 << 48);
-            cpu::write_msr(cpu::LSTAR, crate::calls::entry());
+            cpu::write_msr(cpu::LSTAR, crate::calls::entry(false));
             cpu::write_msr(cpu::FMASK, 0x4_7700); // TF IF DF IOPL NT AC
         }
         self.root.store(cpu::cr3(), Ordering::Relaxed);

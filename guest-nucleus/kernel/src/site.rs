@@ -3,8 +3,9 @@
 use crate::lock::TicketLock;
 use crate::machine::X86;
 use crate::processor::{self, IDLE, Processor};
-use crate::{context, cpu, serial, shootdown, stretches};
+use crate::{context, cpu, serial, shootdown, stretches, trace};
 use chorus_abi::machine::Mark;
+use chorus_abi::trace::Class;
 use chorus_nucleus_core::Next;
 use chorus_nucleus_core::Nucleus;
 use core::cell::UnsafeCell;
@@ -137,6 +138,9 @@ extern "C" fn idle_work() {
 #[inline]
 pub fn run(nucleus: &mut Nucleus<X86>, own: &Processor, next: usize) {
     if next != own.current.get() {
+        if trace::wants(Class::Switch) {
+            trace::note_switch(nucleus, next);
+        }
         context::switch(&mut nucleus.machine, own, next, 0);
         nucleus.switched(processor::this().index);
     }

@@ -8,13 +8,14 @@
 use crate::machine::X86;
 use crate::panic::Place;
 use crate::processor::{self, KERNEL_CODE, Pointer};
-use crate::{apic, calls, clock, cpu, panic, shootdown, site, stretches, upcalls};
+use crate::{apic, calls, clock, cpu, panic, shootdown, site, stretches, trace, upcalls};
+use chorus_abi::trace::VECTOR as TRACE_VECTOR;
 use chorus_abi::{K_EXC_FETCH, K_EXC_WRITE};
 use chorus_nucleus_core::supervisor::Trouble;
 use chorus_nucleus_core::{Fault, Nucleus};
 use core::arch::{asm, global_asm};
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed};
 
 global_asm!(
     r#"
@@ -77,7 +78,7 @@ trap_common:
 trap_saves:
     save_all
     movq %rsp, %rdi
-    call trap
+    call *{handler}(%rip)
     restore_all
     testb $3, 24(%rsp)
     jz 2f
@@ -128,6 +129,7 @@ idle_halt:
     jmp idle_forever
 "#,
     twice = sym DELIVERED_TWICE,
+    handler = sym HANDLER,
     options(att_syntax)
 );
 
@@ -194,6 +196,16 @@ pub static IDLE_FIXUPS: AtomicU64 = AtomicU64::new(0);
 /// Interrupts that were delivered a second time, with interrupts off, and dropped.
 pub static DELIVERED_TWICE: AtomicU64 = AtomicU64::new(0);
 
+type Handler = unsafe extern "C" fn(&mut Frame);
+/// What the entries call: [`trap`], or while a trace is on the same traced.
+static HANDLER: AtomicPtr<()> = AtomicPtr::new(trap as *mut ());
+
+/// Has exceptions and interrupts go the traced way, or no more.
+pub fn go_traced(traced: bool) {
+    let handler: Handler = if traced { trace::traced_trap } else { trap };
+    HANDLER.store(handler as *mut (), Relaxed);
+}
+
 struct Table(UnsafeCell<[[u64; 2]; 256]>);
 // SAFETY: written once by the boot processor before any other processor loads it.
 unsafe impl Sync for Table {}
@@ -235,8 +247,8 @@ pub fn load() {
     unsafe { asm!("lidt [{}]", in(reg) &pointer, options(nostack, preserves_flags)) };
 }
 
-#[unsafe(no_mangle)]
-extern "C" fn trap(frame: &mut Frame) {
+/// What an exception or an interrupt is, and what follows from it.
+pub extern "C" fn trap(frame: &mut Frame) {
     let user = frame.cs & 3 != 0;
     if user && frame.vector == 14 && first_touch(frame.error) {
         return;
@@ -278,6 +290,10 @@ extern "C" fn trap(frame: &mut Frame) {
             apic::SHOOTDOWN => {
                 apic::end();
                 shootdown::serve();
+            }
+            TRACE_VECTOR => {
+                apic::end();
+                trace::obey();
             }
             _ => {}
         },

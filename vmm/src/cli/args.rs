@@ -6,10 +6,12 @@
 mod fabric;
 mod reports;
 mod sim;
+mod trace;
 
 pub use fabric::{FaultArgs, LINK_HELP, LinkVerb, NET_HELP, NetArgs, PartitionArgs, SiteVerb};
 pub use reports::{BenchArgs, ConformanceArgs, ConformanceHost, ReportFormat};
 pub use sim::{SimArgs, SoakArgs};
+pub use trace::{TraceExportArgs, TraceFormat, TraceStartArgs, TraceVerb};
 
 use clap::{Args, Command, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use std::path::PathBuf;
@@ -495,6 +497,9 @@ pub enum Verb {
     Sim(SimArgs),
     /// Check the assertions about many sites, SS-001 and on
     Soak(SoakArgs),
+    /// Write down what sites do, call by call
+    #[command(subcommand)]
+    Trace(TraceVerb),
     /// Debug a site with gdb
     Gdb(GdbArgs),
     /// Tell what this machine can do, and what to install

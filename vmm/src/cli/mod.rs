@@ -22,6 +22,7 @@ mod shape;
 mod sim;
 mod soak;
 mod topology;
+mod trace;
 
 use crate::cluster::failure::{Outcome, Status};
 use args::{Cli, Verb};
@@ -88,6 +89,7 @@ fn run(context: &Context, verb: Verb) -> Outcome<u8> {
         Verb::Conformance(args) => crate::conformance::conformance(&args).map(|()| 0),
         Verb::Sim(args) => sim::sim(context, &args).map(|()| 0),
         Verb::Soak(args) => soak::soak(context, &args).map(|()| 0),
+        Verb::Trace(verb) => trace::trace(context, &verb).map(|()| 0),
         Verb::Gdb(args) => gdb::gdb(context, &args).map(|()| 0),
         Verb::Doctor(args) => manual::doctor(context, &args),
         Verb::Version(args) => manual::version(context, &args).map(|()| 0),

@@ -10,8 +10,13 @@ use std::io::{ErrorKind, Write};
 
 /// Writes text to stdout as it is. Errors: status 1, unless the reader went away: then the process ends here, well.
 pub fn text(text: &str) -> Outcome<()> {
+    bytes(text.as_bytes())
+}
+
+/// The same of bytes.
+pub fn bytes(bytes: &[u8]) -> Outcome<()> {
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
         Err(error) => Err(Failure::failed(format!(
             "cannot write to stdout: {}",

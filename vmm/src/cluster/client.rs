@@ -6,7 +6,7 @@
 use super::control::{self, Answer, Hello, LineError, Request};
 use super::failure::{Failure, Outcome, Status};
 use super::runtime::{Runtime, State};
-use std::io::{BufReader, ErrorKind, Write};
+use std::io::{BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -107,6 +107,12 @@ impl Client {
     pub fn ask(&mut self, request: &Request) -> Outcome<Answer> {
         self.send(request, &[])?;
         self.receive()
+    }
+
+    /// Reads the bytes that follow an answer. Errors: as [`Client::receive`].
+    pub fn bytes(&mut self, into: &mut [u8]) -> Outcome<()> {
+        let read = self.reader.read_exact(into);
+        read.map_err(|error| self.broken(&error))
     }
 
     /// As [`Client::ask`], for a request whose answer says nothing.

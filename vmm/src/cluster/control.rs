@@ -1,7 +1,7 @@
 //! The control protocol of a cluster, as types.
 //!
 //! A client connects to `control.sock`, sends one [`Hello`] line and one [`Request`] line, and reads [`Answer`] lines until the
-//! last one (every answer but [`Answer::Line`], [`Answer::Sites`] and [`Answer::Attached`] is a last one). Lines are JSON. After [`Answer::Attached`] the
+//! last one (every answer but [`Answer::Line`], [`Answer::Sites`], [`Answer::Recording`] and [`Answer::Attached`] is a last one). Lines are JSON. After [`Answer::Attached`] the
 //! connection carries the console's bytes, both ways; after [`Request::Exec`] come `size` bytes of the image. Requests on one
 //! connection are one after another. The peer is another program of the same user, perhaps of another version: lines are limited, and
 //! nothing in them can do harm but fail.
@@ -10,7 +10,9 @@ use super::failure::{Failure, Outcome};
 use super::footprint::Footprint;
 use super::intervention::Intervention;
 use super::network::NetInfo;
+use super::site::TraceOrder;
 use super::topology::Kind;
+use crate::trace::Heading;
 use chorus_fabric::{Counts, Parameters};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io::{BufRead, Read, Write};
@@ -88,6 +90,17 @@ pub enum Request {
         /// Site number.
         site: u16,
     },
+    /// Begin a trace on sites, or (none) on all that have not ended.
+    Trace {
+        /// Site numbers.
+        sites: Vec<u16>,
+        /// What.
+        order: TraceOrder,
+    },
+    /// End it, where there is one: its records stay.
+    TraceOff,
+    /// What was recorded: an [`Answer::Recording`] a site, each followed by its bytes, then [`Answer::Done`].
+    Traced,
     /// End the cluster.
     Down,
 }
@@ -357,6 +370,11 @@ pub enum Answer {
     Ended {
         /// In the order of the sites; empty when nobody waited.
         ends: Vec<ActorEnd>,
+    },
+    /// To [`Request::Traced`]; the bytes follow.
+    Recording {
+        /// Whose, and how many bytes.
+        heading: Heading,
     },
     /// To [`Request::Gdb`].
     Gdb {

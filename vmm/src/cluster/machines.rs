@@ -8,7 +8,7 @@ use super::images;
 use super::plan::Plan;
 use super::process::FIRST_EPOCH;
 use super::sealing::{FabricKey, fabric_words};
-use super::site::{Counters, Events, Machines, SiteEvent, SiteMachine, SiteOrder};
+use super::site::{Counters, Events, Machines, SiteEvent, SiteMachine, SiteOrder, TraceOrder};
 use crate::debug::images::Known;
 use crate::debug::inferior::Delivery;
 use crate::debug::{self, server};
@@ -16,6 +16,7 @@ use crate::fabric::{Switch, switch};
 use crate::host;
 use crate::machine::boot::Parameters;
 use crate::machine::{self, Ending, Event, Site, SiteConfig};
+use crate::trace::Recording;
 use chorus_abi::GATEWAY_SITE;
 use kvm_ioctls::Kvm;
 use std::os::unix::net::UnixListener;
@@ -221,6 +222,23 @@ impl SiteMachine for OnFabric {
             frames_out: traffic.sent,
             touched: self.site.touched(),
         }
+    }
+    fn trace(&self, order: TraceOrder) -> Outcome<()> {
+        let begun = self.site.trace(order.classes, order.records);
+        begun.map_err(|error| no_trace(&error))
+    }
+    fn trace_off(&self) -> Outcome<bool> {
+        self.site.trace_off().map_err(|error| no_trace(&error))
+    }
+    fn traced(&self) -> Option<Recording> {
+        self.site.traced()
+    }
+}
+
+fn no_trace(error: &machine::Error) -> Failure {
+    match error {
+        machine::Error::Host { .. } => Failure::host(error.to_string()),
+        _ => Failure::failed(error.to_string()),
     }
 }
 

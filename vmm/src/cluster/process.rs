@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 mod booting;
 mod intervening;
+mod tracing;
 
 /// The incarnation that a site begins with.
 pub(super) const FIRST_EPOCH: u16 = 1;
@@ -53,6 +54,8 @@ struct Slot {
 
 struct Inner {
     slots: Vec<Slot>,
+    /// Sites of the last trace.
+    traced: Vec<u16>,
     phase: Phase,
     /// Counts changes, for those who watch.
     changes: u64,
@@ -120,6 +123,7 @@ impl Cluster {
         let slots = plan.topology.site.iter().map(slot).collect();
         let inner = Mutex::new(Inner {
             slots,
+            traced: Vec::new(),
             phase: Phase::Starting,
             changes: 0,
         });

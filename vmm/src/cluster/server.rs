@@ -87,6 +87,7 @@ fn serve(cluster: &Arc<Cluster>, stream: UnixStream) -> Done {
                 logs(cluster, &mut reader, site, tail, follow)?
             }
             Ok(Request::Watch) => watch(cluster, &mut reader)?,
+            Ok(Request::Traced) => traced(cluster, &mut reader)?,
             Ok(Request::Exec(exec)) => {
                 let ended = run(cluster, &mut reader, &exec)?;
                 answer(
@@ -168,10 +169,25 @@ fn obey(cluster: &Arc<Cluster>, request: &Request) -> Outcome<Answer> {
             cluster.interrupt.ask();
             Ok(Answer::Done)
         }
-        Request::Watch | Request::Logs { .. } | Request::Console { .. } | Request::Exec(_) => {
-            Err(Failure::failed("this request has a stream of answers"))
+        Request::Trace { sites, order } => cluster.trace(sites, *order).map(|()| Answer::Done),
+        Request::TraceOff => cluster.trace_off().map(|()| Answer::Done),
+        Request::Watch
+        | Request::Logs { .. }
+        | Request::Console { .. }
+        | Request::Traced
+        | Request::Exec(_) => Err(Failure::failed("this request has a stream of answers")),
+    }
+}
+
+fn traced(cluster: &Cluster, reader: &mut BufReader<UnixStream>) -> Done {
+    for recording in cluster.traced() {
+        let (heading, rings) = recording.parts();
+        answer(reader, &Answer::Recording { heading })?;
+        for bytes in rings {
+            reader.get_mut().write_all(&bytes).map_err(LineError::Io)?;
         }
     }
+    answer(reader, &Answer::Done)
 }
 
 fn watch(cluster: &Cluster, reader: &mut BufReader<UnixStream>) -> Done {

@@ -7,6 +7,8 @@ use super::control::SiteState;
 use super::failure::Outcome;
 use super::gateway::{Calls, Services};
 use crate::fabric::Switch;
+use crate::trace::Recording;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A site to be started.
@@ -58,6 +60,15 @@ pub enum SiteEvent {
     },
 }
 
+/// What is to be traced.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TraceOrder {
+    /// Bits of [`chorus_abi::trace::Class`].
+    pub classes: u32,
+    /// Records that are kept of each vCPU, a power of two.
+    pub records: u64,
+}
+
 /// What a site has done so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counters {
@@ -83,6 +94,12 @@ pub trait SiteMachine: Send + Sync {
     fn type_in(&self, bytes: &[u8]);
     /// Counters.
     fn counters(&self) -> Counters;
+    /// Begins a trace. Errors: the site cannot; it has ended.
+    fn trace(&self, order: TraceOrder) -> Outcome<()>;
+    /// Ends the trace; its records stay. `false`: there was none. Errors: the site does not hear of it.
+    fn trace_off(&self) -> Outcome<bool>;
+    /// What was recorded, also when the site has ended. None: there never was a trace.
+    fn traced(&self) -> Option<Recording>;
 }
 
 /// Where a site's events go; called from the site's threads, and quick.

@@ -57,6 +57,11 @@ pub fn touched(memory: &GuestMemoryMmap) -> u64 {
     memory.iter().map(resident).sum()
 }
 
+/// Ranges of guest memory.
+pub fn regions(memory: &GuestMemoryMmap) -> usize {
+    memory.num_regions()
+}
+
 /// Bytes of guest memory.
 pub fn size(memory: &GuestMemoryMmap) -> u64 {
     memory.iter().map(GuestMemoryRegion::len).sum()

@@ -13,6 +13,7 @@ pub mod memory;
 pub mod report;
 pub mod site;
 pub mod symbols;
+pub mod tracing;
 pub mod vcpu;
 mod wiring;
 

@@ -5,6 +5,7 @@ use super::image::Image;
 use super::marks::{Marks, Stamp};
 use super::report;
 use super::symbols::Symbols;
+use super::tracing::Window;
 use super::vcpu::{self, Control, Exit, Holder, Next, Reason, State};
 use super::wiring::{prepare_vcpu, route, set_memory};
 use super::{Error, debugging, kick, memory};
@@ -86,6 +87,7 @@ pub(super) struct Shared {
     ending: Mutex<Option<Ending>>,
     report: Mutex<Option<String>>,
     unknown_told: AtomicBool,
+    pub(super) trace: Mutex<Option<Window>>,
     alive: AtomicUsize,
     marks: Marks,
     events: Events,
@@ -93,11 +95,13 @@ pub(super) struct Shared {
 
 /// A site that runs, or has run. Dropping it ends it.
 pub struct Site {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     fabric: Arc<Switch>,
-    number: u16,
+    pub(super) number: u16,
+    /// Rate of its time stamp counter; 0: unknown.
+    pub(super) tsc_khz: u64,
     /// Kept open as long as the vCPUs run.
-    _vm: Arc<VmFd>,
+    pub(super) vm: Arc<VmFd>,
 }
 
 /// A thread that panicked has left a whole table: every update here is one assignment.
@@ -194,6 +198,7 @@ impl Site {
             ending: Mutex::default(),
             report: Mutex::default(),
             unknown_told: AtomicBool::new(false),
+            trace: Mutex::default(),
             alive: AtomicUsize::new(vcpus.len()),
             marks: Marks::default(),
             events,
@@ -205,7 +210,8 @@ impl Site {
             shared: shared.clone(),
             fabric,
             number: parameters.site,
-            _vm: vm,
+            tsc_khz: parameters.tsc_khz.unwrap_or(0).into(),
+            vm,
         };
         for (index, vcpu) in vcpus.into_iter().enumerate() {
             let shared = shared.clone();

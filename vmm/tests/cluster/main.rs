@@ -15,3 +15,4 @@ mod measures;
 mod network;
 mod shapes;
 mod succession;
+mod tracing;

@@ -55,6 +55,13 @@ impl<M: Machine> Nucleus<M> {
         self.call_in_full(cpu, number, registers)
     }
 
+    /// The same by the way that does everything: what happens to messages and threads is written down there only.
+    pub fn call_traced(&mut self, cpu: Cpu, number: usize, registers: &[u64; 6]) -> Outcome {
+        self.entered = Some(cpu);
+        self.counters.calls += 1;
+        self.call_in_full(cpu, number, registers)
+    }
+
     /// `sysNull`, which concerns nobody: not even its caller is looked up.
     #[inline(always)]
     pub fn null_call(&mut self) {

@@ -160,6 +160,7 @@ impl<M: Machine> Nucleus<M> {
         if let Some(thread) = self.threads.progress(id) {
             thread.wait = Wait::None;
             thread.result = result;
+            self.trace_wake(id, result);
             self.ready(id);
         }
     }
@@ -415,6 +416,12 @@ impl<M: Machine> Nucleus<M> {
         let id = self.threads.at(slot)?;
         let actor = self.actors.get(self.threads.get(id)?.actor)?;
         Some((actor.cap.ui.word(), local_identifier(id) as u32))
+    }
+
+    /// Slot of the actor that the thread in a slot works for, for traces.
+    pub fn works_for(&self, slot: usize) -> Option<usize> {
+        let actor = self.execution_actor(self.threads.at(slot)?)?;
+        Some(actor.index())
     }
 
     /// Processor time of a thread, in ticks of the machine.

@@ -17,6 +17,7 @@ use crate::executive::thread::{Thread, Wait};
 use crate::machine::Machine;
 use crate::nucleus::{Caller, Nucleus, Outcome};
 use crate::supervisor::{Arrived, Call, Point, What};
+use chorus_abi::trace::{Class, Kind};
 use chorus_abi::*;
 
 /// What becomes of the client.
@@ -124,6 +125,7 @@ impl<M: Machine> Nucleus<M> {
             ..Message::of(letter, parcel, kept)
         };
         let message = self.ipc.messages.insert(message).ok_or(KError::Full)?;
+        self.trace_message(Kind::Send, message, None, 0);
         self.handling_begins(thread, (port, point), message, parcel.annex, Some(own));
         Ok(Outcome::Blocked)
     }
@@ -197,6 +199,7 @@ impl<M: Machine> Nucleus<M> {
             self.deadlines_changed();
         }
         self.counters.messages += 1;
+        self.trace_message(Kind::Receive, id, Some(thread), sequence);
         let upcall = self.invoke(thread, point, What::Message(handling));
         self.supervisor.entered = upcall.map(|upcall| crate::supervisor::Upcall {
             what: Call::Message(Arrived {
@@ -341,6 +344,13 @@ impl<M: Machine> Nucleus<M> {
                 self.let_go(kept);
             }
             handling.answer = Answer::Failed(KError::NoPort);
+        }
+        if self.machine.traces(Class::Message)
+            && let Answer::Given(kept) = handling.answer
+        {
+            let kept = kept.and_then(|kept| self.ipc.kept.get(kept));
+            let size = kept.map_or(0, |kept| kept.body.size);
+            self.trace_answer(message, size);
         }
         match handling.own {
             Some(own) => self.own_call_over(thread, held, &handling, own),

@@ -87,6 +87,7 @@ impl<M: Machine> Nucleus<M> {
             None => Body::EMPTY,
         };
         self.ipc.network.outbound.push_back((item, body));
+        self.trace_outbound(&item);
         self.network_wake();
         Ok(())
     }
@@ -502,6 +503,7 @@ impl<M: Machine> Nucleus<M> {
                     .is_some_and(|wait| wait.request.is_none())
             })
             .ok_or(KError::Unknown)?;
+        self.trace_completion(client, &item);
         match KError::from_code(item.result) {
             Some(error) => self.wake(client, error.code()),
             None => self.reply_here(client, item.handle, &parcel)?,

@@ -9,6 +9,7 @@ use crate::executive::actor::Actor;
 use crate::executive::thread::{Thread, Wait, local_identifier};
 use crate::machine::Machine;
 use crate::nucleus::{Caller, Nucleus, Outcome};
+use chorus_abi::trace::Kind;
 use chorus_abi::*;
 
 /// Offset of `seq_num` in `KnMsgDesc`.
@@ -289,6 +290,7 @@ impl<M: Machine> Nucleus<M> {
             thread.current = Current(Some(id));
         }
         self.counters.messages += 1;
+        self.trace_message(Kind::Receive, id, Some(thread), sequence);
         Ok(size)
     }
 

@@ -10,6 +10,7 @@ use crate::executive::thread::{Thread, Wait};
 use crate::machine::Machine;
 use crate::nucleus::{Caller, Nucleus, Outcome};
 use chorus_abi::net::{KnNetItem, NET_CALL, NET_SEND};
+use chorus_abi::trace::Kind;
 use chorus_abi::*;
 
 /// What a sender gave, checked.
@@ -177,9 +178,11 @@ impl<M: Machine> Nucleus<M> {
         };
         let message = Message::of(letter, parcel, kept);
         let id = self.ipc.messages.insert(message).ok_or(KError::Full)?;
+        self.trace_message(Kind::Send, id, None, 0);
         match receiver {
             None => {
                 self.enqueue(port, id);
+                self.trace_message(Kind::Queue, id, None, queued as u32 + 1);
                 self.rouse(port);
             }
             Some(thread) => {
@@ -363,6 +366,7 @@ impl<M: Machine> Nucleus<M> {
             Client::Left if parcel.moves => self.body_leave(&parcel),
             Client::Left => {}
         }
+        self.trace_answer(id, parcel.size);
         if let Some(thread) = self.threads.progress(caller.thread) {
             thread.current = Current(None);
         }

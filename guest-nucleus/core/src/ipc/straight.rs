@@ -13,6 +13,7 @@ use crate::executive::thread::Thread;
 use crate::machine::{Cpu, Machine, Space, Spot};
 use crate::nucleus::Nucleus;
 use crate::supervisor::{Arrived, Point, What};
+use chorus_abi::trace::Class;
 use chorus_abi::*;
 
 /// Instead of the slot of a thread that has the processor: the caller goes into a handler.
@@ -108,6 +109,10 @@ impl<M: Machine> Nucleus<M> {
     #[inline(never)]
     pub fn straight_out(&mut self, cpu: Cpu) -> Option<i32> {
         self.entered = Some(cpu);
+        if self.machine.traces(Class::Message) {
+            // The answer is told where everything is done.
+            return None;
+        }
         let id = self.running(cpu)?;
         let thread = self.threads.get_mut(id)?;
         let inside = thread.inside?;

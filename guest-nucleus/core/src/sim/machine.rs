@@ -7,6 +7,7 @@ use crate::machine::*;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
+use chorus_abi::trace::{Class, Kind};
 use chorus_abi::{FPU_AREA_SIZE, K_DEV_SERIAL, KnDevDesc, KnThreadCtx, PAGE_SIZE};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -30,6 +31,9 @@ pub const SERIAL: KnDevDesc = KnDevDesc {
     irq: 3,
     device_id: K_DEV_SERIAL,
 };
+
+/// A record of a trace: kind and code, slots of thread and actor, words.
+pub type Traced = ((Kind, u8), (usize, Option<usize>), [u64; 6]);
 
 /// The machine.
 pub struct Sim {
@@ -63,6 +67,8 @@ pub struct Sim {
     pub registers: Vec<(KnThreadCtx, [u8; FPU_AREA_SIZE])>,
     /// Frames copied.
     pub copies: u64,
+    /// What was written down, if somebody wants that.
+    pub traced: Option<Vec<Traced>>,
     mappings: Changes,
     memory: Vec<Option<[u8; PAGE]>>,
     free: usize,
@@ -91,6 +97,7 @@ impl Sim {
             starts: alloc::vec![None; threads],
             registers: alloc::vec![(KnThreadCtx::default(), [0; FPU_AREA_SIZE]); threads],
             copies: 0,
+            traced: None,
             mappings: Changes::default(),
             memory: alloc::vec![None; frames],
             free: frames,
@@ -507,6 +514,14 @@ impl Machine for Sim {
     }
     fn raise(&mut self, vector: u32) {
         self.raised.push(vector);
+    }
+    fn traces(&self, _: Class) -> bool {
+        self.traced.is_some()
+    }
+    fn trace(&mut self, what: (Kind, u8), whose: (usize, Option<usize>), words: [u64; 6]) {
+        self.traced
+            .get_or_insert_default()
+            .push((what, whose, words));
     }
     fn halt(&mut self, code: u8) {
         self.halted = Some(code);

@@ -74,6 +74,7 @@ mod site;
 mod states;
 mod system_timeouts;
 mod timers;
+mod traces;
 mod traps;
 mod trust;
 mod visits;

@@ -229,6 +229,9 @@ impl Site {
         let nucleus = &mut self.nucleus;
         let thread = nucleus.running(cpu).map_or(usize::MAX, |id| id.index());
         let &[a, b, c, d, e, _] = registers;
+        if nucleus.machine.traced.is_some() {
+            return self.whole().call_traced(cpu, number, registers);
+        }
         let again = match number {
             NULL => {
                 nucleus.null_call();

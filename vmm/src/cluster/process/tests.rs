@@ -8,9 +8,10 @@ use crate::cluster::client::Client;
 use crate::cluster::control::{Answer, Exec, Request};
 use crate::cluster::gateway::{Annex, Request as Message};
 use crate::cluster::sealing::FabricKey;
-use crate::cluster::site::{Counters, Events, SiteOrder};
+use crate::cluster::site::{Counters, Events, SiteOrder, TraceOrder};
 use crate::cluster::topology::{Kind, Topology};
 use crate::fabric::Switch;
+use crate::trace::{Recording, Ring};
 use chorus_abi::services::{self, Answer as Reply, ConsoleRequest, ControlNotice, StartRequest};
 use chorus_abi::{KError, KnCap, KnUniqueId, UiType, name_field};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -25,6 +26,7 @@ pub(super) enum Manner {
 
 struct FakeSite {
     events: Events,
+    traced: AtomicU32,
     alive: Arc<AtomicBool>,
 }
 
@@ -48,6 +50,29 @@ impl SiteMachine for FakeSite {
             frames_out: 1,
             touched: 4096,
         }
+    }
+    fn trace(&self, order: TraceOrder) -> Outcome<()> {
+        self.traced.store(order.classes, Ordering::SeqCst);
+        Ok(())
+    }
+    fn trace_off(&self) -> Outcome<bool> {
+        Ok(self.traced.swap(0, Ordering::SeqCst) != 0)
+    }
+    fn traced(&self) -> Option<Recording> {
+        // Bytes that no Nucleus would write: as many as there are classes.
+        let size = self.traced.load(Ordering::SeqCst) as usize;
+        (size > 0).then(|| Recording {
+            site: 1,
+            name: "s1".to_owned(),
+            khz: 1,
+            before: Vec::new(),
+            now: Vec::new(),
+            rings: vec![Ring {
+                vcpu: 0,
+                lost: 7,
+                bytes: vec![0xff; size],
+            }],
+        })
     }
 }
 
@@ -172,6 +197,7 @@ impl Machines for Fake {
         }
         self.alive.store(true, Ordering::SeqCst);
         Ok(Box::new(FakeSite {
+            traced: AtomicU32::new(0),
             events,
             alive: Arc::clone(&self.alive),
         }))
