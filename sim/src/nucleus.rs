@@ -179,13 +179,14 @@ impl Site for Nucleus {
             .push((item.handle, item.result, digest(annex(item), body)));
     }
 
-    fn query(&mut self, ui: KnUniqueId) -> bool {
+    fn query(&mut self, ui: KnUniqueId) -> Option<u32> {
         self.queries += 1;
-        self.ports.contains_key(&ui.word())
+        let here = self.ports.contains_key(&ui.word())
             || self
                 .groups
                 .get(&ui.identity().word())
-                .is_some_and(|members| !members.is_empty())
+                .is_some_and(|members| !members.is_empty());
+        here.then_some(0)
     }
 
     fn recognises(&mut self, ui: KnUniqueId) -> bool {

@@ -41,8 +41,8 @@ impl Site for Plain {
         self.ended += 1;
     }
 
-    fn query(&mut self, ui: KnUniqueId) -> bool {
-        ui == SERVER
+    fn query(&mut self, ui: KnUniqueId) -> Option<u32> {
+        (ui == SERVER).then_some(0)
     }
 }
 

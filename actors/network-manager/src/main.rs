@@ -46,7 +46,7 @@ impl Site for Here {
         nucleus::complete(item, body);
     }
 
-    fn query(&mut self, ui: KnUniqueId) -> bool {
+    fn query(&mut self, ui: KnUniqueId) -> Option<u32> {
         nucleus::query(ui)
     }
 

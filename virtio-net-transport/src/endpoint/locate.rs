@@ -226,39 +226,45 @@ impl Endpoint {
         site: &mut dyn Site,
     ) {
         let here = self.recognises(ui, co_target, site);
-        if (here || !broadcast) && self.takes() {
+        if (here.is_some() || !broadcast) && self.takes() {
             self.link.counters.locate_answers += 1;
-            let yes = Payload::Here {
-                ui,
-                co_target,
-                nonce,
-                port_epoch: 0,
+            let answer = match here {
+                Some(port_epoch) => Payload::Here {
+                    ui,
+                    co_target,
+                    nonce,
+                    port_epoch,
+                },
+                None => Payload::NotHere {
+                    ui,
+                    co_target,
+                    nonce,
+                },
             };
-            let no = Payload::NotHere {
-                ui,
-                co_target,
-                nonce,
-            };
-            self.link
-                .transmit(from, if here { &yes } else { &no }, site);
+            self.link.transmit(from, &answer, site);
         }
     }
 
-    /// Whether this site is the place for a searched name.
-    fn recognises(&self, ui: KnUniqueId, co_target: KnUniqueId, site: &mut dyn Site) -> bool {
+    /// Whether this site is the place for a searched name; of a port its epoch.
+    fn recognises(
+        &self,
+        ui: KnUniqueId,
+        co_target: KnUniqueId,
+        site: &mut dyn Site,
+    ) -> Option<u32> {
+        let known = |here: bool| here.then_some(0);
         if co_target == ui {
             // Selective mode: which site knows the name, not where messages to it go.
-            return self.is_at_home(co_target, site);
+            return known(self.is_at_home(co_target, site));
         }
-        match ui.kind() {
-            Some(UiType::Site) => ui.site() == self.config.site,
-            Some(UiType::Port) => site.query(ui),
-            Some(UiType::Group) => match ui.group().map(|group| group.mode) {
-                Some(K_FUNCMODE) => site.query(ui.identity()),
-                Some(K_FUNCXMODE) => !self.is_at_home(co_target, site) && site.query(ui.identity()),
-                _ => false,
+        match ui.kind()? {
+            UiType::Site => known(ui.site() == self.config.site),
+            UiType::Port => site.query(ui),
+            UiType::Group => match ui.group()?.mode {
+                K_FUNCMODE => site.query(ui.identity()),
+                K_FUNCXMODE if !self.is_at_home(co_target, site) => site.query(ui.identity()),
+                _ => None,
             },
-            None => false,
         }
     }
 

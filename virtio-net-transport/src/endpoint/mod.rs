@@ -45,15 +45,16 @@ pub trait Site {
     /// Sends a whole Ethernet frame; the destination address is in it. May lose it.
     fn transmit(&mut self, frame: &[u8]);
     /// `nmDeliver`: a SEND, CALL (`handle` is the token for its REPLY) or CANCEL from another site. 0, `K_EUNKNOWN`: the port is not
-    /// here, or the group has no member here; `K_EFULL`, `K_ENOMEM`: try later; others are final.
+    /// here, or the group has no member here; `K_EFULL`, `K_ENOMEM`: try later; others are final. Of a port that moves here from another site: ARRIVE, which
+    /// gives its local identifier, ACTIVATE and ABANDON (`abi::net` says what each does).
     fn deliver(&mut self, item: &KnNetItem, body: &[u8]) -> i32;
-    /// `nmComplete`: the call of `handle` ended with `result` and, if that is 0, this reply.
+    /// `nmComplete`: the call of `handle` ended with `result` and, if that is 0, this reply. With kind MIGRATE: how the port's move ended; PASS: the message is through.
     fn complete(&mut self, item: &KnNetItem, body: &[u8]);
-    /// `nmQuery`: whether messages to this port, or to a member of this group, can be delivered here.
-    fn query(&mut self, ui: KnUniqueId) -> bool;
+    /// `nmQuery`: whether messages to this port, or to a member of this group, can be delivered here; of a port how often it moved between sites.
+    fn query(&mut self, ui: KnUniqueId) -> Option<u32>;
     /// `uiIsLocal`: whether the site recognises a name, for selective addressing: also one that was only declared there.
     fn recognises(&mut self, ui: KnUniqueId) -> bool {
-        self.query(ui)
+        self.query(ui).is_some()
     }
     /// Something for people and for the site manager.
     fn notice(&mut self, _notice: Notice) {}

@@ -128,7 +128,10 @@ impl Endpoint {
         let mode = data.target.group().map(|group| group.mode);
         if broadcast {
             // A site without a member does no more than this look-up.
-            if mode != Some(K_BROADMODE) || !site.query(data.target.identity()) || !self.takes() {
+            if mode != Some(K_BROADMODE)
+                || site.query(data.target.identity()).is_none()
+                || !self.takes()
+            {
                 return;
             }
         } else if mode == Some(K_BROADMODE) || data.target.kind() == Some(UiType::Site) {

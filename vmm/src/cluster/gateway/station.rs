@@ -199,10 +199,11 @@ impl Site for Turn<'_> {
         }
     }
 
-    fn query(&mut self, ui: KnUniqueId) -> bool {
+    fn query(&mut self, ui: KnUniqueId) -> Option<u32> {
         [STAMP_CONSOLE, STAMP_FILES, STAMP_CONTROL, STAMP_PAGES]
             .iter()
             .any(|&stamp| ui == KnUniqueId::well_known_port(GATEWAY_SITE, stamp))
+            .then_some(0)
     }
 }
 
@@ -305,8 +306,8 @@ mod tests {
         fn complete(&mut self, item: &KnNetItem, _: &[u8]) {
             self.done = Some((item.result, Answer::from_annex(&item.annex)));
         }
-        fn query(&mut self, ui: KnUniqueId) -> bool {
-            ui == SERVER
+        fn query(&mut self, ui: KnUniqueId) -> Option<u32> {
+            (ui == SERVER).then_some(0)
         }
     }
 
