@@ -82,47 +82,47 @@ pub const ASSERTIONS: [Row; 89] = [
     (
         13,
         "A client's calls keep succeeding while the port migrates between sites 100 times; none lost, none executed twice, replies match requests.",
-        NotYet("ports migrate inside a site only"),
+        Nowhere,
     ),
     (
         14,
         "The same with 5 % loss, 5 % duplication and reordering, 10,000 migrations in simulation.",
-        NotYet("ports migrate inside a site only"),
+        Nowhere,
     ),
     (
         15,
         "With option *follow*, 1,000 queued messages arrive at the new actor in the order in which the old queue held them, before any message sent after the move completed.",
-        NotYet("ports migrate inside a site only"),
+        Nowhere,
     ),
     (
         16,
         "With option *drop*, each RPC whose request was queued ends at once with *not-executed*; none is executed later.",
-        NotYet("ports migrate inside a site only"),
+        Nowhere,
     ),
     (
         17,
         "A request already received by the old actor is answered from the old site after the move, and the client accepts it.",
-        NotYet("ports migrate inside a site only"),
+        Nowhere,
     ),
     (
         18,
         "A retransmission of such a request that arrives at the new site is not executed there.",
-        NotYet("ports migrate inside a site only"),
+        Nowhere,
     ),
     (
         19,
         "After migration the port is disabled until enabled, and is still in all its groups.",
-        NotYet("ports migrate inside a site only"),
+        Nowhere,
     ),
     (
         20,
         "The count returned by the move equals the number of messages received at the old place plus one, and the new count starts at zero.",
-        NotYet("ports migrate inside a site only"),
+        Nowhere,
     ),
     (
         21,
         "Moving a default port, a static port or a port with a handler fails with the documented error and changes nothing.",
-        NotYet("ports migrate inside a site only"),
+        Nowhere,
     ),
     (
         22,
@@ -142,17 +142,17 @@ pub const ASSERTIONS: [Row; 89] = [
     (
         25,
         "Two managers that try to move one port at the same moment: exactly one wins, the other gets an error.",
-        NotYet("ports migrate inside a site only"),
+        Nowhere,
     ),
     (
         26,
         "A port that moves every 5 ms is still reached: at least 90 % of calls succeed in < 100 ms, the rest in < 1 s.",
-        NotYet("ports migrate inside a site only"),
+        Nowhere,
     ),
     (
         27,
         "Forwarding records on old sites vanish after their lifetime and clients still find the port.",
-        NotYet("ports migrate inside a site only"),
+        Nowhere,
     ),
     (
         28,

@@ -8,6 +8,7 @@ mod identities;
 mod links;
 mod locate;
 mod membership;
+mod migration;
 mod news_frames;
 mod pieces;
 mod restarts;
@@ -44,6 +45,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         locate::CHECKS,
         groups::CHECKS,
         membership::CHECKS,
+        migration::CHECKS,
         rpc::CHECKS,
         rpc_sim::CHECKS,
         pieces::CHECKS,
