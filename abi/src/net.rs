@@ -24,7 +24,8 @@ pub const NET_GROUPS: u32 = 6;
 ///
 /// Outbound: `handle` names the caller, `target` is the port, `co_target` the actor that is to get it, whose site is the destination; `result` is the port's epoch: how often
 /// it moved between sites, 0 at first. The body is a record of the Nucleus' own making that the Network Manager carries to the other Nucleus unread: at most
-/// [`NET_RECORD_MAX`] bytes. From then on the port is *departing*: what comes to it is queued as before, no thread receives from it, it is not moved, and those who wait on it wait on.
+/// [`NET_RECORD_MAX`] bytes. From then on the port is *departing*: what comes to it is queued as before, but nothing that is for all
+/// members of a group (it may be live elsewhere already, and get that there); no thread receives from it, it is not moved, and those who wait on it wait on.
 ///
 /// `nmComplete` with this kind comes exactly once for each, with the same `handle` and `target`. `result` < 0: the port stays; it is as before, but its epoch is two higher, threads go on
 /// receiving, and `portMigrate` ends with that error. `result` >= 0: the port lives elsewhere, and the result is its local

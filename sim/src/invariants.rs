@@ -134,10 +134,13 @@ impl World {
         let Arrival {
             message,
             port,
+            all,
             digest,
             ..
         } = arrival;
-        if let Err(violation) = self.judge.arrived(message, port.word(), digest) {
+        // What is for all may reach a port once at each place that it was at: a frame that is late meets it again.
+        let place = if all { site } else { 0 };
+        if let Err(violation) = self.judge.arrived(message, port.word(), place, digest) {
             let (time, what) = (self.now, What::Message(message, violation));
             self.breaks(Broken { time, site, what });
         }

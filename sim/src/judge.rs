@@ -69,7 +69,7 @@ struct Seen {
 pub struct Judge {
     calls: Vec<Seen>,
     sent: Vec<u64>,
-    arrived: HashSet<(u32, u64)>,
+    arrived: HashSet<(u32, u64, u16)>,
     places: HashMap<u64, Option<u16>>,
 }
 
@@ -131,12 +131,18 @@ impl Judge {
         self.sent.push(digest);
     }
 
-    /// A port got a message.
-    pub fn arrived(&mut self, message: u32, port: u64, digest: u64) -> Result<(), Violation> {
+    /// A port got a message; `place` tells places of a port apart at each of which it may get it.
+    pub fn arrived(
+        &mut self,
+        message: u32,
+        port: u64,
+        place: u16,
+        digest: u64,
+    ) -> Result<(), Violation> {
         if self.sent.get(message as usize) != Some(&digest) {
             return Err(Violation::WrongMessage);
         }
-        match self.arrived.insert((message, port)) {
+        match self.arrived.insert((message, port, place)) {
             true => Ok(()),
             false => Err(Violation::ArrivedTwice),
         }

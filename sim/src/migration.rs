@@ -1,6 +1,7 @@
 //! Ports that move between the sites of a world.
 
 use super::invariants::{Broken, What};
+use super::plant::Plant;
 use super::ports::Standing;
 use super::world::{Happens, World, actor_of};
 use chorus_abi::KnUniqueId;
@@ -33,10 +34,10 @@ impl World {
             begun: self.now,
             end: None,
         });
-        let refused = self
-            .site(from)
-            .nucleus
-            .migrate(handle as u64, port, actor, options);
+        let keeps_serving = self.plant == Plant::Both;
+        let nucleus = &mut self.site(from).nucleus;
+        nucleus.keeps_serving = keeps_serving;
+        let refused = nucleus.migrate(handle as u64, port, actor, options);
         if refused != 0 {
             self.migrations[handle].end = Some((refused, 0, self.now));
         }
@@ -67,6 +68,12 @@ impl World {
         let here =
             |site: &&super::site::SimSite| site.endpoint.is_some() && site.nucleus.is_here(port);
         self.sites.iter().find(here).map(|site| site.number)
+    }
+
+    /// Whether a port is on its way from a site.
+    pub fn is_leaving(&mut self, site: u16, port: KnUniqueId) -> bool {
+        let entry = self.site(site).nucleus.ports.get(&port.word());
+        entry.is_some_and(|entry| matches!(entry.standing, Standing::Departing { .. }))
     }
 
     /// The actor of a site to which ports may come is replaced by another: who knows the old one's name finds nobody.

@@ -38,6 +38,8 @@ pub struct Arrival {
     pub message: u32,
     /// Port that got it.
     pub port: KnUniqueId,
+    /// It was for all members of a group.
+    pub all: bool,
     /// [`digest`] of what arrived.
     pub digest: u64,
     /// Protection identifiers of actor and port that it came with.
@@ -96,6 +98,12 @@ pub struct Nucleus {
     pub notices: Vec<Notice>,
 }
 
+/// Whether a message is for all members of a group.
+pub fn to_all(target: KnUniqueId) -> bool {
+    let group = target.group();
+    group.is_some_and(|group| group.mode == K_BROADMODE)
+}
+
 /// A number for annex and body together, eight bytes at a time.
 pub fn digest(annex: Option<&[u8]>, body: &[u8]) -> u64 {
     let step = |hash: u64, word: u64| {
@@ -132,12 +140,17 @@ impl Nucleus {
             .get(&target.identity().word())
             .cloned()
             .unwrap_or_default();
-        if members.is_empty()
-            || target
-                .group()
-                .is_some_and(|group| group.mode == K_BROADMODE)
-        {
+        if members.is_empty() {
             return members;
+        }
+        if to_all(target) {
+            // One that leaves may be live elsewhere already, and get it there.
+            let ports = &self.ports;
+            let stays = |port: &KnUniqueId| {
+                let entry = ports.get(&port.word());
+                entry.is_some_and(|entry| entry.standing == Standing::Live)
+            };
+            return members.into_iter().filter(stays).collect();
         }
         self.rotation += 1;
         vec![members[self.rotation % members.len()]]

@@ -1,6 +1,6 @@
 //! Ports of the model Nucleus: their queues, and how they leave and arrive (the Nucleus' side of a move, `chorus_abi::net`).
 
-use super::nucleus::{Arrival, Nucleus, Request, annex, digest};
+use super::nucleus::{Arrival, Nucleus, Request, annex, digest, to_all};
 use chorus_abi::error::{K_EBUSY, K_EINVAL, K_ENOPORT, K_EUNKNOWN};
 use chorus_abi::net::{
     KnNetItem, NET_ABANDON, NET_ACTIVATE, NET_ARRIVE, NET_CALL, NET_MIGRATE, NET_PASS, NET_REPLY,
@@ -387,6 +387,7 @@ fn arrival(item: &KnNetItem, port: KnUniqueId, body: &[u8]) -> Arrival {
     Arrival {
         message: item.src_port.counter(),
         port,
+        all: to_all(item.target),
         digest: digest(annex(item), body),
         identities: (item.actor_pi, item.port_pi),
     }

@@ -247,7 +247,6 @@ impl World {
         // Starts after the first begin a new generation.
         self.generation += u32::from(self.site(number).incarnation > 0);
         let generation = self.generation;
-        let keeps_serving = self.plant == Plant::Both;
         let site = self.site(number);
         site.incarnation += 1;
         site.boots += 1;
@@ -255,7 +254,6 @@ impl World {
         site.paused = None;
         site.nucleus = Nucleus {
             actor: actor_of(number, site.boots).word(),
-            keeps_serving,
             ..Nucleus::default()
         };
         site.config.incarnation = site.incarnation;

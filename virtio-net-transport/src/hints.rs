@@ -145,6 +145,12 @@ impl Hints {
         self.hand = (self.hand + 1) % self.slots.len();
     }
 
+    /// Whether the location of `key` is thought to be a site.
+    pub(crate) fn is_at(&self, key: Key, site: u16) -> bool {
+        let slot = self.index.get(&key).and_then(|at| self.slots.get(*at));
+        slot.is_some_and(|slot| slot.hint.site == site)
+    }
+
     /// Remembers where the port of `key` went from here, and tells others until `note`.
     pub(crate) fn leave_note(&mut self, key: Key, hint: Hint, note: u64) {
         self.insert(key, hint);

@@ -9,6 +9,8 @@ mod links;
 mod locate;
 mod membership;
 mod migration;
+mod migration_faults;
+mod migration_forged;
 mod news_frames;
 mod pieces;
 mod restarts;
@@ -46,6 +48,8 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         groups::CHECKS,
         membership::CHECKS,
         migration::CHECKS,
+        migration_faults::CHECKS,
+        migration_forged::CHECKS,
         rpc::CHECKS,
         rpc_sim::CHECKS,
         pieces::CHECKS,

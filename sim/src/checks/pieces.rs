@@ -306,15 +306,19 @@ fn valid(random: &mut Random, from: u16, target: KnUniqueId, kind: u64) -> Vec<u
         total,
         bytes,
     };
+    let verb = match random.below(10) {
+        at @ 0..6 => frame::Verb::MOVES[at as usize],
+        _ => frame::Verb::Request,
+    };
     let data = frame::Data {
-        verb: frame::Verb::Request,
+        verb,
         txn,
         piece,
         annex: random.happens(500),
         target,
         co_target: KnUniqueId::NULL,
         src_port: KnUniqueId::NULL,
-        port_epoch: 0,
+        port_epoch: random.below(4) as u32,
         actor_pi: Default::default(),
         port_pi: Default::default(),
     };

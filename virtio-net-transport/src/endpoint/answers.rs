@@ -222,8 +222,12 @@ impl Endpoint {
         self.link.counters.refusals += 1;
         if nack.of == Of::Send {
             let key = Key::of(nack.target, nack.co_target);
+            // Nobody knows which messages were sent; who is asked next is known.
+            let asked = self.hints.is_at(key, from.site);
             self.refused_by(from.site, nack.target, key);
-            self.learn_place(key, nack.hint, site);
+            if asked {
+                self.learn_place(key, nack.hint, site);
+            }
             return;
         }
         let Some(slot) = self.heard(from, nack.txn) else {

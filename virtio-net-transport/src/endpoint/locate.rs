@@ -245,7 +245,12 @@ impl Endpoint {
             } else {
                 self.on_not_here(from, key, nonce, site);
             }
-        } else if nonce == 0 && key.home() == self.config.site && site.query(ui).is_none() {
+        } else if nonce == 0
+            && key.home() == self.config.site
+            && (place.0 == from.site || self.hints.is_at(key, from.site))
+            && site.query(ui).is_none()
+        {
+            // Where it is now, or where it was, says so.
             self.learn_place(key, place, site);
         } else {
             self.link.counters.duplicates += 1;
