@@ -348,7 +348,7 @@ macro_rules! chorus_calls {
 193 "nmDeliver" nm_deliver System returns (item: In<KnNetItem>, body: In<u8>) [Inval, Unknown, Full, TooMuch, Fault, Priv, NoMem];
 /// Ends a local client's call with a reply or an error. K_EUNKNOWN: the client has gone. Own addition.
 194 "nmComplete" nm_complete System returns (item: In<KnNetItem>, body: In<u8>) [Inval, Unknown, TooMuch, Fault, Priv];
-/// 1 if messages to the UI can be delivered here (the site, a port here, a group with a member here), else 0. What is only declared is not. Own addition.
+/// Not 0 if messages to the UI can be delivered here (the site, a port here, a group with a member here): 1, of a port 1 and how often it moved between sites. What is only declared, or arrives, is not here. Own addition.
 195 "nmQuery" nm_query System returns (ui: In<KnUniqueId>) [Inval, Fault, Priv];
 
 /// Connects a routine `void handler(KnMsgDesc *msg, void *cookie)` of a supervisor actor to one of its ports; null disconnects. NC-124, NC-203, NC-220…223.

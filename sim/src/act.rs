@@ -4,7 +4,7 @@ use super::random::Random;
 use super::site::Plan;
 use super::workload::group;
 use super::world::{World, pattern};
-use chorus_abi::{K_BROADMODE, K_FUNCMODE, KnUniqueId, UiType};
+use chorus_abi::{K_BROADMODE, K_DROPMSG, K_FUNCMODE, K_MIGRATEMSG, KnUniqueId, UiType};
 use chorus_fabric::{Change, Fault};
 use std::collections::HashMap;
 
@@ -66,6 +66,15 @@ pub enum Act {
     Replace {
         /// The site.
         site: u16,
+    },
+    /// The server of a site moves from where it is to another site; its name in a script stays.
+    Migrate {
+        /// Whose server it was at first.
+        server: u16,
+        /// Where it is to go.
+        to: u16,
+        /// What waits at it is dropped.
+        drop: bool,
     },
     /// A site loses its power.
     Kill {
@@ -166,6 +175,12 @@ impl Stage {
         self.up.get(at) == Some(&true) && self.runs[at]
     }
 
+    /// Where the server of a site is.
+    pub fn place(&self, server: u16) -> Option<u16> {
+        let port = self.ports.get(usize::from(server).wrapping_sub(1));
+        self.world.place_of(*port?)
+    }
+
     /// Whether a site has power.
     pub fn is_up(&self, site: u16) -> bool {
         self.up.get(usize::from(site).wrapping_sub(1)) == Some(&true)
@@ -223,8 +238,30 @@ impl Stage {
             Act::Replace { site } => {
                 if self.acts(*site) {
                     let old = self.ports[usize::from(*site) - 1];
+                    // It may be elsewhere; one that is just leaving stays until it came.
+                    let place = self.world.place_of(old);
+                    if place.is_some_and(|place| self.world.is_leaving(place, old)) {
+                        return;
+                    }
                     self.serve(*site);
-                    self.world.close(*site, old);
+                    if let Some(place) = place.filter(|place| self.acts(*place)) {
+                        self.world.close(place, old);
+                    }
+                }
+            }
+            Act::Migrate { server, to, drop } => {
+                let port = self
+                    .ports
+                    .get(usize::from(*server).wrapping_sub(1))
+                    .copied();
+                let port = port.unwrap_or(KnUniqueId::NULL);
+                if let Some(from) = self.world.place_of(port)
+                    && self.acts(from)
+                    && from != *to
+                    && self.ports.len() >= usize::from(*to)
+                {
+                    let options = if *drop { K_DROPMSG } else { K_MIGRATEMSG };
+                    self.world.migrate(from, port, *to, options);
                 }
             }
             Act::Kill { site } => {
@@ -238,7 +275,14 @@ impl Stage {
                 if !self.is_up(*site) && self.ports.len() >= usize::from(*site) {
                     self.up[usize::from(*site) - 1] = true;
                     self.world.restart(*site);
-                    self.serve(*site);
+                    // Servers that are nowhere any more, or on a site that will not come back, are made anew.
+                    for server in 1..=self.ports.len() as u16 {
+                        let port = self.ports[usize::from(server) - 1];
+                        let gone = self.world.place_of(port).is_none();
+                        if gone && (server == *site || self.acts(server)) {
+                            self.serve(server);
+                        }
+                    }
                 }
             }
             Act::Pause { site } => {

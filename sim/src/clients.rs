@@ -2,11 +2,12 @@
 
 use super::history::Happening;
 use super::nucleus::{annex, digest};
+use super::ports::OWN;
 use super::site::Plan;
 use super::world::World;
 use chorus_abi::net::{KnNetItem, NET_CALL, NET_CANCEL, NET_LINKFAILURE, NET_SEND};
 use chorus_abi::{KnUniqueId, UiType};
-use chorus_transport::Event;
+use chorus_transport::{Event, Site};
 
 impl World {
     /// A client on site `from` calls; the number of the call.
@@ -30,8 +31,28 @@ impl World {
         self.waiting += 1;
         let issued = Happening::Issued(digest(annex(&item), body));
         self.happened(from, call, issued);
-        self.event(from, Event::Item(&item, body));
+        if !self.stays(from, &item, body) {
+            self.event(from, Event::Item(&item, body));
+        }
         call
+    }
+
+    /// Whether a message is for a port of its own site: the Nucleus needs no manager then.
+    fn stays(&mut self, from: u16, item: &KnNetItem, body: &[u8]) -> bool {
+        let nucleus = &mut self.site(from).nucleus;
+        if item.target.kind() != Some(UiType::Port) || !nucleus.is_here(item.target) {
+            return false;
+        }
+        let mut here = *item;
+        if item.kind == NET_CALL {
+            here.handle |= OWN;
+        }
+        let result = nucleus.deliver(&here, body);
+        if result != 0 && item.kind == NET_CALL {
+            nucleus.ended.push((item.handle, result, 0));
+        }
+        self.after(from);
+        true
     }
 
     /// Somebody on a site says that the link to another broke, for reason 7.
@@ -66,7 +87,9 @@ impl World {
         );
         let digest = digest(annex(&item), body);
         self.judge.sent(digest);
-        self.event(from, Event::Item(&item, body));
+        if !self.stays(from, &item, body) {
+            self.event(from, Event::Item(&item, body));
+        }
         (message, digest)
     }
 
@@ -76,6 +99,10 @@ impl World {
         if from != 0 {
             self.waiting -= 1;
             self.happened(from, call, Happening::Left);
+            let key = u64::from(call) | OWN;
+            if self.site(from).nucleus.requests.remove(&key).is_some() {
+                return;
+            }
             let item = KnNetItem {
                 kind: NET_CANCEL,
                 handle: u64::from(call),

@@ -3,7 +3,8 @@
 use super::act::{Act, Ends, Stage};
 use super::random::Random;
 use super::world::{MS, SEC};
-use chorus_fabric::{Burst, Chance, Change, Jitter};
+use chorus_fabric::{Action, Burst, Chance, Change, Fault, Jitter};
+use chorus_transport::frame::KIND_NAMES;
 
 /// What a nemesis does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,6 +31,10 @@ pub enum Deed {
     Crash,
     /// A site stands still, and goes on.
     Pause,
+    /// One of the next frames of a port that moves is lost.
+    Snatch,
+    /// A server moves, and in the middle of it the two sites are cut from each other, split from the rest, or one of them loses its power.
+    Sever,
 }
 
 /// A nemesis.
@@ -58,7 +63,7 @@ const fn link(name: &'static str, deed: Deed, strength: u64, about: &'static str
 }
 
 /// All nemeses.
-pub const HARMS: [Harm; 11] = [
+pub const HARMS: [Harm; 13] = [
     link("loss", Deed::Loss, 5_000, "links lose 5% of the frames"),
     link(
         "burst",
@@ -119,6 +124,31 @@ pub const HARMS: [Harm; 11] = [
         strength: 2 * SEC,
         lasts: 3 * SEC,
     },
+    Harm {
+        name: "snatch",
+        about: "every 20ms one of the next frames of a port that moves is lost",
+        deed: Deed::Snatch,
+        strength: 20 * MS,
+        lasts: 1,
+    },
+    Harm {
+        name: "sever",
+        about: "every 2s a server moves, and in the middle its sites are cut off or lose their power, for up to 10s",
+        deed: Deed::Sever,
+        strength: 2 * SEC,
+        lasts: 10 * SEC,
+    },
+];
+
+/// Frames of a port that moves, and their answers.
+const OF_MOVES: [&str; 7] = [
+    "PREPARE",
+    "ACTIVATE",
+    "CONFIRM",
+    "PASS",
+    "PASS-SEND",
+    "REPLY",
+    "PROGRESS",
 ];
 
 impl Deed {
@@ -248,6 +278,22 @@ impl Nemesis {
         self.begins = now + 1 + self.random.below(2 * self.harm.strength);
         let over = now + 1 + self.random.below(self.harm.lasts);
         let site = 1 + self.random.below(self.sites.into()) as u16;
+        match self.harm.deed {
+            Deed::Snatch => {
+                let name = OF_MOVES[self.random.below(OF_MOVES.len() as u64) as usize];
+                let kind = KIND_NAMES.iter().position(|known| *known == name);
+                let fault = Fault {
+                    kind: kind.map(|kind| kind as u8),
+                    nth: 1 + self.random.below(2),
+                    from: None,
+                    to: None,
+                    action: Action::Drop,
+                };
+                return acts.push(Act::Fault { fault });
+            }
+            Deed::Sever => return self.sever(stage, now, over, acts),
+            _ => {}
+        }
         let begun = match self.harm.deed {
             Deed::Partition => {
                 let mut parts = vec![Vec::new(), Vec::new()];
@@ -278,6 +324,46 @@ impl Nemesis {
             acts.push(begin);
             self.ends.push((over, end));
         }
+    }
+}
+
+impl Nemesis {
+    /// A server moves, and something happens to one of its sites, or between them, in the first millisecond.
+    fn sever(&mut self, stage: &Stage, now: u64, over: u64, acts: &mut Vec<Act>) {
+        let mut site = || 1 + self.random.below(self.sites.into()) as u16;
+        let (server, to) = (site(), site());
+        let Some(from) = stage.place(server).filter(|from| *from != to) else {
+            return;
+        };
+        if !stage.acts(from) || !stage.acts(to) || !self.ends.is_empty() {
+            return;
+        }
+        acts.push(Act::Migrate {
+            server,
+            to,
+            drop: false,
+        });
+        let at = now + self.random.below(MS);
+        let cut = |cut| Act::Set {
+            ends: Ends::Both(from, to),
+            change: Change {
+                cut: Some(cut),
+                ..Change::default()
+            },
+        };
+        let one = if self.random.happens(500) { from } else { to };
+        let rest = (1..=self.sites).filter(|site| *site != one).collect();
+        let (begin, end) = match self.random.below(4) {
+            0 => (cut(true), cut(false)),
+            1 => {
+                let parts = vec![vec![one], rest];
+                (Act::Partition { parts }, Act::Heal)
+            }
+            2 => (Act::Kill { site: one }, Act::Restart { site: one }),
+            _ => (Act::Pause { site: one }, Act::Resume { site: one }),
+        };
+        self.ends.push((at, begin));
+        self.ends.push((at + 1 + over.saturating_sub(now), end));
     }
 }
 

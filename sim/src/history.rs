@@ -137,14 +137,38 @@ mod tests {
         let mut judge = Judge::default();
         judge.sent(7);
         judge.sent(8);
-        assert_eq!(judge.arrived(1, 100, 8), Ok(()));
-        assert_eq!(judge.arrived(1, 101, 8), Ok(()));
-        assert_eq!(judge.arrived(1, 100, 8), Err(Violation::ArrivedTwice));
-        assert_eq!(judge.arrived(0, 100, 8), Err(Violation::WrongMessage));
-        assert_eq!(judge.arrived(2, 100, 8), Err(Violation::WrongMessage));
+        assert_eq!(judge.arrived(1, 100, 0, 8), Ok(()));
+        assert_eq!(judge.arrived(1, 101, 0, 8), Ok(()));
+        assert_eq!(judge.arrived(1, 100, 0, 8), Err(Violation::ArrivedTwice));
+        assert_eq!(judge.arrived(0, 100, 0, 8), Err(Violation::WrongMessage));
+        assert_eq!(judge.arrived(2, 100, 0, 8), Err(Violation::WrongMessage));
+        assert_eq!(judge.arrived(1, 100, 2, 8), Ok(()));
         assert_eq!(
             Judge::default().take(u32::MAX, Executed(0)),
             Err(Violation::WrongRequest)
         );
+    }
+
+    #[test]
+    fn a_port_is_served_at_one_place() {
+        // It moves from 1 to 2, stays there when it was to go on, and dies with its site.
+        let mut judge = Judge::default();
+        assert_eq!(judge.serves(7, 1), Ok(()));
+        for (site, serves) in [(1, false), (2, true), (2, false), (2, true)] {
+            assert_eq!(judge.place(7, site, serves), Ok(()));
+        }
+        assert_eq!(judge.serves(7, 2), Ok(()));
+        // Planted: the old place serves it, or takes it back; nobody may while it is on its way.
+        assert_eq!(judge.serves(7, 1), Err(Violation::ServedTwice));
+        assert_eq!(judge.clone().place(7, 1, true), Err(Violation::ServedTwice));
+        assert_eq!(
+            judge.clone().place(7, 3, false),
+            Err(Violation::ServedTwice)
+        );
+        let mut leaving = judge.clone();
+        assert_eq!(leaving.place(7, 2, false), Ok(()));
+        assert_eq!(leaving.serves(7, 2), Err(Violation::ServedTwice));
+        judge.crashed(2);
+        assert_eq!(judge.place(7, 1, true), Ok(()));
     }
 }

@@ -15,6 +15,8 @@ pub enum What {
     Call(u32, Violation),
     /// A promise about an asynchronous message.
     Message(u32, Violation),
+    /// A promise about a port, by the word of its name.
+    Port(u64, Violation),
     /// A table holds more than its bound, by the name of its field in the configuration.
     Bound(&'static str),
     /// A site wants to be called at a time that is over.
@@ -60,6 +62,7 @@ impl std::fmt::Display for What {
             What::Message(message, violation) => {
                 write!(f, "message {message} {}", violation.text())
             }
+            What::Port(port, violation) => write!(f, "port {port:x} {}", violation.text()),
             What::Bound(table) => write!(f, "a table passed its bound, {table}"),
             What::Spins => f.write_str("a deadline was set for a time that is over"),
             What::Believes { of, incarnation } => {
@@ -131,10 +134,13 @@ impl World {
         let Arrival {
             message,
             port,
+            all,
             digest,
             ..
         } = arrival;
-        if let Err(violation) = self.judge.arrived(message, port.word(), digest) {
+        // What is for all may reach a port once at each place that it was at: a frame that is late meets it again.
+        let place = if all { site } else { 0 };
+        if let Err(violation) = self.judge.arrived(message, port.word(), place, digest) {
             let (time, what) = (self.now, What::Message(message, violation));
             self.breaks(Broken { time, site, what });
         }

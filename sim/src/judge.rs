@@ -5,7 +5,7 @@
 
 use super::history::Happening;
 use chorus_abi::error::{K_EFULL, K_EUNKNOWN};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// A broken promise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,6 +26,8 @@ pub enum Violation {
     ArrivedTwice,
     /// A message came with other content than was sent, or was never sent.
     WrongMessage,
+    /// Two sites served one port.
+    ServedTwice,
 }
 
 impl Violation {
@@ -41,6 +43,7 @@ impl Violation {
             Violation::EndedTwice => "ended a second time, or after its client had left",
             Violation::Hangs => "never ended",
             Violation::ArrivedTwice => "came to one port a second time",
+            Violation::ServedTwice => "was served by two sites",
             Violation::WrongMessage => "came with other content than was sent",
         }
     }
@@ -66,7 +69,8 @@ struct Seen {
 pub struct Judge {
     calls: Vec<Seen>,
     sent: Vec<u64>,
-    arrived: HashSet<(u32, u64)>,
+    arrived: HashSet<(u32, u64, u16)>,
+    places: HashMap<u64, Option<u16>>,
 }
 
 /// Calls and messages that a judge remembers.
@@ -127,14 +131,47 @@ impl Judge {
         self.sent.push(digest);
     }
 
-    /// A port got a message.
-    pub fn arrived(&mut self, message: u32, port: u64, digest: u64) -> Result<(), Violation> {
+    /// A port got a message; `place` tells places of a port apart at each of which it may get it.
+    pub fn arrived(
+        &mut self,
+        message: u32,
+        port: u64,
+        place: u16,
+        digest: u64,
+    ) -> Result<(), Violation> {
         if self.sent.get(message as usize) != Some(&digest) {
             return Err(Violation::WrongMessage);
         }
-        match self.arrived.insert((message, port)) {
+        match self.arrived.insert((message, port, place)) {
             true => Ok(()),
             false => Err(Violation::ArrivedTwice),
+        }
+    }
+
+    /// A site begins to serve a port, or serves it no longer.
+    pub fn place(&mut self, port: u64, site: u16, serves: bool) -> Result<(), Violation> {
+        let known = self.places.get(&port).copied().flatten();
+        if known.is_some_and(|place| place != site) {
+            return Err(Violation::ServedTwice);
+        }
+        self.places.insert(port, serves.then_some(site));
+        Ok(())
+    }
+
+    /// A site begins to execute a request for a port. One that never moved is known by who serves it first.
+    pub fn serves(&mut self, port: u64, site: u16) -> Result<(), Violation> {
+        match self.places.get(&port) {
+            Some(place) if *place != Some(site) => Err(Violation::ServedTwice),
+            _ => Ok(()),
+        }
+    }
+
+    /// A site lost its power: it serves nothing any more.
+    pub fn crashed(&mut self, site: u16) {
+        for place in self.places.values_mut() {
+            if *place == Some(site) {
+                *place = None;
+            }
         }
     }
 

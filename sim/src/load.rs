@@ -32,6 +32,8 @@ pub struct Load {
     pub all: u64,
     /// Servers that are replaced.
     pub replace: u64,
+    /// Servers that move to another site; a tenth of them without what waits at them.
+    pub migrate: u64,
     /// Clients come to think of calls once in this time at most, in nanoseconds.
     pub gap: u64,
     /// Everybody calls the server of site 1.
@@ -51,12 +53,13 @@ const CALLS: Load = Load {
     send: 0,
     all: 0,
     replace: 0,
+    migrate: 0,
     gap: MS / 5,
     one_server: false,
 };
 
 /// All workloads.
-pub const LOADS: [Load; 9] = [
+pub const LOADS: [Load; 10] = [
     CALLS,
     Load {
         name: "server",
@@ -105,6 +108,17 @@ pub const LOADS: [Load; 9] = [
         ..CALLS
     },
     Load {
+        name: "migrate",
+        about: "servers move from site to site; half of the calls go to a group, some are messages",
+        migrate: 30,
+        group: 300,
+        send: 100,
+        all: 10,
+        replace: 1,
+        leave: 20,
+        ..CALLS
+    },
+    Load {
         name: "mixed",
         about: "something of everything",
         big: 20,
@@ -149,6 +163,7 @@ impl Load {
             send: self.send.max(other.send),
             all: self.all.max(other.all),
             replace: self.replace.max(other.replace),
+            migrate: self.migrate.max(other.migrate),
             gap: self.gap.min(other.gap),
             one_server: self.one_server || other.one_server,
             ..self
@@ -214,6 +229,11 @@ impl Clients {
         if self.random.happens(self.load.replace) {
             let site = self.site();
             return acts.push(Act::Replace { site });
+        }
+        if self.random.happens(self.load.migrate) {
+            let (server, to) = (self.site(), self.site());
+            let drop = self.random.happens(100);
+            return acts.push(Act::Migrate { server, to, drop });
         }
         let from = self.site();
         if !stage.acts(from) {

@@ -18,14 +18,17 @@ pub enum Plant {
     Untrue,
     /// A client is not told of errors.
     Lost,
+    /// A site goes on serving a port that it gave to another.
+    Both,
 }
 
 /// Their names.
-pub const PLANTS: [(&str, Plant); 4] = [
+pub const PLANTS: [(&str, Plant); 5] = [
     ("none", Plant::None),
     ("twice", Plant::Twice),
     ("untrue", Plant::Untrue),
     ("lost", Plant::Lost),
+    ("both", Plant::Both),
 ];
 
 impl Plant {

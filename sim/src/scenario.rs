@@ -306,6 +306,7 @@ impl World {
                 ("waiting messages", sizes.waiting_sends),
                 ("server channels", sizes.server_channels),
                 ("requests in service", sizes.serving),
+                ("moves", sizes.moves),
                 ("kept replies", sizes.kept_bytes),
                 ("incomplete messages", sizes.assembly_bytes),
                 ("timers", timers),

@@ -2,6 +2,7 @@
 
 use super::history::Happening;
 use super::nucleus::{annex, digest};
+use super::ports::{OWN, Port};
 use super::site::Plan;
 use super::world::{World, pattern};
 use chorus_abi::net::{KnNetItem, NET_GROUPS, NET_REPLY};
@@ -17,7 +18,7 @@ impl World {
         let site = self.site(number);
         let ui = KnUniqueId::from_fields(number, UiType::Port, site.incarnation, site.next_port);
         site.next_port += 1;
-        site.nucleus.ports.insert(ui.word(), capacity);
+        site.nucleus.ports.insert(ui.word(), Port::taking(capacity));
         ui
     }
 
@@ -25,6 +26,7 @@ impl World {
     pub fn close(&mut self, number: u16, port: KnUniqueId) {
         let nucleus = &mut self.site(number).nucleus;
         nucleus.ports.remove(&port.word());
+        nucleus.places.push((port.word(), false));
         nucleus
             .groups
             .values_mut()
@@ -37,6 +39,12 @@ impl World {
         self.members_changed(number);
         for token in tokens {
             self.site(number).nucleus.requests.remove(&token);
+            if token & OWN != 0 {
+                let end = (token & !OWN, chorus_abi::error::K_ENOPORT, 0);
+                self.site(number).nucleus.ended.push(end);
+                self.after(number);
+                continue;
+            }
             let item = KnNetItem {
                 kind: NET_REPLY,
                 handle: token,
@@ -108,6 +116,11 @@ impl World {
         item.result = plan.result;
         let answered = Happening::Answered(digest(annex(&item), &body));
         self.happened(number, request.call, answered);
+        if token & OWN != 0 {
+            let end = (token & !OWN, item.result, digest(annex(&item), &body));
+            self.site(number).nucleus.ended.push(end);
+            return self.after(number);
+        }
         self.event(number, Event::Item(&item, &body));
     }
 }

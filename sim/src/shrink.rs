@@ -300,6 +300,7 @@ fn simpler(act: &Act, what: usize, sites: u16) -> Act {
             _ => {}
         },
         Act::Send { body, .. } => *body = 0,
+        Act::Migrate { drop, .. } => *drop = false,
         // Perhaps the first frame does as well; those before it are then not needed.
         Act::Fault { fault } => fault.nth = 1,
         _ => {}
@@ -315,6 +316,10 @@ fn each_site(act: &mut Act, see: &mut dyn FnMut(&mut u16)) {
             if let Target::Site(site) | Target::Nowhere(site) = to {
                 see(site);
             }
+        }
+        Act::Migrate { server, to, .. } => {
+            see(server);
+            see(to);
         }
         Act::Replace { site }
         | Act::Kill { site }

@@ -4,6 +4,7 @@ use super::effort;
 use super::frames::{Wire, wire};
 use super::history::{Happening, History, Judge};
 use super::invariants::Broken;
+use super::migration::Migration;
 use super::network::Faults;
 use super::nucleus::Nucleus;
 use super::plant::Plant;
@@ -30,6 +31,7 @@ pub(super) enum Happens {
     Frame { to: u16, bytes: Rc<[u8]> },
     Execute { site: u16, boot: u32, token: u64 },
     Answer { site: u16, boot: u32, token: u64 },
+    Enable { site: u16, boot: u32, port: u64 },
 }
 
 /// A frame on the wire, for tests that count them.
@@ -75,6 +77,10 @@ pub struct World {
     pub generation: u32,
     /// Whole frames that came, and to which site, if [`World::record`].
     pub heard: Vec<(u16, Vec<u8>)>,
+    /// Ports that were to move.
+    pub migrations: Vec<Migration>,
+    /// How long after a port came its actor enables it; `None`: never.
+    pub enables: Option<u64>,
     /// Protection identifiers of the actors and ports that send, from now on.
     pub identities: (KnProtId, KnProtId),
     /// Frames that sites sent.
@@ -162,6 +168,8 @@ impl World {
             steps: 0,
             generation: 1,
             heard: Vec::new(),
+            migrations: Vec::new(),
+            enables: Some(MS / 10),
             identities: Default::default(),
             frames: 0,
             judge: Judge::default(),
@@ -220,6 +228,7 @@ impl World {
                 self.waiting -= 1;
             }
         }
+        self.judge.crashed(number);
         let site = self.site(number);
         site.endpoint = None;
         site.paused = None;
@@ -243,7 +252,10 @@ impl World {
         site.boots += 1;
         site.next_port = 1;
         site.paused = None;
-        site.nucleus = Nucleus::default();
+        site.nucleus = Nucleus {
+            actor: actor_of(number, site.boots).word(),
+            ..Nucleus::default()
+        };
         site.config.incarnation = site.incarnation;
         if let Some(seal) = &mut site.config.seal {
             seal.generation = generation;
@@ -384,6 +396,9 @@ impl World {
         nucleus.frames = frames;
         nucleus.new_requests = requests;
         nucleus.ended = ended;
+        if nucleus.has_moved() {
+            self.moved(number);
+        }
     }
 
     /// Something happened to a call.
@@ -441,7 +456,8 @@ impl World {
         let now = self.now;
         let (Happens::Frame { to: at, .. }
         | Happens::Execute { site: at, .. }
-        | Happens::Answer { site: at, .. }) = what;
+        | Happens::Answer { site: at, .. }
+        | Happens::Enable { site: at, .. }) = what;
         if let Some(held) = &mut self.site(at).paused {
             match what {
                 Happens::Frame { bytes, .. } if held.frames.len() < RING => {
@@ -468,12 +484,15 @@ impl World {
                 if at.boots != boot {
                     return;
                 }
-                // A request that was withdrawn is not executed.
-                let Some(request) = at.nucleus.requests.get_mut(&token) else {
+                // A request that was withdrawn is not executed; nor is one whose port does not receive now.
+                if !at.nucleus.receive(token) {
+                    return;
+                }
+                let Some(request) = at.nucleus.requests.get(&token) else {
                     return;
                 };
-                request.executing = true;
-                let (call, digest) = (request.call, request.digest);
+                let (call, digest, port) = (request.call, request.digest, request.port);
+                self.serves(site, port);
                 self.happened(site, call, Happening::Executed(digest));
                 let service = self.plans.get(call as usize).map_or(0, |plan| plan.service);
                 if service == 0 {
@@ -487,8 +506,18 @@ impl World {
                     self.answer(site, token);
                 }
             }
+            Happens::Enable { site, boot, port } => {
+                if self.site(site).boots == boot {
+                    self.enable(site, chorus_abi::KnUniqueId::from_word(port));
+                }
+            }
         }
     }
+}
+
+/// The actor of a site to which ports may come, in one of its starts.
+pub(super) fn actor_of(site: u16, boot: u32) -> chorus_abi::KnUniqueId {
+    chorus_abi::KnUniqueId::from_fields(site, chorus_abi::UiType::Port, boot as u16, 0)
 }
 
 /// A key that the sites of the world of this seed have in common.

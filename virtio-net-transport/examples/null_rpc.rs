@@ -21,6 +21,8 @@ struct Plain {
     spare: Vec<Vec<u8>>,
     token: u64,
     ended: u64,
+    /// The port is here.
+    serves: bool,
 }
 
 impl Site for Plain {
@@ -41,8 +43,8 @@ impl Site for Plain {
         self.ended += 1;
     }
 
-    fn query(&mut self, ui: KnUniqueId) -> bool {
-        ui == SERVER
+    fn query(&mut self, ui: KnUniqueId) -> Option<u32> {
+        (self.serves && ui == SERVER).then_some(0)
     }
 }
 
@@ -62,6 +64,7 @@ fn main() {
         config.seal = sealed.then(|| Seal::new([3; 32], 1));
         let endpoint = Endpoint::new(config).expect("a configuration");
         let plain = Plain {
+            serves: site == SERVER.site(),
             spare: (0..8).map(|_| Vec::with_capacity(2048)).collect(),
             ..Plain::default()
         };

@@ -106,6 +106,8 @@ pub struct Config {
     pub max_channels: u16,
     /// Requests in service here at once.
     pub max_serving: usize,
+    /// Ports that leave this site at once, and as many that arrive.
+    pub max_moves: usize,
     /// Bytes of replies kept for repetition.
     pub max_kept: usize,
     /// Bytes of incomplete messages from one site.
@@ -196,6 +198,7 @@ impl Config {
             max_group_members: 4096,
             max_channels: 256,
             max_serving: 4096,
+            max_moves: 64,
             max_kept: 4 << 20,
             max_assembly_peer: 1 << 20,
             max_assembly: 8 << 20,

@@ -130,6 +130,16 @@ counters! {
         refused_lists,
         /// Peers seen in a new incarnation.
         peers_rebooted,
+        /// Ports that moved from here to another site.
+        moved_away,
+        /// Ports that came here from another site.
+        moved_here,
+        /// Moves that failed; the port stayed.
+        moves_failed,
+        /// Queued messages that followed their port.
+        passed,
+        /// Asynchronous messages sent on to where their port went.
+        sent_on,
     }
 }
 
@@ -156,6 +166,8 @@ counters! {
         server_channels,
         /// Requests in service here.
         serving,
+        /// Ports that are leaving, and that arrive or have arrived unconfirmed.
+        moves,
         /// Bytes of kept replies.
         kept_bytes,
         /// Bytes of incomplete messages.

@@ -3,6 +3,7 @@
 //! A hint is used at once without asking (SS-002); a refusal repairs it. The table is bounded (SS-009) by the second-chance rule,
 //! which is near to least-recently-used and costs a use nothing but one store.
 
+use crate::frame::Place;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use chorus_abi::{K_FUNCUMODE, K_FUNCXMODE, KnUniqueId, UiType};
@@ -66,11 +67,20 @@ pub(crate) struct Hint {
     pub(crate) port_epoch: u32,
 }
 
+impl Hint {
+    /// As it goes into frames.
+    pub(crate) fn place(self) -> Place {
+        (self.site, self.incarnation, self.port_epoch)
+    }
+}
+
 #[derive(Debug)]
 struct Slot {
     key: Key,
     hint: Hint,
     used: bool,
+    /// Until when others are told: the port left this site.
+    note: u64,
 }
 
 /// The table of locations.
@@ -124,6 +134,7 @@ impl Hints {
             key,
             hint,
             used: false,
+            note: 0,
         };
         if self.slots.len() < self.bound {
             self.index.insert(key, self.slots.len());
@@ -137,6 +148,27 @@ impl Hints {
         self.index.insert(key, self.hand);
         self.slots[self.hand] = slot;
         self.hand = (self.hand + 1) % self.slots.len();
+    }
+
+    /// Whether the location of `key` is thought to be a site.
+    pub(crate) fn is_at(&self, key: Key, site: u16) -> bool {
+        let slot = self.index.get(&key).and_then(|at| self.slots.get(*at));
+        slot.is_some_and(|slot| slot.hint.site == site)
+    }
+
+    /// Remembers where the port of `key` went from here, and tells others until `note`.
+    pub(crate) fn leave_note(&mut self, key: Key, hint: Hint, note: u64) {
+        self.insert(key, hint);
+        if let Some(&at) = self.index.get(&key) {
+            self.slots[at].note = note;
+        }
+    }
+
+    /// What others are told of a port that is not here: at its creation site, `home`, whatever is known of where it moved, elsewhere where it went from there.
+    pub(crate) fn note(&self, key: Key, now: u64, home: u16) -> Option<Hint> {
+        let slot = &self.slots[*self.index.get(&key)?];
+        let told = slot.note > now || (key.home() == home && slot.hint.port_epoch > 0);
+        (told && slot.hint.site != home).then_some(slot.hint)
     }
 
     /// Forgets the location of `key` if it is `site`.

@@ -27,6 +27,8 @@ pub(crate) enum Due {
     Period,
     /// Ask for lists of members that are older here than at their sites.
     Lists,
+    /// Moves of ports: ask again, forget.
+    Moves,
     /// The question to this site was not answered.
     Probe(u16),
 }

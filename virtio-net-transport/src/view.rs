@@ -120,7 +120,7 @@ rows! {
     }
     /// A request of another site that is in service here.
     Service {
-        /// Site of the client.
+        /// Site of the client; this one: its port came here while it called, and `seq` is the slot of the call.
         site: u16,
         /// Channel of that site.
         channel: u16,
@@ -145,13 +145,14 @@ rows! {
 }
 
 /// Words for where a call stands.
-pub const CALL_STATES: [&str; 6] = [
+pub const CALL_STATES: [&str; 7] = [
     "searching",
     "queued",
     "sent",
     "served",
     "refused",
     "cancelling",
+    "here",
 ];
 
 /// A row's word for a standing; 0 is a site of which nothing but traffic is known.

@@ -52,8 +52,11 @@ impl Site for Here {
         nucleus::complete(item, body);
     }
 
-    fn query(&mut self, ui: KnUniqueId) -> bool {
-        asked::is_here(ui) || nucleus::query(ui)
+    fn query(&mut self, ui: KnUniqueId) -> Option<u32> {
+        if asked::is_here(ui) {
+            return Some(0);
+        }
+        nucleus::query(ui)
     }
 
     fn recognises(&mut self, ui: KnUniqueId) -> bool {

@@ -54,10 +54,11 @@ pub fn complete(item: &KnNetItem, body: &[u8]) {
     unsafe { raw::nm_complete(In::new(at(item)), In::new(at(body))) };
 }
 
-/// Whether messages to the name can be delivered here.
-pub fn query(ui: KnUniqueId) -> bool {
+/// Whether messages to the name can be delivered here; of a port how often it moved between sites.
+pub fn query(ui: KnUniqueId) -> Option<u32> {
     // SAFETY: the identifier lives through the call.
-    unsafe { raw::nm_query(In::new(at(&ui))) == 1 }
+    let told = unsafe { raw::nm_query(In::new(at(&ui))) };
+    u32::try_from(told).ok()?.checked_sub(1)
 }
 
 /// Whether the site recognises the name.

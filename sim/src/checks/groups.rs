@@ -1,6 +1,7 @@
 //! Groups across sites (SS-028…037) and asynchronous messages (SS-032, SS-053).
 
 use crate::network::Faults;
+use crate::ports::Port;
 use crate::workload::group;
 use crate::world::{MS, Plan, SEC, World, pattern};
 use chorus_abi::error::{K_EINVAL, K_EUNKNOWN};
@@ -348,7 +349,11 @@ fn sends_keep_their_order_on_an_orderly_link_and_full_queues_lose_them() {
         .map(|arrival| (arrival.message, arrival.digest))
         .collect();
     assert_eq!(got, expected);
-    world.site(1).nucleus.ports.insert(port.word(), 0);
+    world
+        .site(1)
+        .nucleus
+        .ports
+        .insert(port.word(), Port::taking(0));
     world.send(2, port, b"full", false);
     world.run(MS);
     assert_eq!(world.counters(1).lost_sends, 1);
@@ -361,7 +366,11 @@ fn a_send_to_a_port_that_went_makes_the_next_one_search() {
     world.send(2, port, b"a", false);
     world.run(MS);
     world.close(1, port);
-    world.site(3).nucleus.ports.insert(port.word(), 8);
+    world
+        .site(3)
+        .nucleus
+        .ports
+        .insert(port.word(), Port::taking(8));
     world.send(2, port, b"lost", false);
     world.run(MS);
     world.record = true;

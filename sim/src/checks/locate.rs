@@ -1,6 +1,7 @@
 //! Finding ports (SS-001…012).
 
 use crate::network::Faults;
+use crate::ports::Port;
 use crate::world::{MS, Plan, SEC, World};
 use chorus_abi::error::K_EUNKNOWN;
 use chorus_abi::{K_FUNCUMODE, KnUniqueId, UiType};
@@ -122,7 +123,11 @@ fn a_name_that_was_not_found_is_found_once_it_exists() {
     let call = world.call(2, port, &[], Plan::NULL);
     world.run(SEC);
     assert_eq!(world.end(call).map(|end| end.0), Some(K_EUNKNOWN));
-    world.site(1).nucleus.ports.insert(port.word(), 8);
+    world
+        .site(1)
+        .nucleus
+        .ports
+        .insert(port.word(), Port::taking(8));
     let call = world.call(2, port, &[], Plan::NULL);
     world.run(SEC);
     assert_eq!(
@@ -137,7 +142,11 @@ fn a_port_away_from_its_creation_site_is_found_by_broadcast() {
     let mut world = recorded(4);
     let port = world.open(1, 8);
     world.close(1, port);
-    world.site(3).nucleus.ports.insert(port.word(), 8);
+    world
+        .site(3)
+        .nucleus
+        .ports
+        .insert(port.word(), Port::taking(8));
     let call = world.call(2, port, &[], Plan::NULL);
     world.run(SEC);
     assert_eq!(world.end(call).map(|end| end.0), Some(0));

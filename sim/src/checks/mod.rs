@@ -8,6 +8,9 @@ mod identities;
 mod links;
 mod locate;
 mod membership;
+mod migration;
+mod migration_faults;
+mod migration_forged;
 mod news_frames;
 mod pieces;
 mod restarts;
@@ -44,6 +47,9 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         locate::CHECKS,
         groups::CHECKS,
         membership::CHECKS,
+        migration::CHECKS,
+        migration_faults::CHECKS,
+        migration_forged::CHECKS,
         rpc::CHECKS,
         rpc_sim::CHECKS,
         pieces::CHECKS,

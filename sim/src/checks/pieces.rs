@@ -2,6 +2,7 @@
 
 use crate::effort::seed;
 use crate::network::Faults;
+use crate::ports::Port;
 use crate::random::Random;
 use crate::workload::Mix;
 use crate::world::{MS, Plan, SEC, Sent, World, pattern};
@@ -138,6 +139,7 @@ fn ss_058_first_pieces_only_do_not_exceed_the_bound_and_honest_peers_succeed() {
             bytes: &body,
         };
         let data = frame::Data {
+            verb: frame::Verb::Request,
             txn: frame::Txn {
                 channel: (seq % 1024) as u16,
                 seq,
@@ -180,7 +182,11 @@ fn ss_058_first_pieces_only_do_not_exceed_the_bound_and_honest_peers_succeed() {
 #[cfg_attr(test, test)]
 fn kept_replies_stay_within_their_bound() {
     let (mut world, port) = pair(Faults::NONE, |config| config.max_kept = 300_000);
-    world.site(1).nucleus.ports.insert(port.word(), 1000);
+    world
+        .site(1)
+        .nucleus
+        .ports
+        .insert(port.word(), Port::taking(1000));
     let calls: Vec<u32> = (0..200)
         .map(|_| {
             world.call(
@@ -300,14 +306,19 @@ fn valid(random: &mut Random, from: u16, target: KnUniqueId, kind: u64) -> Vec<u
         total,
         bytes,
     };
+    let verb = match random.below(10) {
+        at @ 0..6 => frame::Verb::MOVES[at as usize],
+        _ => frame::Verb::Request,
+    };
     let data = frame::Data {
+        verb,
         txn,
         piece,
         annex: random.happens(500),
         target,
         co_target: KnUniqueId::NULL,
         src_port: KnUniqueId::NULL,
-        port_epoch: 0,
+        port_epoch: random.below(4) as u32,
         actor_pi: Default::default(),
         port_pi: Default::default(),
     };

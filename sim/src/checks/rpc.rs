@@ -1,6 +1,7 @@
 //! Calls between sites, one mishap at a time (SS-042…054).
 
 use crate::network::Faults;
+use crate::ports::Port;
 use crate::world::{MS, Plan, SEC, World};
 use chorus_abi::KnUniqueId;
 use chorus_abi::error::{K_EFULL, K_ELINKFAILURE, K_ENOPORT};
@@ -166,7 +167,11 @@ fn ss_045_reboot_in_less_than_a_second_is_outcome_unknown_and_never_executed_aga
     world.run(100 * MS);
     let begin = world.now;
     world.restart(1);
-    world.site(1).nucleus.ports.insert(port.word(), 64);
+    world
+        .site(1)
+        .nucleus
+        .ports
+        .insert(port.word(), Port::taking(64));
     world.run(10 * SEC);
     let (result, end) = world.end(call).unwrap();
     assert_eq!((result, world.executions(call)), (K_ELINKFAILURE, 1));
@@ -179,7 +184,11 @@ fn ss_045_without_hello_the_refusal_tells() {
     world.crash(1);
     world.cut(1, 2);
     world.restart(1);
-    world.site(1).nucleus.ports.insert(port.word(), 64);
+    world
+        .site(1)
+        .nucleus
+        .ports
+        .insert(port.word(), Port::taking(64));
     world.run(3 * SEC);
     world.heal();
     let begin = world.now;
@@ -278,7 +287,11 @@ fn a_cancellation_gets_through_a_lossy_link() {
 #[cfg_attr(test, test)]
 fn ss_050_no_transaction_state_is_left_after_its_life() {
     let (mut world, port) = warm(2, Faults::NONE);
-    world.site(1).nucleus.ports.insert(port.word(), 20_000);
+    world
+        .site(1)
+        .nucleus
+        .ports
+        .insert(port.word(), Port::taking(20_000));
     for _ in 0..10 {
         let calls: Vec<u32> = (0..1000)
             .map(|_| {
@@ -374,7 +387,11 @@ fn ss_054_the_servers_errors_arrive_as_they_are() {
 #[cfg_attr(test, test)]
 fn ss_059_a_full_queue_delays_a_call_and_in_the_end_refuses_it_truthfully() {
     let (mut world, port) = warm(2, Faults::NONE);
-    world.site(1).nucleus.ports.insert(port.word(), 1);
+    world
+        .site(1)
+        .nucleus
+        .ports
+        .insert(port.word(), Port::taking(1));
     let first = world.call(2, port, &[], slow(2 * SEC));
     world.run(MS);
     let second = world.call(2, port, &[], Plan::NULL);
@@ -423,6 +440,7 @@ fn ss_067_frames_of_a_dead_incarnation_change_nothing() {
         bytes: &[],
     };
     let data = frame::Data {
+        verb: frame::Verb::Request,
         txn,
         piece,
         annex: false,

@@ -6,7 +6,7 @@ use crate::random::Random;
 use crate::workload::group;
 use crate::world::{MS, Plan, SEC, World, pattern};
 use chorus_abi::error::K_EUNKNOWN;
-use chorus_abi::{K_BROADMODE, KnUniqueId, UiType};
+use chorus_abi::{K_BROADMODE, K_MIGRATEMSG, KnUniqueId, UiType};
 use chorus_transport::frame::{self, KIND_NAMES};
 use chorus_transport::{Counters, Event, Seal};
 use std::collections::{BTreeMap, BTreeSet};
@@ -112,7 +112,8 @@ fn eventful(seed: u64, change: impl Fn(&mut chorus_transport::Config)) -> (World
     world.close(2, ports[1]);
     world.call(1, ports[1], &[], Plan::NULL);
     world.run(40 * SEC);
-    world.faults = Faults::NONE;
+    world.set_faults(Faults::NONE);
+    moves(&mut world, ports[2]);
     world.run(200 * SEC);
     let heard = world.heard.clone();
     let kinds: BTreeSet<_> = heard
@@ -125,6 +126,32 @@ fn eventful(seed: u64, change: impl Fn(&mut chorus_transport::Config)) -> (World
         "not all kinds: {kinds:?}"
     );
     (world, heard)
+}
+
+/// A port of site 3 moves to site 1 with what waits at it, and on to site 2, whose answer comes late.
+fn moves(world: &mut World, port: KnUniqueId) {
+    if let Some(entry) = world.site(3).nucleus.ports.get_mut(&port.word()) {
+        entry.enabled = false;
+    }
+    world.call(2, port, b"waits", Plan::NULL);
+    world.send(1, port, b"waits", false);
+    world.run(SEC);
+    assert!(world.migrate_now(3, port, 1, K_MIGRATEMSG).0 >= 0);
+    let number = world.migrate(1, port, 2, K_MIGRATEMSG);
+    let activated = |world: &World| {
+        let mut sent = world.sent.iter();
+        sent.any(|sent| sent.from == 1 && KIND_NAMES[usize::from(sent.kind)] == "ACTIVATE")
+    };
+    while !activated(world) {
+        let next = world.next().expect("something happens");
+        world.run_until(next);
+    }
+    world.cut(1, 2);
+    world.run(10 * SEC);
+    assert_eq!(world.migrations[number].end, None);
+    world.heal();
+    world.run(10 * SEC);
+    assert!(world.migrations[number].end.is_some());
 }
 
 fn renewing(config: &mut chorus_transport::Config) {

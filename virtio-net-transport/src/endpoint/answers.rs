@@ -3,12 +3,12 @@
 //! Only words about the present attempt of a call are believed; anything else is late or doubled and changes nothing, except that a
 //! server which keeps a reply for nobody is told so.
 
-use super::client::{CallState, REDIRECTIONS_MAX, attempt_of};
+use super::client::{CallState, Ending, REDIRECTIONS_MAX, attempt_of};
 use super::link::To;
 use super::locate::Waiter;
 use super::{Endpoint, Site};
 use crate::fragments::Assembly;
-use crate::frame::{Acks, Nack, Of, Payload, Reason, Reply, Txn};
+use crate::frame::{Acks, Nack, Of, Payload, Reason, Reply, Txn, Verb};
 use crate::hints::Key;
 use crate::timers::Due;
 use alloc::vec::Vec;
@@ -88,8 +88,8 @@ impl Endpoint {
         let Some(call) = self.calls.get(slot) else {
             return;
         };
-        let (handle, peer) = (call.item.handle, call.peer);
-        self.link.counters.calls_replied += 1;
+        let ending = Ending::of(call);
+        let peer = ending.peer;
         let ack_now = reply.ack_now;
         if ack_now && let Some((_, to, txn)) = attempt_of(&self.calls, &self.peers, slot) {
             self.acknowledge(to, txn, site);
@@ -100,7 +100,25 @@ impl Endpoint {
             self.arm_acks(peer);
         }
         // A positive result has no meaning to a client.
-        self.complete(handle, reply.result.min(0), reply.annex, content, site);
+        let result = reply.result.min(0);
+        self.ended(&ending, result, reply.annex, content, site);
+    }
+
+    /// A call was answered; nothing is left of it.
+    pub(super) fn ended(
+        &mut self,
+        ending: &Ending,
+        result: i32,
+        annex: bool,
+        content: &[u8],
+        site: &mut dyn Site,
+    ) {
+        if ending.verb == Verb::Request {
+            self.link.counters.calls_replied += 1;
+            self.complete(ending.handle, result, annex, content, site);
+        } else {
+            self.end_between(ending, Ok((result, annex, content)), site);
+        }
     }
 
     fn acknowledge(&mut self, to: To, txn: Txn, site: &mut dyn Site) {
@@ -164,7 +182,7 @@ impl Endpoint {
     }
 
     /// The request is in service.
-    pub(super) fn on_progress(&mut self, from: To, txn: Txn) {
+    pub(super) fn on_progress(&mut self, from: To, txn: Txn, site: &mut dyn Site) {
         let Some(slot) = self.heard(from, txn) else {
             self.link.counters.duplicates += 1;
             return;
@@ -175,6 +193,9 @@ impl Endpoint {
             call.served = true;
             self.timers
                 .set(&mut call.due, Due::Call(slot), self.now + self.config.probe);
+            if call.verb == Verb::Pass {
+                self.tell_through(slot, site);
+            }
         }
     }
 
@@ -201,7 +222,13 @@ impl Endpoint {
         self.link.counters.refusals += 1;
         if nack.of == Of::Send {
             let key = Key::of(nack.target, nack.co_target);
-            return self.refused_by(from.site, nack.target, key);
+            // Nobody knows which messages were sent; who is asked next is known.
+            let asked = self.hints.is_at(key, from.site);
+            self.refused_by(from.site, nack.target, key);
+            if asked {
+                self.learn_place(key, nack.hint, site);
+            }
+            return;
         }
         let Some(slot) = self.heard(from, nack.txn) else {
             self.link.counters.duplicates += 1;
@@ -225,6 +252,7 @@ impl Endpoint {
                 call.peer = 0;
                 let given_up = call.redirections > REDIRECTIONS_MAX;
                 self.refused_by(from.site, target, key);
+                self.learn_place(key, nack.hint, site);
                 if given_up {
                     return self.fail(slot, K_EUNKNOWN, site);
                 }
@@ -238,20 +266,7 @@ impl Endpoint {
                     None => self.search(key, skip_home && !group, Waiter::Call(slot), site),
                 }
             }
-            Reason::Busy => {
-                call.state = CallState::Backoff;
-                call.peer = 0;
-                if call.busy_since == 0 {
-                    call.busy_since = self.now.max(1);
-                }
-                if self.now.saturating_sub(call.busy_since) >= self.config.busy_patience {
-                    return self.fail(slot, K_EFULL, site);
-                }
-                let wait = call.busy_wait;
-                call.busy_wait = (wait * 2).min(self.config.busy_max);
-                self.timers
-                    .set(&mut call.due, Due::Call(slot), self.now + wait);
-            }
+            Reason::Busy => self.wait_for_room(slot, site),
             Reason::NoMember => self.fail(slot, K_EUNKNOWN, site),
             Reason::Error => {
                 let known = KError::from_code(nack.result).map_or(K_EINVAL, KError::code);
@@ -259,6 +274,25 @@ impl Endpoint {
             }
             Reason::Rebooted | Reason::Forgotten => self.fail(slot, K_ELINKFAILURE, site),
         }
+    }
+
+    /// The queue of the target is full: the call is tried again later, for a while.
+    pub(super) fn wait_for_room(&mut self, slot: u32, site: &mut dyn Site) {
+        let Some(call) = self.calls.get_mut(slot) else {
+            return;
+        };
+        call.state = CallState::Backoff;
+        call.peer = 0;
+        if call.busy_since == 0 {
+            call.busy_since = self.now.max(1);
+        }
+        if self.now.saturating_sub(call.busy_since) >= self.config.busy_patience {
+            return self.fail(slot, K_EFULL, site);
+        }
+        let wait = call.busy_wait;
+        call.busy_wait = (wait * 2).min(self.config.busy_max);
+        self.timers
+            .set(&mut call.due, Due::Call(slot), self.now + wait);
     }
 
     /// The server knows that the client left.

@@ -24,6 +24,7 @@ impl Endpoint {
                 config.max_group_members,
             ),
             ("max_serving", self.tokens.len(), config.max_serving),
+            ("max_moves", self.moves.len(), 2 * config.max_moves),
             ("max_kept", self.kept, config.max_kept),
             ("max_assembly", self.assembling, config.max_assembly),
             // Each waits for a call or for a message.

@@ -9,11 +9,11 @@ use super::locate::Waiter;
 use super::peer::{ClientChannel, Meeting};
 use super::{Endpoint, Site, split_content};
 use crate::fragments::Assembly;
-use crate::frame::{Data, Of, Payload, Piece, Txn};
+use crate::frame::{Data, Of, Payload, Piece, Txn, Verb};
 use crate::hints::{Hint, Key};
 use crate::timers::Due;
 use alloc::vec::Vec;
-use chorus_abi::error::{K_EFULL, K_EINVAL, K_ELINKFAILURE};
+use chorus_abi::error::{K_EFULL, K_EINVAL, K_ELINKFAILURE, K_EUNKNOWN};
 use chorus_abi::net::{KnNetItem, NET_REPLY};
 use chorus_abi::{K_BROADMODE, K_FUNCMODE, KnUniqueId, UiType};
 
@@ -35,14 +35,21 @@ pub(super) enum CallState {
     Backoff,
     /// The client left; the server is being told.
     Cancelling,
+    /// The port came to this very site: delivered here, under the token that `seq` is.
+    Here,
 }
 
 /// A call of a local client.
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) item: KnNetItem,
-    content: Vec<u8>,
+    pub(super) verb: Verb,
+    /// Of a message that is passed on: the Nucleus knows that it is through.
+    pub(super) through: bool,
+    pub(super) content: Vec<u8>,
     pub(super) key: Key,
+    /// Epoch of the port as it was located; of a move, its number.
+    pub(super) port_epoch: u32,
     pub(super) state: CallState,
     /// Site of the present attempt; 0 while there is none.
     pub(super) peer: u16,
@@ -81,17 +88,52 @@ pub(super) fn addressable(target: KnUniqueId, co_target: KnUniqueId, broadcast: 
 }
 
 /// A piece of a message as it goes into a frame.
-pub(super) fn data<'a>(item: &KnNetItem, txn: Txn, piece: Piece<'a>) -> Data<'a> {
+pub(super) fn data<'a>(
+    item: &KnNetItem,
+    verb: Verb,
+    port_epoch: u32,
+    txn: Txn,
+    piece: Piece<'a>,
+) -> Data<'a> {
     Data {
+        verb,
         txn,
         piece,
         annex: item.annex_size != 0,
         target: item.target,
         co_target: item.co_target,
         src_port: item.src_port,
-        port_epoch: 0,
+        port_epoch,
         actor_pi: item.actor_pi,
         port_pi: item.port_pi,
+    }
+}
+
+/// Whom the end of a call concerns.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ending {
+    pub(super) verb: Verb,
+    pub(super) handle: u64,
+    pub(super) target: KnUniqueId,
+    pub(super) port_epoch: u32,
+    /// Of a message that is passed on: whose it is.
+    pub(super) whose: i32,
+    pub(super) through: bool,
+    /// Where it was.
+    pub(super) peer: u16,
+}
+
+impl Ending {
+    pub(super) fn of(call: &Call) -> Ending {
+        Ending {
+            verb: call.verb,
+            handle: call.item.handle,
+            target: call.item.target,
+            port_epoch: call.port_epoch,
+            whose: call.item.result,
+            through: call.through,
+            peer: call.peer,
+        }
     }
 }
 
@@ -103,9 +145,7 @@ impl Endpoint {
             || self.handles.contains_key(&item.handle)
         {
             K_EINVAL
-        } else if self.calls.len() >= self.config.max_calls
-            || self.outbound + body.len() > self.config.max_outbound
-        {
+        } else if !self.has_room(body) {
             K_EFULL
         } else {
             0
@@ -115,12 +155,36 @@ impl Endpoint {
             self.complete(item.handle, error, false, &[], site);
             return;
         }
+        let key = Key::of(item.target, item.co_target);
+        let slot = self.begin(item, Verb::Request, key, 0, body);
+        self.handles.insert(item.handle, slot);
+        self.resolve(slot, site);
+    }
+
+    /// Whether there is room for another call.
+    pub(super) fn has_room(&self, body: &[u8]) -> bool {
+        self.calls.len() < self.config.max_calls
+            && self.outbound + body.len() <= self.config.max_outbound
+    }
+
+    /// A new call, which is to be resolved.
+    pub(super) fn begin(
+        &mut self,
+        item: &KnNetItem,
+        verb: Verb,
+        key: Key,
+        port_epoch: u32,
+        body: &[u8],
+    ) -> u32 {
         let content = self.content(item, body);
         self.outbound += content.len();
         let call = Call {
             item: *item,
+            verb,
+            through: false,
             content,
-            key: Key::of(item.target, item.co_target),
+            key,
+            port_epoch,
             state: CallState::Searching,
             peer: 0,
             channel: None,
@@ -136,9 +200,7 @@ impl Endpoint {
             busy_since: 0,
             busy_wait: self.config.busy,
         };
-        let slot = self.calls.insert(call);
-        self.handles.insert(item.handle, slot);
-        self.resolve(slot, site);
+        self.calls.insert(call)
     }
 
     /// Sends the call to where its target is thought to be, or searches.
@@ -160,6 +222,9 @@ impl Endpoint {
 
     /// Begins an attempt at the site of `hint`, at once or when a channel is free.
     pub(super) fn dispatch(&mut self, slot: u32, hint: Hint, site: &mut dyn Site) {
+        if hint.site == self.config.site {
+            return self.deliver_here(slot, site);
+        }
         let to = To {
             site: hint.site,
             incarnation: hint.incarnation,
@@ -169,14 +234,16 @@ impl Endpoint {
             Meeting::Known => {}
             Meeting::Full => return self.fail(slot, K_EFULL, site),
             Meeting::Over => {
-                let Some((key, target)) = self
-                    .calls
-                    .get(slot)
-                    .map(|call| (call.key, call.item.target))
-                else {
+                let Some(call) = self.calls.get_mut(slot) else {
                     return;
                 };
+                let (key, target) = (call.key, call.item.target);
+                call.redirections += 1;
+                let given_up = call.redirections > REDIRECTIONS_MAX;
                 self.refused_by(hint.site, target, key);
+                if given_up {
+                    return self.fail(slot, K_EUNKNOWN, site);
+                }
                 return self.search(key, false, Waiter::Call(slot), site);
             }
         }
@@ -185,6 +252,9 @@ impl Endpoint {
             return;
         };
         call.peer = to.site;
+        if !call.verb.is_of_managers() {
+            call.port_epoch = hint.port_epoch;
+        }
         let channel = match peer.free.pop() {
             Some(channel) => channel,
             None if peer.channels.len() < usize::from(self.config.max_channels) => {
@@ -247,7 +317,7 @@ impl Endpoint {
             call.piece_size,
             received,
             site,
-            |piece| Payload::Request(data(&call.item, txn, piece)),
+            |piece| Payload::Request(data(&call.item, call.verb, call.port_epoch, txn, piece)),
         )
     }
 
@@ -269,7 +339,7 @@ impl Endpoint {
         };
         call.due = 0;
         match call.state {
-            CallState::Searching | CallState::Queued => {}
+            CallState::Searching | CallState::Queued | CallState::Here => {}
             CallState::Backoff => self.resolve(slot, site),
             CallState::Cancelling => {
                 call.cancels += 1;
@@ -340,14 +410,18 @@ impl Endpoint {
         let Some(slot) = self.handles.remove(&handle) else {
             return;
         };
+        self.tell_through(slot, site);
         let Some(call) = self.calls.get_mut(slot) else {
             return;
         };
         self.link.counters.calls_cancelled += 1;
         if call.state != CallState::Sent {
-            let (key, state) = (call.key, call.state);
+            let (key, state, token) = (call.key, call.state, call.seq);
             if state == CallState::Searching {
                 self.stop_waiting(key, slot);
+            }
+            if state == CallState::Here {
+                self.cancel_here(token, site);
             }
             return self.drop_call(slot);
         }
@@ -365,8 +439,9 @@ impl Endpoint {
         let Some(call) = self.calls.get(slot) else {
             return;
         };
-        let handle = call.item.handle;
-        if error == K_ELINKFAILURE {
+        let ending = Ending::of(call);
+        if ending.verb != Verb::Request {
+        } else if error == K_ELINKFAILURE {
             self.link.counters.calls_unknown += 1;
         } else {
             self.link.counters.calls_not_executed += 1;
@@ -376,7 +451,10 @@ impl Endpoint {
             self.release_channel(slot, true, site);
         }
         self.drop_call(slot);
-        self.complete(handle, error, false, &[], site);
+        match ending.verb {
+            Verb::Request => self.complete(ending.handle, error, false, &[], site),
+            _ => self.end_between(&ending, Err(error), site),
+        }
     }
 
     /// Takes the channel from a call and gives it to the next that waits. `acked`: the server keeps no reply for it.

@@ -22,7 +22,7 @@ impl Endpoint {
             CallState::Queued | CallState::Sent => call.peer == number,
             CallState::Backoff => call.peer == number,
             CallState::Searching => call.key.home() == number,
-            CallState::Cancelling => false,
+            CallState::Cancelling | CallState::Here => false,
         });
         // Those that were sent come last: the queued must not follow into their channels.
         for sent in [false, true] {

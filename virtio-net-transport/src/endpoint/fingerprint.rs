@@ -34,7 +34,7 @@ impl Endpoint {
         let _ = write!(hash, "{:?} {:?}", self.members, self.watch);
         let _ = write!(hash, "{:?} {:?}", self.groups, self.lists);
         let own = (self.life, self.over, self.first_seq, self.first_send);
-        let _ = write!(hash, "{own:?}");
+        let _ = write!(hash, "{own:?} {:?}", self.moves);
         hash.0
     }
 }

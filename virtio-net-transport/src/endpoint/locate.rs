@@ -7,13 +7,14 @@
 use super::link::To;
 use super::{Endpoint, Site};
 use crate::config::SECOND;
-use crate::frame::{Header, Payload};
+use crate::frame::{Header, Payload, Place};
 use crate::hints::{Hint, Key};
 use crate::timers::Due;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use chorus_abi::error::K_EUNKNOWN;
 use chorus_abi::net::KnNetItem;
+use chorus_abi::ui::EPOCH_MAX;
 use chorus_abi::{K_FUNCMODE, K_FUNCXMODE, KnUniqueId, UiType};
 
 /// Who waits for a location.
@@ -47,6 +48,10 @@ impl Endpoint {
         if let Some(search) = self.searches.get_mut(&key) {
             search.waiters.push_back(waiter);
             return;
+        }
+        if let Some(hint) = self.own_place(key, site) {
+            // It came here while the message was on its way.
+            return self.go_on(waiter, Some(hint), site);
         }
         let home = key.home();
         let stage = if skip_home || home == 0 || home == self.config.site {
@@ -153,19 +158,102 @@ impl Endpoint {
             self.link.counters.locate_failures += 1;
         }
         for waiter in search.waiters {
-            match (waiter, hint) {
-                (Waiter::Call(slot), Some(hint)) => self.dispatch(slot, hint, site),
-                (Waiter::Call(slot), None) => self.fail(slot, K_EUNKNOWN, site),
-                (Waiter::Send(item, content), hint) => {
-                    self.waiting_sends -= 1;
-                    self.outbound -= content.len();
-                    match hint {
-                        Some(hint) => self.dispatch_send(&item, &content, hint, site),
-                        None => self.link.counters.lost_sends += 1,
-                    }
-                    self.recycle(content);
+            self.go_on(waiter, hint, site);
+        }
+    }
+
+    /// Somebody who waited for a location goes on with it, or fails without.
+    fn go_on(&mut self, waiter: Waiter, hint: Option<Hint>, site: &mut dyn Site) {
+        match (waiter, hint) {
+            (Waiter::Call(slot), Some(hint)) => self.dispatch(slot, hint, site),
+            (Waiter::Call(slot), None) => self.fail(slot, K_EUNKNOWN, site),
+            (Waiter::Send(item, content), hint) => {
+                self.waiting_sends -= 1;
+                self.outbound -= content.len();
+                match hint {
+                    Some(hint) => self.dispatch_send(&item, &content, hint, site),
+                    None => self.link.counters.lost_sends += 1,
                 }
+                self.recycle(content);
             }
+        }
+    }
+
+    /// This site, if the port of `key` is here.
+    fn own_place(&mut self, key: Key, site: &mut dyn Site) -> Option<Hint> {
+        let port = key.ui().kind() == Some(UiType::Port) && key.co_target() == KnUniqueId::NULL;
+        let port_epoch = port.then(|| site.query(key.ui()))??;
+        Some(Hint {
+            site: self.config.site,
+            incarnation: self.config.incarnation,
+            port_epoch,
+        })
+    }
+
+    /// The port of `key` is live here now: who looks for it need not look further.
+    pub(super) fn found_here(&mut self, key: Key, site: &mut dyn Site) {
+        if let Some(hint) = self.own_place(key, site) {
+            self.hints.insert(key, hint);
+            self.end_search(key, Some(hint), site);
+        }
+    }
+
+    /// A word about where a port is: remembered if it can be true and is no older than what is known. Whether it was.
+    pub(super) fn learn_place(&mut self, key: Key, place: Place, site: &mut dyn Site) -> bool {
+        let (number, incarnation, port_epoch) = place;
+        let hint = Hint {
+            site: number,
+            incarnation,
+            port_epoch,
+        };
+        let to = To {
+            site: number,
+            incarnation,
+        };
+        let sites = 1..=chorus_abi::SITE_MAX;
+        let possible = sites.contains(&number) && (1..=EPOCH_MAX).contains(&incarnation);
+        let is_port = key.ui().kind() == Some(UiType::Port);
+        let there = if number == self.config.site {
+            self.own_place(key, site).is_some()
+        } else {
+            !self.is_unexpected(to)
+        };
+        if !possible || !is_port || port_epoch == 0 || !there {
+            return false;
+        }
+        self.hints.insert(key, hint);
+        self.hints.find(key) == Some(hint)
+    }
+
+    /// MOVED: a site that was asked says where the port went; or a report for its creation site.
+    pub(super) fn on_moved(
+        &mut self,
+        from: To,
+        ui: KnUniqueId,
+        nonce: u64,
+        place: Place,
+        site: &mut dyn Site,
+    ) {
+        let key = Key::of(ui, KnUniqueId::NULL);
+        let asked = self.searches.get(&key).is_some_and(|search| {
+            search.nonce == nonce && search.stage <= self.config.locate_unicast.len()
+        });
+        if asked && from.site == key.home() {
+            if self.learn_place(key, place, site) {
+                let hint = self.hints.find(key);
+                self.end_search(key, hint, site);
+            } else {
+                self.on_not_here(from, key, nonce, site);
+            }
+        } else if nonce == 0
+            && key.home() == self.config.site
+            && (place.0 == from.site || self.hints.is_at(key, from.site))
+            && site.query(ui).is_none()
+        {
+            // Where it is now, or where it was, says so.
+            self.learn_place(key, place, site);
+        } else {
+            self.link.counters.duplicates += 1;
         }
     }
 
@@ -198,7 +286,9 @@ impl Endpoint {
             port_epoch,
         };
         self.hints.insert(key, hint);
-        self.end_search(key, Some(hint), site);
+        // A late word of an old place must not lead back there (SS-008).
+        let newest = self.hints.find(key);
+        self.end_search(key, newest, site);
     }
 
     /// NOT-HERE from the creation site: ask all others at once.
@@ -226,39 +316,59 @@ impl Endpoint {
         site: &mut dyn Site,
     ) {
         let here = self.recognises(ui, co_target, site);
-        if (here || !broadcast) && self.takes() {
+        if (here.is_some() || !broadcast) && self.takes() {
             self.link.counters.locate_answers += 1;
-            let yes = Payload::Here {
-                ui,
-                co_target,
-                nonce,
-                port_epoch: 0,
+            let answer = match here {
+                Some(port_epoch) => Payload::Here {
+                    ui,
+                    co_target,
+                    nonce,
+                    port_epoch,
+                },
+                None => match self.note(ui) {
+                    Some(hint) if co_target == KnUniqueId::NULL => Payload::Moved {
+                        ui,
+                        nonce,
+                        hint: hint.place(),
+                    },
+                    _ => Payload::NotHere {
+                        ui,
+                        co_target,
+                        nonce,
+                    },
+                },
             };
-            let no = Payload::NotHere {
-                ui,
-                co_target,
-                nonce,
-            };
-            self.link
-                .transmit(from, if here { &yes } else { &no }, site);
+            self.link.transmit(from, &answer, site);
         }
     }
 
-    /// Whether this site is the place for a searched name.
-    fn recognises(&self, ui: KnUniqueId, co_target: KnUniqueId, site: &mut dyn Site) -> bool {
+    /// What others are told of where a port went that is not here.
+    pub(super) fn note(&self, port: KnUniqueId) -> Option<Hint> {
+        let key = Key::of(port, KnUniqueId::NULL);
+        let port = port.kind() == Some(UiType::Port);
+        port.then(|| self.hints.note(key, self.now, self.config.site))?
+    }
+
+    /// Whether this site is the place for a searched name; of a port its epoch.
+    fn recognises(
+        &self,
+        ui: KnUniqueId,
+        co_target: KnUniqueId,
+        site: &mut dyn Site,
+    ) -> Option<u32> {
+        let known = |here: bool| here.then_some(0);
         if co_target == ui {
             // Selective mode: which site knows the name, not where messages to it go.
-            return self.is_at_home(co_target, site);
+            return known(self.is_at_home(co_target, site));
         }
-        match ui.kind() {
-            Some(UiType::Site) => ui.site() == self.config.site,
-            Some(UiType::Port) => site.query(ui),
-            Some(UiType::Group) => match ui.group().map(|group| group.mode) {
-                Some(K_FUNCMODE) => site.query(ui.identity()),
-                Some(K_FUNCXMODE) => !self.is_at_home(co_target, site) && site.query(ui.identity()),
-                _ => false,
+        match ui.kind()? {
+            UiType::Site => known(ui.site() == self.config.site),
+            UiType::Port => site.query(ui),
+            UiType::Group => match ui.group()?.mode {
+                K_FUNCMODE => site.query(ui.identity()),
+                K_FUNCXMODE if !self.is_at_home(co_target, site) => site.query(ui.identity()),
+                _ => None,
             },
-            None => false,
         }
     }
 

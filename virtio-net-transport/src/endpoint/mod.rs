@@ -13,7 +13,9 @@ mod fingerprint;
 mod groups;
 mod link;
 mod locate;
+mod moves;
 mod news;
+mod passing;
 mod peer;
 mod renew;
 mod replies;
@@ -33,7 +35,8 @@ use crate::timers::{Due, Timers};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use chorus_abi::net::{
-    KnNetItem, NET_CALL, NET_CANCEL, NET_GROUPS, NET_LINKFAILURE, NET_REPLY, NET_SEND,
+    KnNetItem, NET_CALL, NET_CANCEL, NET_GROUPS, NET_LINKFAILURE, NET_MIGRATE, NET_PASS, NET_REPLY,
+    NET_SEND,
 };
 use chorus_abi::{K_CMSGANNEXSIZE, K_CMSGSIZEMAX, KnUniqueId};
 use client::Call;
@@ -46,15 +49,16 @@ pub trait Site {
     /// Sends a whole Ethernet frame; the destination address is in it. May lose it.
     fn transmit(&mut self, frame: &[u8]);
     /// `nmDeliver`: a SEND, CALL (`handle` is the token for its REPLY) or CANCEL from another site. 0, `K_EUNKNOWN`: the port is not
-    /// here, or the group has no member here; `K_EFULL`, `K_ENOMEM`: try later; others are final.
+    /// here, or the group has no member here; `K_EFULL`, `K_ENOMEM`: try later; others are final. Of a port that moves here from another site: ARRIVE, which
+    /// gives its local identifier, ACTIVATE and ABANDON (`abi::net` says what each does).
     fn deliver(&mut self, item: &KnNetItem, body: &[u8]) -> i32;
-    /// `nmComplete`: the call of `handle` ended with `result` and, if that is 0, this reply.
+    /// `nmComplete`: the call of `handle` ended with `result` and, if that is 0, this reply. With kind MIGRATE: how the port's move ended; PASS: the message is through.
     fn complete(&mut self, item: &KnNetItem, body: &[u8]);
-    /// `nmQuery`: whether messages to this port, or to a member of this group, can be delivered here.
-    fn query(&mut self, ui: KnUniqueId) -> bool;
+    /// `nmQuery`: whether messages to this port, or to a member of this group, can be delivered here; of a port how often it moved between sites.
+    fn query(&mut self, ui: KnUniqueId) -> Option<u32>;
     /// `uiIsLocal`: whether the site recognises a name, for selective addressing: also one that was only declared there.
     fn recognises(&mut self, ui: KnUniqueId) -> bool {
-        self.query(ui)
+        self.query(ui).is_some()
     }
     /// Something for people and for the site manager.
     fn notice(&mut self, _notice: Notice) {}
@@ -186,7 +190,7 @@ pub struct Endpoint {
     calls: Slab<Call>,
     handles: BTreeMap<u64, u32>,
     outbound: usize,
-    tokens: BTreeMap<u64, (u16, u16)>,
+    tokens: BTreeMap<u64, passing::Owner>,
     next_token: u64,
     kept: usize,
     assembling: usize,
@@ -204,6 +208,7 @@ pub struct Endpoint {
     groups: Groups,
     lists: groups::Asking,
     group_key: Option<(u64, u64)>,
+    moves: moves::Moves,
 }
 
 impl Endpoint {
@@ -243,6 +248,7 @@ impl Endpoint {
             groups: Groups::new(config.max_group_members),
             lists: groups::Asking::default(),
             group_key: None,
+            moves: moves::Moves::default(),
             config,
         })
     }
@@ -275,6 +281,7 @@ impl Endpoint {
                 Due::Period => self.period_timer(site),
                 Due::Lists => self.lists_timer(site),
                 Due::Probe(peer) => self.probe_timer(peer, site),
+                Due::Moves => self.moves_timer(site),
                 Due::Hello => {
                     self.hello_due = 0;
                     self.hello(site);
@@ -315,6 +322,7 @@ impl Endpoint {
                 .map(|peer| peer.serving.len() as u64)
                 .sum(),
             serving: self.tokens.len() as u64,
+            moves: self.moves.len() as u64,
             kept_bytes: self.kept as u64,
             assembly_bytes: self.assembling as u64,
             sessions: self.link.sealer.as_ref().map_or(0, |sealer| sealer.len()) as u64,
@@ -347,6 +355,8 @@ impl Endpoint {
             NET_REPLY => self.take_reply(item, body, site),
             NET_CANCEL => self.take_cancel(item.handle, site),
             NET_GROUPS => self.take_groups(item, body, site),
+            NET_MIGRATE => self.take_migrate(item, body, site),
+            NET_PASS => self.take_pass(item, body, site),
             NET_LINKFAILURE => self.link_failed(item.handle, item.result, site),
             _ => {}
         }
@@ -410,7 +420,7 @@ impl Endpoint {
             Payload::Send(data) => self.on_send(from, header, &data, false, site),
             Payload::Reply(reply) => self.on_reply(from, &reply, site),
             Payload::Ack(acks) => self.on_acks(from, acks),
-            Payload::Progress(txn) => self.on_progress(from, txn),
+            Payload::Progress(txn) => self.on_progress(from, txn, site),
             Payload::Probe(txn) => self.on_probe(from, txn, None, site),
             Payload::Missing {
                 txn,
@@ -451,6 +461,7 @@ impl Endpoint {
                 co_target,
                 nonce,
             } => self.on_not_here(from, Key::of_search(ui, co_target), nonce, site),
+            Payload::Moved { ui, nonce, hint } => self.on_moved(from, ui, nonce, hint, site),
             Payload::News(news) => self.on_news(from, header.mtu, &news, false, site),
         }
     }

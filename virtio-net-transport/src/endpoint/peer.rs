@@ -149,15 +149,17 @@ impl Endpoint {
             let state = call.state;
             match state {
                 CallState::Sent | CallState::Cancelling => call.channel = None,
-                CallState::Queued | CallState::Backoff | CallState::Searching => {}
+                CallState::Queued | CallState::Backoff | CallState::Searching | CallState::Here => {
+                }
             }
             match state {
                 CallState::Sent => self.fail(slot, K_ELINKFAILURE, site),
                 CallState::Cancelling => self.drop_call(slot),
                 CallState::Queued => self.resolve(slot, site),
-                CallState::Backoff | CallState::Searching => {}
+                CallState::Backoff | CallState::Searching | CallState::Here => {}
             }
         }
+        self.source_over(number, site);
     }
 
     /// A site gave no answer while a call waited: all its calls that are as old end now, and its locations are forgotten.

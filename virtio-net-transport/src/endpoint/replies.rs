@@ -5,6 +5,7 @@
 //! learns that the outcome is unknown: the request is never run again.
 
 use super::link::To;
+use super::passing::Owner;
 use super::server::{FORGET_GAP, Kept, State};
 use super::{Endpoint, Site};
 use crate::frame::{Acks, Of, Payload, Piece, Reason, Reply, Txn};
@@ -115,8 +116,10 @@ impl Endpoint {
     /// REPLY from the Nucleus: the request of this token ended.
     pub(super) fn take_reply(&mut self, item: &KnNetItem, body: &[u8], site: &mut dyn Site) {
         // A token that is not there was cancelled: the reply is accepted and thrown away.
-        let Some((number, channel_number)) = self.tokens.remove(&item.handle) else {
-            return;
+        let (number, channel_number) = match self.tokens.remove(&item.handle) {
+            Some(Owner::Channel(number, channel)) => (number, channel),
+            Some(Owner::Here(slot)) => return self.replied_here(slot, item, body, site),
+            None => return,
         };
         let annex = item.annex_size != 0;
         let content = self.content(item, body);

@@ -11,7 +11,7 @@ use super::server::item_of;
 use super::{Endpoint, Site, split_content};
 use crate::config::MTU_MIN;
 use crate::fragments::Assembly;
-use crate::frame::{Data, Header, Nack, Of, Payload, Reason, Txn};
+use crate::frame::{Data, Header, Nack, Of, Payload, Reason, Txn, Verb};
 use crate::hints::{Hint, Key};
 use crate::timers::Due;
 use chorus_abi::error::K_EUNKNOWN;
@@ -52,7 +52,7 @@ impl Endpoint {
             let size = self.link.broadcast_piece_size(BROADCAST_MTU);
             self.link
                 .transmit_pieces(To::ALL, &content, size, 0, site, |piece| {
-                    Payload::Send(data(item, txn, piece))
+                    Payload::Send(data(item, Verb::Request, 0, txn, piece))
                 });
             return self.recycle(content);
         }
@@ -87,6 +87,17 @@ impl Endpoint {
         hint: Hint,
         site: &mut dyn Site,
     ) {
+        if hint.site == self.config.site {
+            let mut here = *item;
+            here.kind = NET_SEND;
+            here.handle = 0;
+            let body = split_content(&mut here, item.annex_size != 0, content);
+            match site.deliver(&here, body) {
+                0 => self.link.counters.delivered_sends += 1,
+                _ => self.link.counters.lost_sends += 1,
+            }
+            return;
+        }
         let to = To {
             site: hint.site,
             incarnation: hint.incarnation,
@@ -112,7 +123,7 @@ impl Endpoint {
         let size = self.link.piece_size(peer.mtu);
         self.link
             .transmit_pieces(to, content, size, 0, site, |piece| {
-                Payload::Send(data(item, txn, piece))
+                Payload::Send(data(item, Verb::Request, hint.port_epoch, txn, piece))
             });
     }
 
@@ -128,7 +139,10 @@ impl Endpoint {
         let mode = data.target.group().map(|group| group.mode);
         if broadcast {
             // A site without a member does no more than this look-up.
-            if mode != Some(K_BROADMODE) || !site.query(data.target.identity()) || !self.takes() {
+            if mode != Some(K_BROADMODE)
+                || site.query(data.target.identity()).is_none()
+                || !self.takes()
+            {
                 return;
             }
         } else if mode == Some(K_BROADMODE) || data.target.kind() == Some(UiType::Site) {
@@ -274,9 +288,17 @@ impl Endpoint {
             },
             Err(_) => true,
         };
-        self.link.counters.lost_sends += 1;
+        let note = self.note(data.target).filter(|_| refused);
+        match note {
+            // It was sent before its sender could know: it is sent on. Epochs rise, so that it does not go round.
+            Some(hint) if hint.port_epoch > data.port_epoch => {
+                self.link.counters.sent_on += 1;
+                self.dispatch_send(&item, content, hint, site);
+            }
+            _ => self.link.counters.lost_sends += 1,
+        }
         if refused && !broadcast {
-            // The message is lost, but the next one is to be searched for.
+            // The next one is to go there, or to be searched for.
             let (target, co_target) = (data.target, data.co_target);
             let nack = Nack {
                 txn: data.txn,
@@ -285,7 +307,7 @@ impl Endpoint {
                 result: 0,
                 target,
                 co_target,
-                hint: (0, 0, 0),
+                hint: note.map_or((0, 0, 0), Hint::place),
             };
             self.link.transmit(from, &Payload::Nack(nack), site);
         }

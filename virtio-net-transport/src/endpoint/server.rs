@@ -5,15 +5,17 @@
 //! unknown channel is believed to be new.
 
 use super::link::To;
+use super::passing::{Owner, PASSED};
 use super::peer::Meeting;
 use super::{Endpoint, Site, split_content};
 use crate::config::{CHANNELS_MAX, MTU_MIN, SECOND};
 use crate::fragments::Assembly;
-use crate::frame::{Data, Header, Nack, Of, Payload, Reason, Txn};
+use crate::frame::{Data, Header, Nack, Of, Payload, Reason, Txn, Verb};
+use crate::hints::Hint;
 use crate::timers::Due;
 use alloc::vec::Vec;
 use chorus_abi::error::{K_EFULL, K_ENOMEM, K_EUNKNOWN};
-use chorus_abi::net::{KnNetItem, NET_CALL, NET_CANCEL};
+use chorus_abi::net::{KnNetItem, NET_CALL, NET_CANCEL, NET_SEND};
 use chorus_abi::{K_FUNCUMODE, K_FUNCXMODE, KnUniqueId};
 
 /// How often the channels of a peer are looked through for old ones.
@@ -284,6 +286,9 @@ impl Endpoint {
             self.link.counters.over_bound += 1;
             return self.end_refused(from, data, Reason::Busy, 0, site);
         }
+        if data.verb.is_of_managers() {
+            return self.serve_manager(from, data, content, site);
+        }
         let token = self.next_token;
         let mut item = item_of(data, NET_CALL, token);
         let body = split_content(&mut item, data.annex, content);
@@ -291,10 +296,10 @@ impl Endpoint {
             0 => {
                 self.next_token += 1;
                 self.link.counters.delivered_calls += 1;
-                self.tokens.insert(token, (from.site, data.txn.channel));
-                if let Some(channel) = self.channel(from.site, data.txn.channel) {
-                    channel.last = data.txn.seq;
-                    channel.state = State::Serving(token);
+                self.serves(from, data.txn, token);
+                if data.verb == Verb::Pass {
+                    // The old place waits for this before it passes the next one.
+                    self.link.transmit(from, &Payload::Progress(data.txn), site);
                 }
             }
             K_EUNKNOWN => {
@@ -311,6 +316,53 @@ impl Endpoint {
             }
             K_EFULL | K_ENOMEM => self.end_refused(from, data, Reason::Busy, 0, site),
             error => self.end_refused(from, data, Reason::Error, error, site),
+        }
+    }
+
+    /// A number is in service, under a token.
+    fn serves(&mut self, from: To, txn: Txn, token: u64) {
+        let owner = Owner::Channel(from.site, txn.channel);
+        self.tokens.insert(token, owner);
+        if let Some(channel) = self.channel(from.site, txn.channel) {
+            channel.last = txn.seq;
+            channel.state = State::Serving(token);
+        }
+    }
+
+    /// What managers ask of each other is answered at once.
+    fn serve_manager(&mut self, from: To, data: &Data<'_>, content: &[u8], site: &mut dyn Site) {
+        let mut answer = [0; 4];
+        let answered = match data.verb {
+            Verb::PassSend => {
+                let mut item = item_of(data, NET_SEND, 0);
+                let body = split_content(&mut item, data.annex, content);
+                match site.deliver(&item, body) {
+                    0 => Ok(0),
+                    error => Err(error),
+                }
+            }
+            _ => self.serve_move(from, data, content, &mut answer, site),
+        };
+        match answered {
+            Ok(size) => {
+                let token = self.next_token;
+                self.next_token += 1;
+                self.serves(from, data.txn, token);
+                let item = KnNetItem {
+                    handle: token,
+                    ..KnNetItem::default()
+                };
+                self.take_reply(&item, &answer[..size], site);
+            }
+            Err(error) => {
+                let passed = data.verb == Verb::PassSend;
+                let reason = match error {
+                    K_EUNKNOWN if passed => Reason::NotHere,
+                    K_EFULL | K_ENOMEM if passed => Reason::Busy,
+                    _ => Reason::Error,
+                };
+                self.end_refused(from, data, reason, error, site);
+            }
         }
     }
 
@@ -356,7 +408,10 @@ impl Endpoint {
             result,
             target,
             co_target,
-            hint: (0, 0, 0),
+            hint: match reason {
+                Reason::NotHere => self.note(target).map_or((0, 0, 0), Hint::place),
+                _ => (0, 0, 0),
+            },
         };
         self.link.transmit(to, &Payload::Nack(nack), site);
     }
@@ -420,6 +475,8 @@ impl Endpoint {
                     ..KnNetItem::default()
                 };
                 site.deliver(&item, &[]);
+                // If it was passed on, it is withdrawn there.
+                self.take_cancel(token | PASSED, site);
             }
             State::Replied(kept) => {
                 self.kept -= kept.content.len();

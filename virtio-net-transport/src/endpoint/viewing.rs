@@ -2,6 +2,7 @@
 
 use super::Endpoint;
 use super::client::{Call, CallState};
+use super::passing::Owner;
 use super::server::State;
 use crate::view::{self, Table, View};
 use alloc::collections::BTreeSet;
@@ -79,6 +80,7 @@ impl Endpoint {
             CallState::Sent => 2,
             CallState::Backoff => 4,
             CallState::Cancelling => 5,
+            CallState::Here => 6,
         };
         view::Call {
             target: call.item.target.word(),
@@ -90,13 +92,17 @@ impl Endpoint {
         }
     }
 
-    fn service_row(&self, (site, channel): (u16, u16)) -> view::Service {
+    fn service_row(&self, owner: Owner) -> view::Service {
+        let (site, channel, number) = match owner {
+            Owner::Channel(site, channel) => (site, channel, None),
+            Owner::Here(slot) => (self.config.site, 0, Some(u64::from(slot))),
+        };
         let peer = self.peers.get(&site);
         let entry = peer.and_then(|peer| peer.serving.get(&channel));
         view::Service {
             site,
             channel,
-            seq: entry.map_or(0, |entry| entry.last),
+            seq: number.or(entry.map(|entry| entry.last)).unwrap_or(0),
             asked: entry.map_or(u64::MAX, |entry| self.ago(entry.asked)),
         }
     }

@@ -6,9 +6,11 @@
 pub(crate) mod bytes;
 pub mod news;
 mod payload;
+mod verbs;
 
 pub use news::News;
-pub use payload::{Acks, Data, KIND_NAMES, Nack, Of, Payload, Piece, Reason, Reply, Txn};
+pub use payload::{Acks, Data, KIND_NAMES, Nack, Of, Payload, Piece, Place, Reason, Reply, Txn};
+pub use verbs::Verb;
 
 use alloc::vec::Vec;
 use bytes::Reader;

@@ -4,7 +4,7 @@
 
 use super::bytes::Reader;
 use super::news::{self, News};
-use super::{FLAG_ACK_NOW, FLAG_ANNEX, Header, Malformed};
+use super::{FLAG_ACK_NOW, FLAG_ANNEX, Header, Malformed, Verb};
 use crate::fragments::{CONTENT_MAX, PIECES_MAX, count};
 use alloc::vec::Vec;
 use chorus_abi::{K_CMSGANNEXSIZE, KnProtId, KnUniqueId};
@@ -15,7 +15,7 @@ const TXN: usize = 2 + 8;
 const PIECE: usize = 1 + 1 + 4 + 4;
 
 /// Names of the kinds, index = number, for people.
-pub const KIND_NAMES: [&str; 21] = [
+pub const KIND_NAMES: [&str; 28] = [
     "",
     "REQUEST",
     "SEND",
@@ -37,6 +37,13 @@ pub const KIND_NAMES: [&str; 21] = [
     "NEWS",
     "GROUPS",
     "GROUPS-ASK",
+    "PREPARE",
+    "ACTIVATE",
+    "ASK",
+    "CONFIRM",
+    "PASS",
+    "PASS-SEND",
+    "MOVED",
 ];
 
 /// Names a transaction, together with the client's site and incarnation.
@@ -66,6 +73,8 @@ pub struct Piece<'a> {
 /// A piece of a request or of an asynchronous message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Data<'a> {
+    /// What it is for; of an asynchronous message without meaning.
+    pub verb: Verb,
     /// The transaction; of an asynchronous message the channel is 0 and the number counts messages.
     pub txn: Txn,
     /// Piece of the content.
@@ -78,7 +87,7 @@ pub struct Data<'a> {
     pub co_target: KnUniqueId,
     /// Source port.
     pub src_port: KnUniqueId,
-    /// Migrations of the port that the sender knows of (issue of migration; 0 now).
+    /// Moves of the port between sites that the sender knows of; of a move, its number.
     pub port_epoch: u32,
     /// Protection identifier of the actor.
     pub actor_pi: KnProtId,
@@ -146,9 +155,12 @@ pub struct Nack {
     pub target: KnUniqueId,
     /// Its co-target.
     pub co_target: KnUniqueId,
-    /// Where it may be instead: site, incarnation, port epoch (migration, later); zeros for nothing known.
-    pub hint: (u16, u16, u32),
+    /// Where it may be instead.
+    pub hint: Place,
 }
+
+/// Where a port is: site, incarnation, how often it moved. Zeros: nothing is known.
+pub type Place = (u16, u16, u32);
 
 /// Transactions whose replies arrived.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -223,6 +235,12 @@ pub enum Payload<'a> {
         co_target: KnUniqueId,
         nonce: u64,
     },
+    /// The port is there: the answer of a site that was asked alone, or (nonce 0) a report to the site that made it.
+    Moved {
+        ui: KnUniqueId,
+        nonce: u64,
+        hint: Place,
+    },
     /// Of sites, about sites.
     News(News<'a>),
 }
@@ -291,6 +309,16 @@ fn parse_ui(reader: &mut Reader<'_>) -> Result<KnUniqueId, Malformed> {
     Ok(KnUniqueId::from_word(reader.u64()?))
 }
 
+fn write_place(place: Place, out: &mut Vec<u8>) {
+    out.extend_from_slice(&place.0.to_le_bytes());
+    out.extend_from_slice(&place.1.to_le_bytes());
+    out.extend_from_slice(&place.2.to_le_bytes());
+}
+
+fn parse_place(reader: &mut Reader<'_>) -> Result<Place, Malformed> {
+    Ok((reader.u16()?, reader.u16()?, reader.u32()?))
+}
+
 fn parse_pi(reader: &mut Reader<'_>) -> Result<KnProtId, Malformed> {
     Ok(KnProtId {
         uid: reader.u16()?,
@@ -337,12 +365,14 @@ impl<'a> Data<'a> {
         out.extend_from_slice(self.piece.bytes);
     }
 
-    fn parse(reader: &mut Reader<'a>, annex: bool) -> Result<Data<'a>, Malformed> {
+    fn parse(kind: u8, reader: &mut Reader<'a>, annex: bool) -> Result<Data<'a>, Malformed> {
         let (txn, piece) = (Txn::parse(reader)?, Piece::parse(reader)?);
+        let target = parse_ui(reader)?;
         Ok(Data {
+            verb: Verb::of(kind, target)?,
             txn,
             annex,
-            target: parse_ui(reader)?,
+            target,
             co_target: parse_ui(reader)?,
             src_port: parse_ui(reader)?,
             port_epoch: reader.u32()?,
@@ -372,7 +402,7 @@ impl<'a> Payload<'a> {
     /// Number of the kind in the frame.
     pub fn kind(&self) -> u8 {
         match self {
-            Payload::Request(_) => 1,
+            Payload::Request(data) => data.verb as u8,
             Payload::Send(_) => 2,
             Payload::Reply(_) => 3,
             Payload::Ack(_) => 4,
@@ -385,6 +415,7 @@ impl<'a> Payload<'a> {
             Payload::Locate { .. } => 11,
             Payload::Here { .. } => 12,
             Payload::NotHere { .. } => 13,
+            Payload::Moved { .. } => 27,
             Payload::News(news) => news.kind(),
         }
     }
@@ -426,9 +457,7 @@ impl<'a> Payload<'a> {
                 out.extend_from_slice(&nack.result.to_le_bytes());
                 write_ui(nack.target, out);
                 write_ui(nack.co_target, out);
-                out.extend_from_slice(&nack.hint.0.to_le_bytes());
-                out.extend_from_slice(&nack.hint.1.to_le_bytes());
-                out.extend_from_slice(&nack.hint.2.to_le_bytes());
+                write_place(nack.hint, out);
             }
             Payload::Locate {
                 ui,
@@ -453,6 +482,11 @@ impl<'a> Payload<'a> {
                     out.extend_from_slice(&port_epoch.to_le_bytes());
                 }
             }
+            Payload::Moved { ui, nonce, hint } => {
+                write_ui(*ui, out);
+                out.extend_from_slice(&nonce.to_le_bytes());
+                write_place(*hint, out);
+            }
             Payload::News(news) => news.write(out),
         }
     }
@@ -465,8 +499,8 @@ impl<'a> Payload<'a> {
         let annex = header.flags & FLAG_ANNEX != 0;
         let reader = &mut Reader::new(bytes);
         let payload = match kind {
-            1 => Payload::Request(Data::parse(reader, annex)?),
-            2 => Payload::Send(Data::parse(reader, annex)?),
+            1 | 21..=26 => Payload::Request(Data::parse(kind, reader, annex)?),
+            2 => Payload::Send(Data::parse(1, reader, annex)?),
             3 => {
                 let (txn, piece, result) = (
                     Txn::parse(reader)?,
@@ -499,7 +533,7 @@ impl<'a> Payload<'a> {
                 result: reader.u32()? as i32,
                 target: parse_ui(reader)?,
                 co_target: parse_ui(reader)?,
-                hint: (reader.u16()?, reader.u16()?, reader.u32()?),
+                hint: parse_place(reader)?,
             }),
             9 => Payload::Cancel(Txn::parse(reader)?),
             10 => Payload::Cancelled(Txn::parse(reader)?),
@@ -524,6 +558,11 @@ impl<'a> Payload<'a> {
                     },
                 }
             }
+            27 => Payload::Moved {
+                ui: parse_ui(reader)?,
+                nonce: reader.u64()?,
+                hint: parse_place(reader)?,
+            },
             kind if news::KINDS.contains(&kind) => Payload::News(News::parse(kind, reader)?),
             _ => return Err(Malformed),
         };

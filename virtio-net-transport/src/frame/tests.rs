@@ -52,11 +52,15 @@ proptest! {
         let piece = fragments::piece(&content, size, index % count).unwrap();
         let [target, co_target, src_port] = words.map(KnUniqueId::from_word);
         let data = Data {
-            txn, piece, annex, target, co_target, src_port, port_epoch,
+            verb: Verb::Request, txn, piece, annex, target, co_target, src_port, port_epoch,
             actor_pi: KnProtId { uid: pi[0], gid: pi[1], did: pi[2], pad: 0 },
             port_pi: KnProtId { uid: pi[3], gid: pi[4], did: pi[5], pad: 0 },
         };
         round_trip(&header, &if is_send { Payload::Send(data) } else { Payload::Request(data) })?;
+        let of_port = KnUniqueId::from_fields(target.site(), chorus_abi::UiType::Port, target.epoch(), target.counter());
+        for verb in Verb::MOVES {
+            round_trip(&header, &Payload::Request(Data { verb, target: of_port, ..data }))?;
+        }
         round_trip(&header, &Payload::Reply(Reply { txn, piece, annex, ack_now, result }))?;
     }
 
@@ -81,7 +85,7 @@ proptest! {
         for payload in [
             Payload::Progress(txn), Payload::Probe(txn), Payload::Cancel(txn), Payload::Cancelled(txn),
             Payload::Locate { ui, co_target, nonce }, Payload::Here { ui, co_target, nonce, port_epoch },
-            Payload::NotHere { ui, co_target, nonce },
+            Payload::NotHere { ui, co_target, nonce }, Payload::Moved { ui, nonce, hint },
         ] {
             round_trip(&header, &payload)?;
         }
@@ -126,7 +130,7 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_never_panic_and_what_parses_writes_the_same(mut bytes in proptest::collection::vec(any::<u8>(), 0..300), kind in 0u8..22, src in 1u16..8192, dst in 0u16..8192) {
+    fn arbitrary_bytes_never_panic_and_what_parses_writes_the_same(mut bytes in proptest::collection::vec(any::<u8>(), 0..300), kind in 0u8..29, src in 1u16..8192, dst in 0u16..8192) {
         let _ = parse(&bytes);
         // The same with a header that leads to the payload.
         if bytes.len() >= ETHERNET + HEADER {

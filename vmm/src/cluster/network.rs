@@ -54,7 +54,7 @@ pub struct PeerInfo {
 pub struct CallInfo {
     /// UI of the port or group.
     pub target: String,
-    /// `searching`, `queued`, `sent`, `served`, `refused`, `cancelling`.
+    /// `searching`, `queued`, `sent`, `served`, `refused`, `cancelling`, `here` (its port came to this very site).
     pub state: String,
     /// The site that it was sent to; none: not yet.
     pub site: Option<u16>,

@@ -208,8 +208,17 @@ fn parse(words: &[&str], sites: u16) -> Result<Act, String> {
             })
         }
         ["replace", site] => Ok(Act::Replace { site: find(site)? }),
+        ["migrate", server, to, rest @ ..] => Ok(Act::Migrate {
+            server: find(server)?,
+            to: find(to)?,
+            drop: match rest {
+                [] => false,
+                ["drop"] => true,
+                _ => return Err("a server that migrates takes drop".to_owned()),
+            },
+        }),
         words => Intervention::parse(words, &find)
-            .map_err(|problem| format!("{problem}; and call, leave, send, replace"))
+            .map_err(|problem| format!("{problem}; and call, leave, send, replace, migrate"))
             .and_then(act),
     }
 }
@@ -282,6 +291,10 @@ fn words(act: &Act) -> String {
             return text;
         }
         Act::Replace { site } => return format!("replace {}", name(site)),
+        Act::Migrate { server, to, drop } => {
+            let drop = if drop { " drop" } else { "" };
+            return format!("migrate {} {}{drop}", name(server), name(to));
+        }
         Act::Kill { site } => Intervention::Kill { site },
         Act::Restart { site } => Intervention::Restart { site },
         Act::Pause { site } => Intervention::Pause { site },
@@ -370,6 +383,8 @@ mod tests {
             ("2001ms", "leave 2"),
             ("2001ms", "send s3 all body=5"),
             ("2001ms", "replace s2"),
+            ("2001ms", "migrate s1 s3"),
+            ("2001ms", "migrate s3 s2 drop"),
             ("2001ms", "link set all loss=5% burst=1%/10%/100%"),
             ("2001ms", "link set s1->s2 cut=yes"),
             ("2001ms", "partition s1,s2 s3"),

@@ -180,7 +180,7 @@ impl Site for Turn<'_> {
     fn deliver(&mut self, item: &KnNetItem, body: &[u8]) -> i32 {
         match item.kind {
             NET_CANCEL => self.services.cancel(item.handle),
-            NET_SEND | NET_CALL if self.query(item.target) => {
+            NET_SEND | NET_CALL if self.query(item.target).is_some() => {
                 let (site, stamp) = (self.from, item.target.counter());
                 let request = Request {
                     site,
@@ -211,10 +211,11 @@ impl Site for Turn<'_> {
         }
     }
 
-    fn query(&mut self, ui: KnUniqueId) -> bool {
+    fn query(&mut self, ui: KnUniqueId) -> Option<u32> {
         [STAMP_CONSOLE, STAMP_FILES, STAMP_CONTROL, STAMP_PAGES]
             .iter()
             .any(|&stamp| ui == KnUniqueId::well_known_port(GATEWAY_SITE, stamp))
+            .then_some(0)
     }
 }
 
@@ -330,8 +331,8 @@ mod tests {
         fn complete(&mut self, item: &KnNetItem, _: &[u8]) {
             self.done = Some((item.result, Answer::from_annex(&item.annex)));
         }
-        fn query(&mut self, ui: KnUniqueId) -> bool {
-            ui == SERVER
+        fn query(&mut self, ui: KnUniqueId) -> Option<u32> {
+            (ui == SERVER).then_some(0)
         }
     }
 
