@@ -8,6 +8,7 @@
 //! [`Nucleus::write`]: crate::nucleus::Nucleus
 
 mod access;
+mod arrivals;
 mod attributes;
 mod caches;
 mod copies;

@@ -6,6 +6,7 @@
 //! regions with `K_NODEMAND`) are copied, and zeroed; pages of segments are copied, and stay: they are not the sender's.
 
 use super::Region;
+use super::arrivals::Origin;
 use super::caches::{Cache, pages};
 use super::pages::{DIRTY, PUSHING};
 use super::runs::{Ground, Run, Structures};
@@ -29,10 +30,10 @@ struct Leaving {
 
 /// Where a page can arrive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Landing {
+pub(super) struct Landing {
     page: u32,
     /// The frame that it supplants.
-    old: Option<Frame>,
+    pub(super) old: Option<Frame>,
 }
 
 impl<M: Machine> Nucleus<M> {
@@ -220,7 +221,12 @@ impl<M: Machine> Nucleus<M> {
 
     /// Whether a page can arrive at an address, which begins one, instead of being copied.
     #[inline]
-    fn landing(&self, ground: &Ground, address: u64, structures: &Structures) -> Option<Landing> {
+    pub(super) fn landing(
+        &self,
+        ground: &Ground,
+        address: u64,
+        structures: &Structures,
+    ) -> Option<Landing> {
         let page = ground.region.page_at(address);
         let old = self.memory.pages.find(ground.cache, page);
         let held = old
@@ -251,15 +257,12 @@ impl<M: Machine> Nucleus<M> {
         let size = body.size.min(room);
         if let Some((_, at)) = self.easy_landing(body, to, size) {
             let all = pieces(body.lead, size).enumerate();
-            for (index, piece) in all.filter(|(index, _)| !at.contains(index)) {
-                if let Some(frame) = body.frame(index) {
-                    let at = (to.0, to.1, to.2 + piece.offset as u64);
-                    self.copy_out(frame, piece.into, at, piece.count)?;
-                }
+            for (_, piece) in all.filter(|(index, _)| !at.contains(index)) {
+                self.kept_copy(body, to, (piece.offset, piece.offset + piece.count))?;
             }
             return Ok((1 << at.end) - (1 << at.start));
         }
-        let (mut whole, mut known, mut more) = (0, None, 0);
+        let (mut whole, mut known, mut more, mut copied) = (0, None, 0, 0);
         let structures = self.structures();
         let mut borrows = None;
         for (index, piece) in pieces(body.lead, size).enumerate() {
@@ -277,11 +280,21 @@ impl<M: Machine> Nucleus<M> {
             {
                 more += u32::from(landing.old.is_none());
                 whole |= 1 << index;
-                continue;
+                self.kept_copy(body, to, (copied, piece.offset))?;
+                copied = piece.offset + piece.count;
             }
-            self.copy_out(frame, piece.into, (to.0, to.1, at), piece.count)?;
         }
+        self.kept_copy(body, to, (copied, size as usize))?;
         Ok(whole)
+    }
+
+    /// Copies a part of a body that is in frames to a receiver. Errors: `K_EFAULT`.
+    fn kept_copy(&mut self, body: &Body, to: Place, part: (usize, usize)) -> Result<(), KError> {
+        if part.0 >= part.1 {
+            return Ok(());
+        }
+        let copied = self.body_copy(Origin::Kept(body), to, part);
+        copied.map_err(|(_, error)| error)
     }
 
     /// Whether frames of a body are there, and nobody else's.
