@@ -36,7 +36,7 @@ pub fn longest() -> Result<(), KError> {
 }
 
 /// Runs something, and tells of its longest stretch.
-fn during(name: &str, operation: impl FnOnce() -> Result<(), KError>) -> Result<(), KError> {
+pub fn during(name: &str, operation: impl FnOnce() -> Result<(), KError>) -> Result<(), KError> {
     stat()?;
     operation()?;
     let stat = stat()?;

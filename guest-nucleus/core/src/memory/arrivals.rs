@@ -1,7 +1,7 @@
 //! Bytes of a body that are copied to a receiver. A page of his that is not there for stores, and all of which they fill, gets a new frame that is filled before anybody
 //! sees it: zeros, or what the page was, would be put there in vain.
 
-use super::runs::{Ground, Run};
+use super::runs::{Run, Structures};
 use crate::ipc::{Body, Place};
 use crate::machine::{CopyFault, Frame, Machine};
 use crate::nucleus::Nucleus;
@@ -57,7 +57,7 @@ impl<M: Machine> Nucleus<M> {
         run: &mut Run,
     ) -> Result<(), (bool, KError)> {
         let structures = self.structures();
-        let (mut done, mut fault, mut known) = (start, fault, None);
+        let (mut done, mut fault) = (start, fault);
         // A second fault of one side at the same place means that making the page did not help.
         let mut last = (u64::MAX, u64::MAX);
         loop {
@@ -71,28 +71,12 @@ impl<M: Machine> Nucleus<M> {
                         .map_err(|error| (true, error))?;
                 }
                 CopyFault::Destination(fault) => {
-                    let address = to.2.wrapping_add(done as u64);
-                    let whole = address.is_multiple_of(PAGE_SIZE) && end - done >= PAGE;
-                    let ground = match whole {
-                        true => self.ground_next(&mut known, at(to, done)),
-                        false => None,
-                    };
-                    let ground = ground.filter(|ground| {
-                        let landing = self.landing(ground, address, &structures);
-                        landing.is_some_and(|landing| {
-                            landing.old.is_some() || self.may_arrive(ground.cache)
-                        })
-                    });
-                    match ground {
-                        Some(ground)
-                            if self.page_filled(from, &ground, (address, done), run)? =>
-                        {
-                            done += PAGE;
-                        }
-                        _ => self
-                            .make(to.0, fault, &mut last.1)
-                            .map_err(|error| (false, error))?,
+                    let filled = self.pages_filled(from, to, (done, end), &structures, run)?;
+                    if filled == done {
+                        self.make(to.0, fault, &mut last.1)
+                            .map_err(|error| (false, error))?;
                     }
+                    done = filled;
                 }
             }
             match self.bytes_copy(from, to, (done, end)) {
@@ -108,36 +92,56 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
-    /// A page of a receiver's buffer is filled with the bytes from `offset` on; it is to be mapped with the run. `false`: no frame. Errors: `Err((true, …))`.
-    fn page_filled(
+    /// Fills whole pages of a receiver's buffer with the bytes from `start` on, as far as they may have new frames and lie in one region; they are to be mapped with
+    /// the run. How far it came. Errors: `Err((true, …))`.
+    fn pages_filled(
         &mut self,
         from: Origin<'_>,
-        ground: &Ground,
-        (address, offset): (u64, usize),
+        to: Place,
+        (start, end): (usize, usize),
+        structures: &Structures,
         run: &mut Run,
-    ) -> Result<bool, (bool, KError)> {
-        let page = ground.region.page_at(address);
-        let old = self.memory.pages.find(ground.cache, page);
-        let own = old.filter(|&frame| !self.memory.pages.is_shared(frame));
-        let new = match own {
-            Some(_) => None,
-            None => self.frame_get(M::frame_allocate),
+    ) -> Result<usize, (bool, KError)> {
+        let begin = at(to, start);
+        let ground = begin
+            .2
+            .is_multiple_of(PAGE_SIZE)
+            .then(|| self.ground(begin));
+        let Some(ground) = ground.flatten() else {
+            return Ok(start);
         };
-        let Some(frame) = own.or(new) else {
-            return Ok(false);
-        };
-        let filled = match from {
-            Origin::Sender(place) => self.copy_in(at(place, offset), frame, 0, PAGE),
-            Origin::Kept(body) => self.frame_fill(body, frame, offset),
-        };
-        if let Err(error) = filled {
-            if let Some(new) = new {
-                self.machine.frame_free(new);
+        let mut done = start;
+        while end - done >= PAGE {
+            let address = at(to, done).2;
+            if !ground.has(address) {
+                break;
             }
-            return Err((true, error));
+            let Some(landing) = self.landing(&ground, address, structures) else {
+                break;
+            };
+            let own = landing
+                .old
+                .filter(|&frame| !self.memory.pages.is_shared(frame));
+            let new = match own {
+                Some(_) => None,
+                None if landing.old.is_none() && !self.may_arrive(ground.cache) => break,
+                None => self.frame_get(M::frame_allocate),
+            };
+            let Some(frame) = own.or(new) else { break };
+            let filled = match from {
+                Origin::Sender(place) => self.copy_in(at(place, done), frame, 0, PAGE),
+                Origin::Kept(body) => self.frame_fill(body, frame, done),
+            };
+            if let Err(error) = filled {
+                if let Some(new) = new {
+                    self.machine.frame_free(new);
+                }
+                return Err((true, error));
+            }
+            self.page_borrowed(&ground, landing.page, address, frame, run);
+            done += PAGE;
         }
-        self.page_borrowed(ground, page, address, frame, run);
-        Ok(true)
+        Ok(done)
     }
 
     /// Fills a frame with the bytes of a body from a place on. Errors: `K_EFAULT` they are not there.

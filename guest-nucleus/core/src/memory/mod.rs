@@ -24,6 +24,7 @@ pub mod loader;
 mod local_caches;
 mod locks;
 mod mappers;
+mod message_steps;
 mod moves;
 mod pageout;
 mod pages;

@@ -31,7 +31,7 @@ struct Leaving {
 /// Where a page can arrive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Landing {
-    page: u32,
+    pub(super) page: u32,
     /// The frame that it supplants.
     pub(super) old: Option<Frame>,
 }
@@ -142,6 +142,9 @@ impl<M: Machine> Nucleus<M> {
         let count = (size.checked_sub(begin)? / PAGE_SIZE as u32) as usize;
         let place = (from.0, from.1, from.2 + u64::from(begin));
         let (ground, all) = self.smooth_pages(place, count)?;
+        let Some(spares) = self.spares(&ground, place.2, count) else {
+            return Some(Err(KError::NoMem));
+        };
         let mut body = Body::begins(lead, size);
         let ends = [(0, begin), (begin + count as u32 * PAGE_SIZE as u32, size)];
         for (offset, end) in ends {
@@ -156,6 +159,7 @@ impl<M: Machine> Nucleus<M> {
             let at = (from.0, from.1, from.2 + u64::from(offset));
             if let Err(error) = self.piece_keep(at, &mut body, piece) {
                 self.body_free(&mut body);
+                self.spares_free(&spares);
                 return Some(Err(error));
             }
         }
@@ -165,7 +169,39 @@ impl<M: Machine> Nucleus<M> {
             body.put(index, frame);
             index += 1;
         });
+        for (page, &spare) in (ground.region.page_at(place.2)..).zip(&spares) {
+            if let Some(spare) = spare {
+                self.page_insert(ground.cache, page, spare);
+            }
+        }
         Some(Ok(body))
+    }
+
+    /// Zeros that hide what a cache would see behind so many pages from an address on. `None`: no memory.
+    fn spares(
+        &mut self,
+        ground: &Ground,
+        address: u64,
+        count: usize,
+    ) -> Option<[Option<Frame>; PIECES]> {
+        let mut spares = [None; PIECES];
+        let cache = self.cache(ground.cache)?;
+        let window = cache.parent.map_or(0, |_| cache.window);
+        let first = ground.region.page_at(address);
+        for (_, spare) in (first..window).zip(spares.iter_mut().take(count)) {
+            *spare = self.frame_like(None);
+            if spare.is_none() {
+                self.spares_free(&spares);
+                return None;
+            }
+        }
+        Some(spares)
+    }
+
+    fn spares_free(&mut self, spares: &[Option<Frame>; PIECES]) {
+        for &spare in spares.iter().flatten() {
+            self.machine.frame_free(spare);
+        }
     }
 
     /// The body with copies of what does not leave; the rest is in `leaving`. Errors: those of `body_lift`; the spares are left in `leaving`.
@@ -220,7 +256,7 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// Whether a page can arrive at an address, which begins one, instead of being copied.
-    #[inline]
+    #[inline(always)]
     pub(super) fn landing(
         &self,
         ground: &Ground,
@@ -231,7 +267,8 @@ impl<M: Machine> Nucleus<M> {
         let old = self.memory.pages.find(ground.cache, page);
         let held = old
             .is_some_and(|frame| self.memory.pages.locks(frame) > 0 || structures.may_be_in(frame));
-        if held || ground.fixed || self.history(ground.cache, page).is_some() {
+        let seen = !ground.smooth && self.history(ground.cache, page).is_some();
+        if held || ground.fixed || seen {
             return None;
         }
         Some(Landing { page, old })
@@ -406,7 +443,7 @@ impl<M: Machine> Nucleus<M> {
                 false => None,
             };
             let Some(ground) = ground else {
-                self.check_writable(caller, at, next - at)?;
+                self.check_page(caller, at, next - at)?;
                 at = next;
                 continue;
             };
@@ -414,10 +451,14 @@ impl<M: Machine> Nucleus<M> {
             let (first, count) = (ground.region.page_at(at), pages(past - at));
             if !ground.smooth || self.any_structure(&structures, ground.cache, first..first + count)
             {
-                for page in (at..past).step_by(PAGE_SIZE as usize) {
-                    if !self.is_brought(&ground, page, &structures) {
-                        self.check_writable(caller, page, PAGE_SIZE)?;
+                let mut page = at;
+                while page < past {
+                    let space = caller.space;
+                    page = self.machine.accessible_until(space, page, past, true);
+                    if page < past && !self.is_brought(&ground, page, &structures) {
+                        self.check_page(caller, page, PAGE_SIZE)?;
                     }
+                    page += PAGE_SIZE;
                 }
             }
             at = past;

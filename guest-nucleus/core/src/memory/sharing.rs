@@ -202,7 +202,8 @@ impl<M: Machine> Nucleus<M> {
         lent
     }
 
-    /// A frame that others have becomes a page too; it is to be mapped with the run.
+    /// A frame that others have, or nobody, becomes a page; it is to be mapped with the run.
+    #[inline(always)]
     pub(super) fn page_borrowed(
         &mut self,
         ground: &Ground,

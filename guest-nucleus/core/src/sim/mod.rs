@@ -36,6 +36,7 @@ mod mapper_lab;
 mod memory;
 mod memory_model;
 mod memory_scene;
+mod message_steps;
 mod mutexes;
 mod names;
 mod nc_aborts;
