@@ -2,13 +2,14 @@
 //! come with all that belongs to it, or not at all.
 
 use super::going::check;
+use super::mapper_lab::{BASE, FINE, Lab};
 use super::nc_lent::{PAGE, desc};
 use super::nc_messages::pair;
 use super::scene::{FOREVER, Party};
 use super::site::Site;
 use crate::arena::Id;
 use crate::executive::actor::End;
-use crate::executive::thread::Thread;
+use crate::executive::thread::{Thread, Wait};
 use alloc::vec::Vec;
 use chorus_abi::error::*;
 use chorus_abi::*;
@@ -350,6 +351,45 @@ fn a_body_that_is_copied_takes_its_bytes_once_whatever_the_pages_were() {
             site.end();
         }
     }
+}
+
+#[test]
+fn a_reply_is_given_once_when_the_receive_waits_for_a_mapper() {
+    let mut lab = Lab::new();
+    let server = Party {
+        actor: lab.users[1],
+        thread: lab.threads[1],
+    };
+    assert_eq!(lab.map(1, BASE, 1, 0), K_OK);
+    let site = &mut lab.site;
+    let client = site.party(K_USERACTOR);
+    let receive = receiving(site, server, BASE);
+    let small = desc(site, server, (0, 0), 0);
+    site.call(server.thread, "ipcReceive", &[small, receive[1], FOREVER]);
+    let request = desc(site, client, (0, 0), 0);
+    let door = site.door(server.actor);
+    let dest = site.dest(client, door);
+    let answer = desc(site, client, (0, 0), 0);
+    let call = [request, 0, dest, answer, FOREVER];
+    assert_eq!(site.call(client.thread, "ipcCall", &call), None);
+    assert_eq!(site.result(server.thread), Some(0));
+    // Its buffer is a page of a segment that is not here yet.
+    let room = desc(site, server, (BASE, 64), 0);
+    let next = [small, room, receive[1], FOREVER];
+    assert_eq!(site.call(server.thread, "ipcReplyReceive", &next), None);
+    assert_eq!(site.result(client.thread), Some(0));
+    lab.give(5);
+    let wait = lab.site.nucleus.threads.get(server.thread).unwrap().wait;
+    assert_eq!(wait, Wait::Receive, "{:?}", lab.site.result(server.thread));
+    let send = [request, 0, dest];
+    assert_eq!(lab.site.call(client.thread, "ipcSend", &send), Some(K_OK));
+    assert_eq!(lab.site.result(server.thread), Some(0));
+    assert_eq!(lab.free(1, BASE, 1), K_OK);
+    while let Some((request, _)) = lab.request() {
+        assert_eq!(request.service, KN_MPPUSHOUT);
+        lab.answer(FINE, &[]);
+    }
+    lab.finish();
 }
 
 /// Two regions that show one cache, next to each other: a page that comes twice is not mapped with the frame that went.

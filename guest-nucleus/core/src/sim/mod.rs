@@ -30,6 +30,7 @@ mod lent;
 mod lent_model;
 mod loading_steps;
 mod long_calls;
+mod long_changes;
 mod machine;
 mod mapper_handler;
 mod mapper_lab;
