@@ -24,7 +24,7 @@ fn at(place: Place, offset: usize) -> Place {
 
 impl<M: Machine> Nucleus<M> {
     /// Copies a part of a body into a receiver's buffer, which is at `to` for the body's first byte. Errors tell the side: `Err((true, …))` the sender's.
-    #[inline]
+    #[inline(never)]
     pub(super) fn body_copy(
         &mut self,
         from: Origin<'_>,
@@ -160,6 +160,7 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// Copies until there is a fault: how far it came then.
+    #[inline(never)]
     fn bytes_copy(
         &mut self,
         from: Origin<'_>,

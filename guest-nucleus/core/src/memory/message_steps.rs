@@ -20,6 +20,7 @@ const PAUSES: u64 = 64;
 
 impl<M: Machine> Nucleus<M> {
     /// The call under way is about to do what takes as long as making so many pages. Errors: `K_EFAULT` it pauses before, as this step has done enough.
+    #[inline(never)]
     pub(crate) fn takes(&mut self, pages: u32) -> Result<(), KError> {
         let call = self.counters.calls;
         let mappers = &mut self.memory.mappers;
@@ -89,6 +90,7 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// As [`Nucleus::check_range`], and pauses when enough pages were made.
+    #[inline(never)]
     pub(super) fn check_in_steps(
         &mut self,
         (actor, space): (Id<Actor>, Space),

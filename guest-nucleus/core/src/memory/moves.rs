@@ -256,7 +256,6 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// Whether a page can arrive at an address, which begins one, instead of being copied.
-    #[inline(always)]
     pub(super) fn landing(
         &self,
         ground: &Ground,

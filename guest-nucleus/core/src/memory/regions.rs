@@ -24,7 +24,7 @@ pub(super) const OPTIONS: u32 = K_WRITABLE
     | K_INHERITSHARE;
 
 /// Regions that are freed in one step.
-const FREED: usize = 8;
+const FREED: usize = 2;
 
 /// Where a descriptor wants its region: an address, or bounds, or anywhere. Errors: `K_EINVAL`, also for both kinds of inheritance.
 #[allow(clippy::type_complexity, reason = "an address or bounds")]

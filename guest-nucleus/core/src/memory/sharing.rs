@@ -203,7 +203,6 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// A frame that others have, or nobody, becomes a page; it is to be mapped with the run.
-    #[inline(always)]
     pub(super) fn page_borrowed(
         &mut self,
         ground: &Ground,
