@@ -9,6 +9,7 @@
 extern crate alloc;
 
 mod memory;
+mod message_stretches;
 mod operations;
 mod partners;
 mod samples;
@@ -47,6 +48,7 @@ fn measure(booted: u64, count: usize, halt: bool) -> Result<(), KError> {
     partners::stop(partners::supervisor()?)?;
     stretches::longest()?;
     stretches::of_long_calls()?;
+    message_stretches::of_messages()?;
     if halt {
         // SAFETY: no pointers.
         check(unsafe { raw::site_halt(0) })?;

@@ -130,7 +130,7 @@ fn copied() -> Result<u64, KError> {
 type Wish = [u32; 2];
 
 /// Answers, with the body that it got if that is wished, until an empty message comes; the pages go with it if they came so.
-fn echo(port: &Port, buffer: u64) -> Result<(), KError> {
+pub fn echo(port: &Port, buffer: u64) -> Result<(), KError> {
     let mut room = KnMsgDesc {
         body_addr: buffer,
         body_size: K_CMSGSIZEMAX,
@@ -169,7 +169,7 @@ fn echo(port: &Port, buffer: u64) -> Result<(), KError> {
 
 /// What is done with a large body.
 #[derive(Clone, Copy)]
-enum Large {
+pub enum Large {
     /// There and back, at places that do not agree about where in a page they are.
     Copied,
     /// There and back with `K_MOVE`.
@@ -191,7 +191,7 @@ const LARGE: [(&str, Large); 5] = [
 ];
 
 /// Sends a body of so many bytes at an address, and waits for the answer.
-fn call(dest: &KnIpcDest, body_addr: u64, size: u32, what: Large) -> Result<u32, KError> {
+pub fn call(dest: &KnIpcDest, body_addr: u64, size: u32, what: Large) -> Result<u32, KError> {
     let mut annex = [0u32; 16];
     let flags = if let Large::Moved = what { K_MOVE } else { 0 };
     let answers = !matches!(what, Large::Lent | Large::Stored);

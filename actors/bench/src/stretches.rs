@@ -36,7 +36,7 @@ pub fn longest() -> Result<(), KError> {
 }
 
 /// Runs something, and tells of its longest stretch.
-fn during(name: &str, operation: impl FnOnce() -> Result<(), KError>) -> Result<(), KError> {
+pub fn during(name: &str, operation: impl FnOnce() -> Result<(), KError>) -> Result<(), KError> {
     stat()?;
     operation()?;
     let stat = stat()?;
@@ -45,15 +45,41 @@ fn during(name: &str, operation: impl FnOnce() -> Result<(), KError>) -> Result<
 }
 
 /// A region of another actor, all of whose pages are made at once.
-fn allocate_in(actor: &KnCap, size: u64) -> Result<(), KError> {
+fn allocate_in(actor: &KnCap, size: u64) -> Result<KnRgnDesc, KError> {
     let mut region = KnRgnDesc {
         size,
         options: K_WRITABLE | K_FILLZERO | K_ANYWHERE | K_NODEMAND,
         ..KnRgnDesc::default()
     };
     // SAFETY: capability and descriptor live through the call.
-    check(unsafe { raw::rgn_allocate(In::new(at(actor)), InOut::new(at_mut(&mut region))) })
-        .map(|_| ())
+    check(unsafe { raw::rgn_allocate(In::new(at(actor)), InOut::new(at_mut(&mut region))) })?;
+    Ok(region)
+}
+
+/// Forbids stores into a region of another actor.
+fn protect_in(actor: &KnCap, region: KnRgnDesc) -> Result<(), KError> {
+    let region = KnRgnDesc {
+        options: 0,
+        ..region
+    };
+    // SAFETY: capability and descriptor live through the call.
+    check(unsafe { raw::rgn_set_protect(In::new(at(actor)), In::new(at(&region))) }).map(|_| ())
+}
+
+/// A region of so many pages, each one made a region of its own.
+fn cut(pages: u64) -> Result<Region, KError> {
+    let region = Region::new(pages * PAGE_SIZE)?;
+    for page in 0..pages {
+        let one = KnRgnDesc {
+            start_addr: region.start() + page * PAGE_SIZE,
+            size: PAGE_SIZE,
+            opaque1: page,
+            ..KnRgnDesc::default()
+        };
+        // SAFETY: the descriptor lives through the call.
+        check(unsafe { raw::rgn_set_opaque(In::new(K_MYACTOR), In::new(at(&one))) })?;
+    }
+    Ok(region)
 }
 
 fn actor() -> Result<KnCap, KError> {
@@ -110,7 +136,17 @@ pub fn of_long_calls() -> Result<(), KError> {
         Ok(())
     })?;
     let child = actor()?;
-    during("nodemand-16-MiB", || allocate_in(&child, LARGE))?;
+    let mut made = KnRgnDesc::default();
+    during("nodemand-16-MiB", || {
+        made = allocate_in(&child, LARGE)?;
+        Ok(())
+    })?;
+    during("protect-16-MiB-nodemand", || protect_in(&child, made))?;
+    let mut pieces = Some(cut(200)?);
+    during("free-200-regions", || {
+        drop(pieces.take());
+        Ok(())
+    })?;
     for _ in 0..8 {
         allocate_in(&child, 64 * PAGE_SIZE)?;
     }

@@ -53,6 +53,16 @@ pub enum CopyFault {
     Destination(AccessFault),
 }
 
+impl CopyFault {
+    /// How many bytes were copied before it, of a copy between these addresses.
+    pub(crate) fn after(&self, source: u64, destination: u64) -> usize {
+        match self {
+            CopyFault::Source(fault) => fault.address.wrapping_sub(source) as usize,
+            CopyFault::Destination(fault) => fault.address.wrapping_sub(destination) as usize,
+        }
+    }
+}
+
 /// There is no memory for a page table or a stack.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NoMemory;
@@ -149,6 +159,8 @@ pub trait Machine {
     fn frame_write(&mut self, frame: Frame, offset: usize, bytes: &[u8]);
     /// Makes a frame's content that of another.
     fn frame_copy(&mut self, from: Frame, to: Frame);
+    /// Copies bytes from a place in a frame to one in another; neither ends beyond its frame.
+    fn frame_copy_part(&mut self, from: (Frame, usize), to: (Frame, usize), count: usize);
     /// One more than the largest number of a frame that is ever given out.
     fn frame_limit(&self) -> usize;
     /// `(free, total)` frames.
@@ -219,7 +231,7 @@ pub trait Machine {
     fn read(&mut self, space: Space, address: u64, bytes: &mut [u8]) -> Result<(), AccessFault>;
     /// Copies into the memory of a space; pages that forbid stores fault.
     fn write(&mut self, space: Space, address: u64, bytes: &[u8]) -> Result<(), AccessFault>;
-    /// Copies between two spaces (or within one); what was copied before a fault stays. Returns on a fault so that the page can be made.
+    /// Copies between two spaces (or within one), from the first byte on. Returns on a fault so that the page can be made; all bytes before that are copied.
     fn copy(
         &mut self,
         source: (Space, u64),

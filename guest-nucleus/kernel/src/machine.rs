@@ -157,6 +157,13 @@ impl Machine for X86 {
         };
     }
 
+    fn frame_copy_part(&mut self, from: (Frame, usize), to: (Frame, usize), count: usize) {
+        let room = |at: usize| (PAGE as usize).saturating_sub(at);
+        let count = count.min(room(from.1)).min(room(to.1));
+        // SAFETY: as `frame_read`; within both frames by the lines above.
+        unsafe { bytes(from.0, from.1).copy_to(bytes(to.0, to.1), count) };
+    }
+
     fn frame_limit(&self) -> usize {
         self.frames.limit()
     }

@@ -276,6 +276,7 @@ impl<M: Machine> Nucleus<M> {
             return Err(KError::Inval);
         }
         let parcel = self.parcel(caller, msg)?;
+        self.takes_body(parcel.size)?;
         self.prepare_answer(id, &parcel)?;
         Ok(Outcome::Done(K_OK))
     }

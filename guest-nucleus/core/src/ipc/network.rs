@@ -324,6 +324,7 @@ impl<M: Machine> Nucleus<M> {
         }
         self.check_writable(caller, item.address(), size_of::<KnNetItem>() as u64)?;
         self.check_buffer(caller, body.address(), kept.size)?;
+        self.takes_body(kept.size)?;
         let to = (caller.actor, caller.space, body.address());
         let whole = self.body_fill(&kept, to, room)?;
         self.write(caller, item, &next)?;
@@ -392,15 +393,10 @@ impl<M: Machine> Nucleus<M> {
         if item.body_size > K_CMSGSIZEMAX {
             return Err(KError::TooMuch);
         }
-        self.check_range(
-            caller.actor,
-            caller.space,
-            body.address(),
-            item.body_size.into(),
-            false,
-        )?;
         let annex = (item.annex_size > 0).then_some(item.annex);
         let place = (caller.actor, caller.space, body.address());
+        self.check_body(place, item.body_size, false)?;
+        self.takes_body(item.body_size)?;
         Ok((
             item,
             Parcel {

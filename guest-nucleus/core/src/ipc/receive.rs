@@ -361,6 +361,9 @@ impl<M: Machine> Nucleus<M> {
             .filter(|&port| self.has_message(port))
             .or_else(|| self.best_enabled(caller.actor).filter(|_| port.is_none()))
         {
+            if self.has_toiled() {
+                self.takes_body(self.size_of_first(source))?;
+            }
             let Some(message) = self.dequeue(source) else {
                 return Err(KError::Inval);
             };
@@ -409,6 +412,13 @@ impl<M: Machine> Nucleus<M> {
 
     fn has_message(&self, port: Id<Port>) -> bool {
         self.ipc.ports.get(port).is_some_and(|port| port.queued > 0)
+    }
+
+    /// Bytes of the body of the first message that is queued at a port.
+    fn size_of_first(&self, port: Id<Port>) -> u32 {
+        let queue = self.ipc.ports.get(port).and_then(|port| port.queue);
+        let first = queue.and_then(|(first, _)| self.ipc.messages.get(first));
+        first.map_or(0, |message| message.body_size)
     }
 
     /// The enabled port of an actor with messages and the best priority; among equals the one whose message is oldest.

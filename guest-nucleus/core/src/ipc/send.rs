@@ -87,18 +87,14 @@ impl<M: Machine> Nucleus<M> {
                 Some(annex)
             }
         };
-        self.check_range(
-            caller.actor,
-            caller.space,
-            desc.body_addr,
-            size.into(),
-            false,
-        )?;
+        let body = (caller.actor, caller.space, desc.body_addr);
+        let moves = desc.flags & K_MOVE != 0 && u64::from(size) >= PAGE_SIZE;
+        self.check_body(body, size, moves)?;
         Ok(Parcel {
             annex,
-            body: (caller.actor, caller.space, desc.body_addr),
+            body,
             size,
-            moves: desc.flags & K_MOVE != 0 && u64::from(size) >= PAGE_SIZE,
+            moves,
         })
     }
 
@@ -245,6 +241,7 @@ impl<M: Machine> Nucleus<M> {
     ) -> Result<Outcome, KError> {
         let parcel = self.parcel(caller, msg)?;
         let letter = self.letter(caller, src_port, dest)?;
+        self.takes_body(parcel.size)?;
         match self.way(&letter.dest)? {
             Way::Port(port) => {
                 self.post(port, &letter, &parcel)?;
@@ -301,6 +298,7 @@ impl<M: Machine> Nucleus<M> {
             self.check_buffer(caller, answer.body_addr, room)?;
         }
         let mut letter = self.letter(caller, src_port, dest)?;
+        self.takes_body(parcel.size)?;
         let way = self.way(&letter.dest)?;
         if matches!(way, Way::Broadcast(_)) {
             return Err(KError::Inval);
@@ -350,6 +348,7 @@ impl<M: Machine> Nucleus<M> {
     pub fn ipc_reply(&mut self, caller: Caller, msg: In<KnMsgDesc>) -> Result<Outcome, KError> {
         let id = self.current_message(caller)?;
         let parcel = self.parcel(caller, msg)?;
+        self.takes_body(parcel.size)?;
         let message = *self.ipc.messages.get(id).ok_or(KError::Inval)?;
         match message.client {
             Client::Thread(client, transaction) => self.reply_here(client, transaction, &parcel)?,
@@ -484,7 +483,12 @@ impl<M: Machine> Nucleus<M> {
         port_li: InOut<i32>,
         delay: i32,
     ) -> Result<Outcome, KError> {
-        self.ipc_reply(caller, reply)?;
-        self.ipc_receive(caller, msg, port_li, delay)
+        if !self.is_second_part() {
+            self.ipc_reply(caller, reply)?;
+            self.second_part(true);
+        }
+        let received = self.ipc_receive(caller, msg, port_li, delay)?;
+        self.second_part(false);
+        Ok(received)
     }
 }

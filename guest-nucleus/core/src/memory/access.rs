@@ -10,7 +10,12 @@ use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 impl<M: Machine> Nucleus<M> {
     #[cold]
     #[inline(never)]
-    fn make(&mut self, actor: Id<Actor>, fault: AccessFault, last: &mut u64) -> Result<(), KError> {
+    pub(super) fn make(
+        &mut self,
+        actor: Id<Actor>,
+        fault: AccessFault,
+        last: &mut u64,
+    ) -> Result<(), KError> {
         // A second fault at the same place means that making the page did not help.
         if *last == fault.address {
             return Err(KError::Fault);
@@ -169,17 +174,21 @@ impl<M: Machine> Nucleus<M> {
         to: (Id<Actor>, Space, u64),
         size: usize,
     ) -> Result<(), (bool, KError)> {
-        let mut last = (u64::MAX, u64::MAX);
+        let (mut done, mut last) = (0, (u64::MAX, u64::MAX));
         loop {
-            match self.machine.copy((from.1, from.2), (to.1, to.2), size) {
-                Ok(()) => {
-                    self.counters.copied += size as u64;
-                    return Ok(());
-                }
-                Err(CopyFault::Source(fault)) => self
+            let at = |address: u64| address.wrapping_add(done as u64);
+            let (source, target) = ((from.1, at(from.2)), (to.1, at(to.2)));
+            let Err(fault) = self.machine.copy(source, target, size - done) else {
+                self.counters.copied += size as u64;
+                return Ok(());
+            };
+            // What is before the fault is there already.
+            done += fault.after(source.1, target.1).min(size - done);
+            match fault {
+                CopyFault::Source(fault) => self
                     .make(from.0, fault, &mut last.0)
                     .map_err(|error| (true, error))?,
-                Err(CopyFault::Destination(fault)) => self
+                CopyFault::Destination(fault) => self
                     .make(to.0, fault, &mut last.1)
                     .map_err(|error| (false, error))?,
             }

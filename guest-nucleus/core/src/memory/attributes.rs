@@ -141,10 +141,10 @@ impl<M: Machine> Nucleus<M> {
             return Ok(self.await_unlocked(caller, actor, range, Some(desc.options)));
         }
         self.regions_protect(actor, range, desc.options)?;
-        Ok(Outcome::Done(K_OK))
+        Ok(self.map_on(caller.thread, Self::protected(actor, range)))
     }
 
-    /// Gives all regions of a range another protection.
+    /// Gives all regions of a range another protection; what is [`Nucleus::protected`] is to be mapped then.
     ///
     /// # Errors
     /// `K_EINVAL` writable and executable, or supervisor-only where it cannot be; `K_EADDR` a hole; `K_EPROT` registers of a device; `K_ENOMEM`. Nothing is done then.
@@ -169,19 +169,17 @@ impl<M: Machine> Nucleus<M> {
         });
         let space = self.actors.get(actor).ok_or(KError::Inval)?.space;
         self.machine.unmap_range(space, range.0, range.1);
-        let mut at = range.0;
-        while at < range.1 {
-            let Some(region) = self.region_at(actor, at) else {
-                break;
-            };
-            let end = region.end().min(range.1);
-            if region.is_fixed() {
-                // Its pages are its own and its tables are there: this takes no memory.
-                let _ = self.bring_in_all(actor, at, end);
-            }
-            at = end;
-        }
         Ok(())
+    }
+
+    /// What is still to be mapped when regions have another protection: pages of fixed ones, which are their own.
+    pub(super) fn protected(actor: Id<Actor>, range: (u64, u64)) -> Mapping {
+        Mapping {
+            actor,
+            cache: None,
+            range,
+            made: None,
+        }
     }
 
     /// `rgnSetInherit` (NC-237).
@@ -241,13 +239,7 @@ impl<M: Machine> Nucleus<M> {
             return Ok(Outcome::Done(K_OK));
         }
         // Until now pages could still leave.
-        let mapping = Mapping {
-            actor,
-            cache: None,
-            range,
-            made: None,
-        };
-        Ok(self.map_on(caller.thread, mapping))
+        Ok(self.map_on(caller.thread, Self::protected(actor, range)))
     }
 
     /// Resident and locked pages of a cache in a range of its pages.

@@ -97,6 +97,9 @@ impl<M: Machine> Nucleus<M> {
                     false => Err(KError::NoMem),
                 },
             };
+            if result.is_ok() && wait.options.is_some() {
+                self.maps_later(id, Self::protected(wait.actor, wait.range));
+            }
             self.wake(id, result.map_or_else(KError::code, |()| K_OK));
         }
     }

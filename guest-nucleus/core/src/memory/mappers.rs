@@ -119,6 +119,8 @@ pub(super) struct Mappers {
     pub(super) awaited: Option<(Option<Id<Request>>, u64)>,
     /// How far the call under way came when it waited last.
     pub(super) progress: u64,
+    /// The number of a call, and what its step under way has done (`message_steps`).
+    pub(super) effort: (u64, u32),
     /// The segment that must not go while it waits or pauses.
     pub(super) held: Option<Id<Segment>>,
     /// Pages that it has prepared.
@@ -143,6 +145,7 @@ impl Mappers {
             restarts: crate::arena::Arena::new(calls),
             awaited: None,
             progress: 0,
+            effort: (0, 0),
             held: None,
             prepared: None,
             locked: None,

@@ -8,6 +8,7 @@
 //! [`Nucleus::write`]: crate::nucleus::Nucleus
 
 mod access;
+mod arrivals;
 mod attributes;
 mod caches;
 mod copies;
@@ -23,6 +24,7 @@ pub mod loader;
 mod local_caches;
 mod locks;
 mod mappers;
+mod message_steps;
 mod moves;
 mod pageout;
 mod pages;

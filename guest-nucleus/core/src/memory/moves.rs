@@ -6,6 +6,7 @@
 //! regions with `K_NODEMAND`) are copied, and zeroed; pages of segments are copied, and stay: they are not the sender's.
 
 use super::Region;
+use super::arrivals::Origin;
 use super::caches::{Cache, pages};
 use super::pages::{DIRTY, PUSHING};
 use super::runs::{Ground, Run, Structures};
@@ -29,10 +30,10 @@ struct Leaving {
 
 /// Where a page can arrive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Landing {
-    page: u32,
+pub(super) struct Landing {
+    pub(super) page: u32,
     /// The frame that it supplants.
-    old: Option<Frame>,
+    pub(super) old: Option<Frame>,
 }
 
 impl<M: Machine> Nucleus<M> {
@@ -141,6 +142,9 @@ impl<M: Machine> Nucleus<M> {
         let count = (size.checked_sub(begin)? / PAGE_SIZE as u32) as usize;
         let place = (from.0, from.1, from.2 + u64::from(begin));
         let (ground, all) = self.smooth_pages(place, count)?;
+        let Some(spares) = self.spares(&ground, place.2, count) else {
+            return Some(Err(KError::NoMem));
+        };
         let mut body = Body::begins(lead, size);
         let ends = [(0, begin), (begin + count as u32 * PAGE_SIZE as u32, size)];
         for (offset, end) in ends {
@@ -155,6 +159,7 @@ impl<M: Machine> Nucleus<M> {
             let at = (from.0, from.1, from.2 + u64::from(offset));
             if let Err(error) = self.piece_keep(at, &mut body, piece) {
                 self.body_free(&mut body);
+                self.spares_free(&spares);
                 return Some(Err(error));
             }
         }
@@ -164,7 +169,39 @@ impl<M: Machine> Nucleus<M> {
             body.put(index, frame);
             index += 1;
         });
+        for (page, &spare) in (ground.region.page_at(place.2)..).zip(&spares) {
+            if let Some(spare) = spare {
+                self.page_insert(ground.cache, page, spare);
+            }
+        }
         Some(Ok(body))
+    }
+
+    /// Zeros that hide what a cache would see behind so many pages from an address on. `None`: no memory.
+    fn spares(
+        &mut self,
+        ground: &Ground,
+        address: u64,
+        count: usize,
+    ) -> Option<[Option<Frame>; PIECES]> {
+        let mut spares = [None; PIECES];
+        let cache = self.cache(ground.cache)?;
+        let window = cache.parent.map_or(0, |_| cache.window);
+        let first = ground.region.page_at(address);
+        for (_, spare) in (first..window).zip(spares.iter_mut().take(count)) {
+            *spare = self.frame_like(None);
+            if spare.is_none() {
+                self.spares_free(&spares);
+                return None;
+            }
+        }
+        Some(spares)
+    }
+
+    fn spares_free(&mut self, spares: &[Option<Frame>; PIECES]) {
+        for &spare in spares.iter().flatten() {
+            self.machine.frame_free(spare);
+        }
     }
 
     /// The body with copies of what does not leave; the rest is in `leaving`. Errors: those of `body_lift`; the spares are left in `leaving`.
@@ -219,13 +256,18 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// Whether a page can arrive at an address, which begins one, instead of being copied.
-    #[inline]
-    fn landing(&self, ground: &Ground, address: u64, structures: &Structures) -> Option<Landing> {
+    pub(super) fn landing(
+        &self,
+        ground: &Ground,
+        address: u64,
+        structures: &Structures,
+    ) -> Option<Landing> {
         let page = ground.region.page_at(address);
         let old = self.memory.pages.find(ground.cache, page);
         let held = old
             .is_some_and(|frame| self.memory.pages.locks(frame) > 0 || structures.may_be_in(frame));
-        if held || ground.fixed || self.history(ground.cache, page).is_some() {
+        let seen = !ground.smooth && self.history(ground.cache, page).is_some();
+        if held || ground.fixed || seen {
             return None;
         }
         Some(Landing { page, old })
@@ -251,15 +293,12 @@ impl<M: Machine> Nucleus<M> {
         let size = body.size.min(room);
         if let Some((_, at)) = self.easy_landing(body, to, size) {
             let all = pieces(body.lead, size).enumerate();
-            for (index, piece) in all.filter(|(index, _)| !at.contains(index)) {
-                if let Some(frame) = body.frame(index) {
-                    let at = (to.0, to.1, to.2 + piece.offset as u64);
-                    self.copy_out(frame, piece.into, at, piece.count)?;
-                }
+            for (_, piece) in all.filter(|(index, _)| !at.contains(index)) {
+                self.kept_copy(body, to, (piece.offset, piece.offset + piece.count))?;
             }
             return Ok((1 << at.end) - (1 << at.start));
         }
-        let (mut whole, mut known, mut more) = (0, None, 0);
+        let (mut whole, mut known, mut more, mut copied) = (0, None, 0, 0);
         let structures = self.structures();
         let mut borrows = None;
         for (index, piece) in pieces(body.lead, size).enumerate() {
@@ -277,11 +316,21 @@ impl<M: Machine> Nucleus<M> {
             {
                 more += u32::from(landing.old.is_none());
                 whole |= 1 << index;
-                continue;
+                self.kept_copy(body, to, (copied, piece.offset))?;
+                copied = piece.offset + piece.count;
             }
-            self.copy_out(frame, piece.into, (to.0, to.1, at), piece.count)?;
         }
+        self.kept_copy(body, to, (copied, size as usize))?;
         Ok(whole)
+    }
+
+    /// Copies a part of a body that is in frames to a receiver. Errors: `K_EFAULT`.
+    fn kept_copy(&mut self, body: &Body, to: Place, part: (usize, usize)) -> Result<(), KError> {
+        if part.0 >= part.1 {
+            return Ok(());
+        }
+        let copied = self.body_copy(Origin::Kept(body), to, part);
+        copied.map_err(|(_, error)| error)
     }
 
     /// Whether frames of a body are there, and nobody else's.
@@ -393,7 +442,7 @@ impl<M: Machine> Nucleus<M> {
                 false => None,
             };
             let Some(ground) = ground else {
-                self.check_writable(caller, at, next - at)?;
+                self.check_page(caller, at, next - at)?;
                 at = next;
                 continue;
             };
@@ -401,10 +450,14 @@ impl<M: Machine> Nucleus<M> {
             let (first, count) = (ground.region.page_at(at), pages(past - at));
             if !ground.smooth || self.any_structure(&structures, ground.cache, first..first + count)
             {
-                for page in (at..past).step_by(PAGE_SIZE as usize) {
-                    if !self.is_brought(&ground, page, &structures) {
-                        self.check_writable(caller, page, PAGE_SIZE)?;
+                let mut page = at;
+                while page < past {
+                    let space = caller.space;
+                    page = self.machine.accessible_until(space, page, past, true);
+                    if page < past && !self.is_brought(&ground, page, &structures) {
+                        self.check_page(caller, page, PAGE_SIZE)?;
                     }
+                    page += PAGE_SIZE;
                 }
             }
             at = past;

@@ -2,7 +2,6 @@
 
 use super::attributes::range_of;
 use super::caches::{Cache, pages};
-use super::faults::as_error;
 use super::steps::Mapping;
 use super::{DEVICE, FIXED, REGION_MAX, Region};
 use crate::arena::Id;
@@ -23,6 +22,9 @@ pub(super) const OPTIONS: u32 = K_WRITABLE
     | K_NOWAITFORMEMORY
     | K_INHERITCOPY
     | K_INHERITSHARE;
+
+/// Regions that are freed in one step.
+const FREED: usize = 2;
 
 /// Where a descriptor wants its region: an address, or bounds, or anywhere. Errors: `K_EINVAL`, also for both kinds of inheritance.
 #[allow(clippy::type_complexity, reason = "an address or bounds")]
@@ -208,25 +210,6 @@ impl<M: Machine> Nucleus<M> {
         let window = (start, size);
         self.region_insert(actor, window, options, opaque, (cache, 0));
         Ok(start)
-    }
-
-    /// Makes all pages of a range, which regions cover, their regions' own, so that no permitted access to them faults. Errors: `K_ENOMEM`; what was made stays.
-    pub(super) fn bring_in_all(
-        &mut self,
-        actor: Id<Actor>,
-        start: u64,
-        end: u64,
-    ) -> Result<(), KError> {
-        let mut page = start;
-        self.room_at_once(actor, (start, end))?;
-        while page < end {
-            let region = self.region_at(actor, page).ok_or(KError::Addr)?;
-            if region.cache.is_some() {
-                self.bring_in(&region, page, true).map_err(as_error)?;
-            }
-            page += PAGE_SIZE;
-        }
-        Ok(())
     }
 
     /// Makes a region that shows a cache from a page on; there is room for it.
@@ -490,13 +473,21 @@ impl<M: Machine> Nucleus<M> {
         let desc = self.read(caller, region)?;
         let actor = self.actor_for_memory(caller, cap)?;
         let range = range_of(desc.start_addr, desc.size)?;
-        if self.any_locked(actor, range) {
-            return Ok(self.await_unlocked(caller, actor, range, None));
+        // What was freed in earlier steps may be somebody's again.
+        let done = self.memory.mappers.progress.saturating_mul(PAGE_SIZE);
+        let begin = range.0.saturating_add(done).min(range.1);
+        if self.any_locked(actor, (begin, range.1)) {
+            return Ok(self.await_unlocked(caller, actor, (begin, range.1), None));
         }
-        if self.region_free(actor, range.0, range.1) {
-            Ok(Outcome::Done(K_OK))
-        } else {
-            Err(KError::NoMem)
+        let mut all = self.regions_in(actor, (begin, range.1));
+        let next = all.nth(FREED).map(|(_, region)| region.start);
+        drop(all);
+        if !self.region_free(actor, begin, next.unwrap_or(range.1)) {
+            return Err(KError::NoMem);
+        }
+        match next {
+            Some(next) => Err(self.pause((next - range.0) / PAGE_SIZE)),
+            None => Ok(Outcome::Done(K_OK)),
         }
     }
 

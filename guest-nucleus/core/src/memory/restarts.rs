@@ -136,6 +136,22 @@ impl<M: Machine> Nucleus<M> {
         true
     }
 
+    /// The call of a thread that waited has succeeded, but for pages that are to be mapped when it runs.
+    pub(super) fn maps_later(&mut self, thread: Id<Thread>, mapping: Mapping) {
+        // There is room for one of each thread.
+        self.memory.mappers.restarts.insert(Restart {
+            thread,
+            request: None,
+            segment: None,
+            again: Again::Map(mapping),
+            progress: 0,
+            prepared: None,
+            locked: None,
+            loading: None,
+            turns: 0,
+        });
+    }
+
     /// A call that was to go on will not: its thread dies, or goes elsewhere.
     #[inline]
     pub(crate) fn restart_forget(&mut self, thread: Id<Thread>) {

@@ -20,7 +20,9 @@ pub(super) struct Ground {
     pub(super) fixed: bool,
     /// No other region shows the cache.
     pub(super) alone: bool,
-    /// Any page can arrive, but where a thread waits for a structure: no page is locked, was copied from here, or is outside.
+    /// No page is locked or outside.
+    steady: bool,
+    /// Any page can arrive, but where a thread waits for a structure: nor was one copied from here.
     pub(super) smooth: bool,
 }
 
@@ -93,13 +95,15 @@ impl<M: Machine> Nucleus<M> {
         }
         let fixed = self.any_fixed(cache);
         let alone = self.regions_of(cache).nth(1).is_none();
-        let quiet = entry.child.is_none() && entry.list.locked == 0 && entry.slots.count == 0;
+        let quiet = entry.list.locked == 0 && entry.slots.count == 0;
+        let steady = alone && quiet && !fixed;
         Some(Ground {
             region,
             cache,
             fixed,
             alone,
-            smooth: alone && quiet && !fixed,
+            steady,
+            smooth: steady && entry.child.is_none(),
         })
     }
 
@@ -201,11 +205,14 @@ impl<M: Machine> Nucleus<M> {
         (run.count, run.gone_count) = (0, 0);
     }
 
-    /// The ground of so many pages from a place on, if it is one and smooth.
+    /// The ground of so many pages from a place on, if it is one, and smooth there.
     fn smooth_ground(&self, place: Place, count: usize) -> Option<Ground> {
-        let ground = self.ground(place).filter(|ground| ground.smooth)?;
+        let ground = self.ground(place).filter(|ground| ground.steady)?;
         let last = place.2 + (count as u64).checked_sub(1)? * PAGE_SIZE;
-        ground.has(last).then_some(ground)
+        let first = ground.region.page_at(place.2);
+        let seen = |page| self.history(ground.cache, page).is_some();
+        let smooth = ground.smooth || !(first..first + count as u32).any(seen);
+        (smooth && ground.has(last)).then_some(ground)
     }
 
     /// So many pages from a place on, if nothing is special about any: they lie in one region, nobody else sees them or has their frames, and they
@@ -216,9 +223,6 @@ impl<M: Machine> Nucleus<M> {
         count: usize,
     ) -> Option<(Ground, [Held; PIECES])> {
         let ground = self.smooth_ground(place, count)?;
-        if self.cache(ground.cache)?.parent.is_some() {
-            return None;
-        }
         let structures = self.structures();
         let first = ground.region.page_at(place.2);
         let mut all = [Held::NONE; PIECES];

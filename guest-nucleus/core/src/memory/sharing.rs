@@ -10,6 +10,7 @@
 //! are copied, the longer the more often it happened.
 
 use super::Region;
+use super::arrivals::Origin;
 use super::caches::{Cache, pages};
 use super::runs::{Ground, Run};
 use super::{DEVICE, FIXED};
@@ -114,8 +115,11 @@ impl<M: Machine> Nucleus<M> {
         to: Place,
         size: usize,
     ) -> Result<(), (bool, KError)> {
-        if size < LENT_MIN || !(from.2 ^ to.2).is_multiple_of(PAGE_SIZE) {
+        if size < PAGE_SIZE as usize {
             return self.copy(from, to, size);
+        }
+        if size < LENT_MIN || !(from.2 ^ to.2).is_multiple_of(PAGE_SIZE) {
+            return self.body_copy(Origin::Sender(from), to, (0, size));
         }
         self.large_body_pass(from, to, size)
     }
@@ -137,14 +141,14 @@ impl<M: Machine> Nucleus<M> {
         for index in (0..count).filter(|index| lent & 1 << index != 0) {
             let begin = lead + index * page;
             if done < begin {
-                self.copy(at(from, done), at(to, done), begin - done)?;
+                self.body_copy(Origin::Sender(from), to, (done, begin))?;
             }
             done = begin + page;
         }
         if done == size {
             return Ok(());
         }
-        self.copy(at(from, done), at(to, done), size - done)
+        self.body_copy(Origin::Sender(from), to, (done, size))
     }
 
     /// Lends what can be lent of so many pages; a bit for each that was.
@@ -198,8 +202,8 @@ impl<M: Machine> Nucleus<M> {
         lent
     }
 
-    /// A frame that others have becomes a page too; it is to be mapped with the run.
-    fn page_borrowed(
+    /// A frame that others have, or nobody, becomes a page; it is to be mapped with the run.
+    pub(super) fn page_borrowed(
         &mut self,
         ground: &Ground,
         page: u32,
@@ -210,6 +214,8 @@ impl<M: Machine> Nucleus<M> {
         if !ground.smooth {
             // The only region that shows it has the mapping replaced.
             if !ground.alone {
+                // It may be one of the run itself.
+                self.run_map(run);
                 self.page_unmap(ground.cache, page);
             }
             self.slot_drop(ground.cache, page);

@@ -78,36 +78,44 @@ impl<M: Machine> Nucleus<M> {
     pub(super) fn map_on(&mut self, thread: Id<Thread>, mapping: Mapping) -> Outcome {
         let (mut at, end) = mapping.range;
         let mut effort = EFFORT;
-        while let Some(region) = self.region_from(mapping.actor, (at, end)) {
+        // What was freed meanwhile, or is another region now, is nobody's affair.
+        while let Some((region, cache)) = self.region_to_map(&mapping, (at, end)) {
             at = at.max(region.start);
-            let rest = Mapping {
-                range: (at, end),
-                ..mapping
-            };
-            if effort == 0 {
-                if self.restart(thread, None, Again::Map(rest)) {
-                    return Outcome::Blocked;
+            while at < region.end().min(end) {
+                let rest = Mapping {
+                    range: (at, end),
+                    ..mapping
+                };
+                if effort == 0 {
+                    if self.restart(thread, None, Again::Map(rest)) {
+                        return Outcome::Blocked;
+                    }
+                    effort = EFFORT;
                 }
-                effort = EFFORT;
-            }
-            let shows = |cache| mapping.cache.is_none_or(|wanted| wanted == cache);
-            // What was freed meanwhile, or is another region now, is nobody's affair.
-            let wanted = region.options & K_NODEMAND != 0;
-            let Some(cache) = region.cache.filter(|&cache| wanted && shows(cache)) else {
-                at = region.end();
-                continue;
-            };
-            let there = self.memory.pages.find(cache, region.page_at(at)).is_some();
-            if let Err(error) = self.bring_in(&region, at, true) {
-                let ended = self.map_later(thread, rest, &region, as_error(error));
-                if let Some(outcome) = ended {
-                    return outcome;
+                let there = self.memory.pages.find(cache, region.page_at(at)).is_some();
+                if let Err(error) = self.bring_in(&region, at, true) {
+                    let ended = self.map_later(thread, rest, &region, as_error(error));
+                    if let Some(outcome) = ended {
+                        return outcome;
+                    }
                 }
+                effort = effort.saturating_sub(if there { MAPPING } else { MAKING });
+                at += PAGE_SIZE;
             }
-            effort = effort.saturating_sub(if there { MAPPING } else { MAKING });
-            at += PAGE_SIZE;
         }
         Outcome::Done(K_OK)
+    }
+
+    /// The first region that has part of a range and whose pages a mapping is about.
+    fn region_to_map(&self, of: &Mapping, range: (u64, u64)) -> Option<(Region, Id<Cache>)> {
+        if range.0 >= range.1 {
+            return None;
+        }
+        let wanted = |(_, region): (_, &Region)| {
+            let shown = region.cache.filter(|_| region.is_fixed())?;
+            (of.cache.is_none() || of.cache == Some(shown)).then_some((*region, shown))
+        };
+        self.regions_in(of.actor, range).find_map(wanted)
     }
 
     /// The first region that has part of a range.

@@ -197,6 +197,11 @@ impl Machine for Sim {
         let to = self.memory[to.0 as usize].as_mut();
         *to.expect("a free frame") = content;
     }
+    fn frame_copy_part(&mut self, from: (Frame, usize), to: (Frame, usize), count: usize) {
+        let mut bytes = alloc::vec![0; count];
+        self.frame_read(from.0, from.1, &mut bytes);
+        self.frame_write(to.0, to.1, &bytes);
+    }
     fn frame_limit(&self) -> usize {
         self.memory.len()
     }
@@ -327,11 +332,18 @@ impl Machine for Sim {
         destination: (Space, u64),
         size: usize,
     ) -> Result<(), CopyFault> {
-        let mut bytes = alloc::vec![0; size];
-        self.read(source.0, source.1, &mut bytes)
-            .map_err(CopyFault::Source)?;
+        let readable = self.pieces(source.0, source.1, size, false).err();
+        let writable = self.pieces(destination.0, destination.1, size, true).err();
+        let readable = readable.map(CopyFault::Source);
+        let writable = writable.map(CopyFault::Destination);
+        let after = |fault: &CopyFault| fault.after(source.1, destination.1);
+        let fault = [readable, writable].into_iter().flatten().min_by_key(after);
+        let mut bytes = alloc::vec![0; fault.as_ref().map_or(size, after)];
+        let there = "what was looked at is there";
+        self.read(source.0, source.1, &mut bytes).expect(there);
         self.write(destination.0, destination.1, &bytes)
-            .map_err(CopyFault::Destination)
+            .expect(there);
+        fault.map_or(Ok(()), Err)
     }
     fn copy_in(
         &mut self,
@@ -352,9 +364,13 @@ impl Machine for Sim {
         destination: (Space, u64),
         size: usize,
     ) -> Result<(), AccessFault> {
-        let mut bytes = alloc::vec![0; size];
+        let writable = self.pieces(destination.0, destination.1, size, true).err();
+        let count = writable.map_or(size, |fault| (fault.address - destination.1) as usize);
+        let mut bytes = alloc::vec![0; count];
         self.frame_read(frame, offset, &mut bytes);
         self.write(destination.0, destination.1, &bytes)
+            .expect("what was looked at is there");
+        writable.map_or(Ok(()), Err)
     }
     fn load<T: FromBytes>(&mut self, space: Space, address: u64) -> Option<T> {
         let mut bytes = alloc::vec![0; size_of::<T>()];

@@ -97,6 +97,14 @@ impl<M: Machine> Nucleus<M> {
             })
     }
 
+    /// Whether a cache may have a page more now, without a second thought: who pays for it is below his limit, and there are frames enough.
+    pub(in crate::memory) fn may_arrive(&self, cache: Id<Cache>) -> bool {
+        let payer = self.cache(cache).and_then(|cache| cache.payer);
+        let payer = payer.and_then(|payer| self.actors.get(payer));
+        let roomy = payer.is_none_or(|payer| self.is_roomy(payer));
+        self.may_grow(cache, 1) && (roomy || self.memory.pageout.at_once)
+    }
+
     /// The same when there are few.
     #[cold]
     #[inline(never)]
