@@ -64,7 +64,8 @@ impl Scene {
             if let Some(result) = result {
                 return result;
             }
-            if self.site.nucleus.going() > 0 {
+            // What goes, and a call that paused, wait for their steps.
+            if self.site.nucleus.going() > 0 || self.site.nucleus.resumes(self.thread) {
                 self.site.step(1);
                 self.site.nucleus.check_memory();
             }
