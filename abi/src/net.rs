@@ -32,6 +32,7 @@ pub const NET_GROUPS: u32 = 6;
 /// identifier there. Here it is gone: `nmQuery` does not know it, it leaves its groups, threads that wait on it leave with `K_ENOPORT`; requests that somebody received stay and
 /// are answered with `NET_REPLY` as ever. What is in its queue is handed out with `NET_PASS`, or dropped (`K_DROPMSG`, what was queued when it departed: requests end with
 /// `K_ENOPORT`). `portMigrate` ends when all of that is through, so that nothing that is sent after its end comes before what was queued.
+/// A port that came back meanwhile may not leave again before that (`K_EBUSY`); what it left behind is handed out all the same.
 pub const NET_MIGRATE: u32 = 7;
 
 /// Item kind: a message that was queued at a port which lives elsewhere now (outbound), and that it is through (`nmComplete`).

@@ -144,7 +144,7 @@ pub const HARMS: [Harm; 13] = [
 const OF_MOVES: [&str; 7] = [
     "PREPARE",
     "ACTIVATE",
-    "CONFIRM",
+    "HAVE",
     "PASS",
     "PASS-SEND",
     "REPLY",

@@ -3,8 +3,9 @@
 use super::invariants::{Broken, What};
 use super::plant::Plant;
 use super::ports::Standing;
-use super::world::{Happens, World, actor_of};
+use super::world::{Happens, MS, SEC, World, actor_of};
 use chorus_abi::KnUniqueId;
+use chorus_abi::error::K_EBUSY;
 use chorus_transport::Event;
 
 /// A port that was to move.
@@ -45,7 +46,7 @@ impl World {
         handle
     }
 
-    /// Moves a port and waits until its caller knows the end, a minute at most: result and count.
+    /// Moves a port, again and again while it is still busy with its last move, and waits until its caller knows the end, a minute at most: result and count.
     pub fn migrate_now(
         &mut self,
         from: u16,
@@ -53,14 +54,19 @@ impl World {
         to: u16,
         options: i32,
     ) -> (i32, u32) {
-        let number = self.migrate(from, port, to, options);
-        let limit = self.now + 60 * super::world::SEC;
-        while self.migrations[number].end.is_none() && self.now < limit {
-            let Some(next) = self.next() else { break };
-            self.run_until(next);
+        let limit = self.now + 60 * SEC;
+        loop {
+            let number = self.migrate(from, port, to, options);
+            while self.migrations[number].end.is_none() && self.now < limit {
+                let Some(next) = self.next() else { break };
+                self.run_until(next);
+            }
+            let end = self.migrations[number].end.expect("an end");
+            if end.0 != K_EBUSY || self.now >= limit {
+                return (end.0, end.1);
+            }
+            self.run(MS);
         }
-        let end = self.migrations[number].end.expect("an end");
-        (end.0, end.1)
     }
 
     /// The site that serves a port, or that it is leaving.

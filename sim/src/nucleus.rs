@@ -19,6 +19,8 @@ pub struct Request {
     pub port: KnUniqueId,
     /// Its execution began.
     pub executing: bool,
+    /// It is in a queue from which nothing is received.
+    pub waiting: bool,
     /// [`digest`] of what arrived.
     pub digest: u64,
     /// Protection identifiers of actor and port that it came with.

@@ -109,6 +109,8 @@ impl Nucleus {
         };
         match entry.standing {
             Standing::Live if self.handlers.contains(&word) => return K_EINVAL,
+            // It was here before, and what it left behind is not through yet.
+            Standing::Live if self.departed.contains_key(&word) => return K_EBUSY,
             Standing::Live => {}
             Standing::Departing { .. } => return K_EBUSY,
             Standing::Arriving => return K_EINVAL,
@@ -130,6 +132,11 @@ impl Nucleus {
         };
         if entry.receives() {
             // What is queued waits as a list now, in its order.
+            for (_, key) in &queued {
+                if let Some(request) = self.requests.get_mut(key) {
+                    request.waiting = true;
+                }
+            }
             let queue = queued.into_iter().map(|(_, key)| Waiting::Request(key));
             entry.queue = queue.collect();
         }
@@ -180,7 +187,12 @@ impl Nucleus {
         }
         for waiting in std::mem::take(&mut entry.queue) {
             match waiting {
-                Waiting::Request(key) => self.new_requests.push(key),
+                Waiting::Request(key) => {
+                    if let Some(request) = self.requests.get_mut(&key) {
+                        request.waiting = false;
+                        self.new_requests.push(key);
+                    }
+                }
                 Waiting::Message(item, body) => {
                     entry.received += 1;
                     self.arrivals.push(arrival(&item, port, &body));
@@ -210,6 +222,7 @@ impl Nucleus {
             call: item.src_port.counter(),
             port,
             executing: false,
+            waiting: !receives,
             digest: digest(annex(item), body),
             identities: (item.actor_pi, item.port_pi),
             order: self.order,
@@ -233,7 +246,7 @@ impl Nucleus {
             .ports
             .get_mut(&request.port.word())
             .filter(|port| port.receives());
-        let Some(port) = receives.filter(|_| !request.executing) else {
+        let Some(port) = receives.filter(|_| !request.executing && !request.waiting) else {
             return false;
         };
         port.received += 1;

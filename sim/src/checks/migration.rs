@@ -50,11 +50,12 @@ fn calls_while_it_moves(name: &str, default_seed: u64, faults: Faults, moves: us
         if moving.is_none_or(|number| world.migrations[number].end.is_some()) && done < moves {
             if let Some(number) = moving {
                 let (result, ..) = world.migrations[number].end.unwrap_or_default();
+                // The last place may not know yet that it came.
                 assert!(
-                    result >= 0,
+                    result >= 0 || result == K_EBUSY,
                     "{name}: move {number} ended with {result}, seed {seed}"
                 );
-                done += 1;
+                done += usize::from(result >= 0);
             }
             let from = world.place_of(port).expect("a place");
             let to = (from + random.below(3) as u16) % 4 + 1;

@@ -156,7 +156,7 @@ fn frames_about_a_move_from_strangers_change_nothing() {
 
 #[cfg_attr(test, test)]
 fn what_a_stranger_activates_or_asks_for_in_the_middle_stays_as_it_is() {
-    for verb in [Verb::Activate, Verb::Ask, Verb::Confirm] {
+    for verb in [Verb::Activate, Verb::Ask, Verb::Have] {
         let mut world = World::in_clear(28, 3, Faults::NONE);
         let port = world.open(1, 64);
         world.run(2 * SEC);

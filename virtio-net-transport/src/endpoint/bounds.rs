@@ -7,7 +7,12 @@ impl Endpoint {
     pub fn beyond_bound(&self) -> Option<&'static str> {
         let config = &self.config;
         let tables = [
-            ("max_calls", self.calls.len(), config.max_calls),
+            // And one for each port that moves.
+            (
+                "max_calls",
+                self.calls.len(),
+                config.max_calls + 2 * config.max_moves,
+            ),
             ("max_calls", self.handles.len(), config.max_calls),
             ("max_outbound", self.outbound, config.max_outbound),
             (

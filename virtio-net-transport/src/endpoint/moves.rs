@@ -1,7 +1,8 @@
 //! Ports that move between sites: no more than one site ever serves a port, whatever is lost and whoever dies (docs/protocol.md, *Migration*).
 //!
 //! The old place stops serving before it asks the new one to prepare, and goes back to serving only if ACTIVATE was never sent, was surely not executed, or if the new place said that it never
-//! will be. While it does not know, it asks. The new place serves only after ACTIVATE. Neither looks at a clock to decide that.
+//! will be. While it does not know, it asks. The new place serves only after ACTIVATE, and gives the port to nobody before the old one knows that it went: else, if it died then, the old one
+//! would be told that the port is nowhere. Neither looks at a clock to decide that.
 
 use super::client::Ending;
 use super::link::To;
@@ -20,11 +21,11 @@ use chorus_abi::{KnUniqueId, UiType};
 
 /// A note of where a port went is told for so long.
 const NOTE: u64 = 60 * SECOND;
-/// A port that was prepared and not activated is forgotten after this time; one that was, when nobody confirmed it for twice as long.
+/// A port that was prepared and not activated is forgotten after this time.
 const PREPARED: u64 = 30 * SECOND;
 /// The highest epoch: nothing moves that often.
 const EPOCHS: u32 = 1 << 30;
-/// Gap between questions whether ACTIVATE was executed.
+/// Gap between questions whether ACTIVATE was executed, and between words that it was.
 const ASK_GAP: u64 = SECOND;
 
 /// A port that leaves.
@@ -50,7 +51,8 @@ struct Arriving {
     epoch: u32,
     /// It is live; the old place may not know.
     active: bool,
-    until: u64,
+    /// When it is forgotten, or, if it is live, the old place is told so again; 0: a call is under way.
+    due: u64,
 }
 
 /// The moves under way.
@@ -68,7 +70,7 @@ impl Moves {
 
     fn next(&self) -> Option<u64> {
         let asks = self.leaving.iter().map(|leaving| leaving.ask);
-        let ends = self.arriving.iter().map(|arriving| arriving.until);
+        let ends = self.arriving.iter().map(|arriving| arriving.due);
         asks.chain(ends).filter(|time| *time != 0).min()
     }
 }
@@ -107,7 +109,9 @@ impl Endpoint {
             || !(0..EPOCHS as i32).contains(&item.result)
         {
             K_EINVAL
-        } else if self.moves.leaving.iter().any(|other| other.port == port) {
+        } else if self.moves.leaving.iter().any(|other| other.port == port)
+            || self.moves.arriving.iter().any(|other| other.port == port)
+        {
             K_EBUSY
         } else if self.moves.leaving.len() >= self.config.max_moves || !self.has_room(record) {
             K_EFULL
@@ -129,7 +133,7 @@ impl Endpoint {
         self.ask_manager(Verb::Prepare, port, actor, epoch, record, site);
     }
 
-    /// Calls the manager of the site that an actor is on.
+    /// Calls the manager of the site that an actor is on, or of the one that a name of a site names.
     fn ask_manager(
         &mut self,
         verb: Verb,
@@ -152,8 +156,10 @@ impl Endpoint {
     /// A call to the other manager ended.
     pub(super) fn move_on(&mut self, ending: &Ending, outcome: Outcome<'_>, site: &mut dyn Site) {
         let (port, epoch) = (ending.target, ending.port_epoch);
-        let room = self.has_room(&[]);
         let now = self.now;
+        if ending.verb == Verb::Have {
+            return self.told(port, epoch, outcome.is_ok());
+        }
         let Some((at, leaving)) = self.leaving(port, epoch) else {
             return;
         };
@@ -165,10 +171,7 @@ impl Endpoint {
         match (ending.verb, answer) {
             (Verb::Prepare, Ok(content)) => {
                 leaving.li = content.try_into().map_or(0, i32::from_le_bytes).max(0);
-                if room {
-                    return self.ask_manager(Verb::Activate, port, actor, epoch, &[], site);
-                }
-                self.end_leaving(at, handle, K_EFULL, site);
+                self.ask_manager(Verb::Activate, port, actor, epoch, &[], site);
             }
             (Verb::Prepare, Err(error)) => self.end_leaving(at, handle, error, site),
             (Verb::Activate, Ok(_)) | (Verb::Ask, Ok([1])) => self.gone(at, ending.peer, site),
@@ -183,6 +186,22 @@ impl Endpoint {
             }
             _ => {}
         }
+    }
+
+    /// The old place was told that the port is here, or did not answer.
+    fn told(&mut self, port: KnUniqueId, epoch: u32, answered: bool) {
+        let now = self.now;
+        let mut all = self.moves.arriving.iter_mut();
+        let Some(at) = all.position(|arriving| arriving.port == port && arriving.epoch == epoch)
+        else {
+            return;
+        };
+        if answered {
+            self.moves.arriving.swap_remove(at);
+        } else {
+            self.moves.arriving[at].due = now + ASK_GAP;
+        }
+        self.arm_moves();
     }
 
     fn end_leaving(&mut self, at: usize, handle: u64, error: i32, site: &mut dyn Site) {
@@ -209,9 +228,7 @@ impl Endpoint {
         let leaving = self.moves.leaving.swap_remove(at);
         self.arm_moves();
         self.link.counters.moved_away += 1;
-        let Leaving {
-            port, actor, epoch, ..
-        } = leaving;
+        let Leaving { port, epoch, .. } = leaving;
         let key = Key::of(port, KnUniqueId::NULL);
         if let Some(peer) = self.peers.get(&number) {
             let hint = Hint {
@@ -230,9 +247,6 @@ impl Endpoint {
             ..KnNetItem::default()
         };
         site.complete(&item, &[]);
-        if self.has_room(&[]) {
-            self.ask_manager(Verb::Confirm, port, actor, epoch, &[], site);
-        }
     }
 
     /// Tells the site that made a port where it is.
@@ -288,20 +302,16 @@ impl Endpoint {
                 if let Some(at) = known.filter(|_| !active) {
                     self.abandon(at, site);
                 }
-                // It is here, or went on from here.
-                let here = site.query(port).is_some_and(|here| here >= epoch);
-                let key = Key::of(port, KnUniqueId::NULL);
-                let went = self
-                    .hints
-                    .find(key)
-                    .is_some_and(|hint| hint.port_epoch > epoch && hint.site != from.site);
-                answer[0] = u8::from(active || here || went);
+                answer[0] = u8::from(active);
                 Ok(1)
             }
             _ => {
-                if let Some(at) = known.filter(|at| self.moves.arriving[*at].active) {
-                    self.moves.arriving.swap_remove(at);
-                    self.arm_moves();
+                // It went there, whatever this site knows of it.
+                let found = self.leaving(port, epoch);
+                if let Some((at, _)) =
+                    found.filter(|(_, leaving)| leaving.actor.site() == from.site)
+                {
+                    self.gone(at, from.site, site);
                 }
                 Ok(0)
             }
@@ -328,7 +338,7 @@ impl Endpoint {
         }
         let arriving = &self.moves.arriving;
         let other = arriving.iter().position(|other| other.port == port);
-        if other.is_some_and(|at| arriving[at].epoch >= epoch) {
+        if other.is_some_and(|at| arriving[at].active || arriving[at].epoch >= epoch) {
             return Err(K_EINVAL);
         }
         if other.is_none() && arriving.len() >= self.config.max_moves {
@@ -354,7 +364,7 @@ impl Endpoint {
             from,
             epoch,
             active: false,
-            until: self.now + PREPARED,
+            due: self.now + PREPARED,
         });
         self.arm_moves();
         Ok(li)
@@ -377,7 +387,8 @@ impl Endpoint {
                 return Err(K_EUNKNOWN);
             }
             arriving.active = true;
-            arriving.until = now + 2 * PREPARED;
+            // The answer goes first.
+            arriving.due = now;
             self.link.counters.moved_here += 1;
             self.arm_moves();
             self.found_here(Key::of(port, KnUniqueId::NULL), site);
@@ -420,34 +431,34 @@ impl Endpoint {
     pub(super) fn moves_timer(&mut self, site: &mut dyn Site) {
         self.moves.due = 0;
         let now = self.now;
-        while let Some(at) = self
-            .moves
-            .arriving
-            .iter()
-            .position(|arriving| arriving.until <= now)
-        {
-            if self.moves.arriving[at].active {
-                self.moves.arriving.swap_remove(at);
-            } else {
-                self.abandon(at, site);
+        let late = |arriving: &Arriving| !arriving.active && arriving.due <= now;
+        while let Some(at) = self.moves.arriving.iter().position(late) {
+            self.abandon(at, site);
+        }
+        let asks = self.moves.leaving.iter_mut().map(|leaving| {
+            let word = (Verb::Ask, leaving.port, leaving.actor, leaving.epoch);
+            (&mut leaving.ask, word)
+        });
+        let tells = self.moves.arriving.iter_mut().map(|arriving| {
+            let old = KnUniqueId::from_fields(arriving.from.site, UiType::Site, 0, 0);
+            let word = (Verb::Have, arriving.port, old, arriving.epoch);
+            (&mut arriving.due, word)
+        });
+        let due = asks
+            .chain(tells)
+            .filter(|(due, _)| **due != 0 && **due <= now);
+        let mut calls = Vec::new();
+        for (due, word) in due {
+            // One that is down is asked when it is there again.
+            let member = self.members.get(word.2.site());
+            *due = now + ASK_GAP;
+            if member.is_none_or(|member| member.is_live()) {
+                *due = 0;
+                calls.push(word);
             }
         }
-        let due: Vec<(KnUniqueId, KnUniqueId, u32)> = self
-            .moves
-            .leaving
-            .iter_mut()
-            .filter(|leaving| leaving.ask != 0 && leaving.ask <= now)
-            .map(|leaving| {
-                leaving.ask = 0;
-                (leaving.port, leaving.actor, leaving.epoch)
-            })
-            .collect();
-        for (port, actor, epoch) in due {
-            if self.has_room(&[]) {
-                self.ask_manager(Verb::Ask, port, actor, epoch, &[], site);
-            } else if let Some((_, leaving)) = self.leaving(port, epoch) {
-                leaving.ask = now + ASK_GAP;
-            }
+        for (verb, port, other, epoch) in calls {
+            self.ask_manager(verb, port, other, epoch, &[], site);
         }
         self.arm_moves();
     }

@@ -40,7 +40,7 @@ pub const KIND_NAMES: [&str; 28] = [
     "PREPARE",
     "ACTIVATE",
     "ASK",
-    "CONFIRM",
+    "HAVE",
     "PASS",
     "PASS-SEND",
     "MOVED",

@@ -17,8 +17,8 @@ pub enum Verb {
     Activate = 22,
     /// Is it? If not, never.
     Ask = 23,
-    /// The old place knows.
-    Confirm = 24,
+    /// The new place has it; the old one may forget it, and tells that it did.
+    Have = 24,
     /// A request that was queued at the old place; PROGRESS at once.
     Pass = 25,
     /// An asynchronous message that was queued there; the reply says that it is queued here.
@@ -31,7 +31,7 @@ impl Verb {
         Verb::Prepare,
         Verb::Activate,
         Verb::Ask,
-        Verb::Confirm,
+        Verb::Have,
         Verb::Pass,
         Verb::PassSend,
     ];
