@@ -279,18 +279,19 @@ impl Endpoint {
             };
             // Whoever has frames of it knows better than somebody's word.
             let peer = self.peers.get(&number).map_or(0, |peer| peer.incarnation);
-            if peer > item.incarnation || (peer == item.incarnation && claim == Claim::Down) {
-                if claim == Claim::Down {
-                    self.members.insert(
-                        number,
-                        Member {
-                            standing: Standing::Up,
-                            ..member
-                        },
-                    );
-                    self.fall(number, site);
-                }
+            if peer > item.incarnation {
+                // Of an older one: the end of that is no news, and must not end what is with this one.
                 return;
+            }
+            if peer == item.incarnation && claim == Claim::Down {
+                self.members.insert(
+                    number,
+                    Member {
+                        standing: Standing::Up,
+                        ..member
+                    },
+                );
+                return self.fall(number, site);
             }
             if self.members.insert(number, member) {
                 self.members.spread(number);
