@@ -141,7 +141,8 @@ impl<M: Machine> Nucleus<M> {
 
     fn network_bits(&self) -> i32 {
         let network = &self.ipc.network;
-        let items = network.regrouped || !network.outbound.is_empty();
+        let moves = self.ipc.moves.has_untold();
+        let items = network.regrouped || moves || !network.outbound.is_empty();
         let outbound = if items { NM_OUTBOUND } else { 0 };
         outbound | if network.interrupted { NM_INTERRUPT } else { 0 }
     }
@@ -154,7 +155,8 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
-    fn network_wake(&mut self) {
+    /// The manager looks what there is for it.
+    pub(super) fn network_wake(&mut self) {
         let bits = self.network_bits();
         let waiting = self.ipc.network.waiting.take().filter(|&id| {
             self.threads
@@ -192,6 +194,7 @@ impl<M: Machine> Nucleus<M> {
         while let Some((_, mut body)) = self.ipc.network.outbound.pop_front() {
             self.body_free(&mut body);
         }
+        self.moves_end();
         for slot in 0..self.ipc.messages.extent() {
             if let Some(message) = self
                 .ipc
@@ -238,7 +241,7 @@ impl<M: Machine> Nucleus<M> {
         Ok(Outcome::Done(K_OK))
     }
 
-    fn manager(&self, caller: Caller) -> Result<(), KError> {
+    pub(super) fn manager(&self, caller: Caller) -> Result<(), KError> {
         if self.ipc.network.manager == Some(caller.actor) {
             Ok(())
         } else {
@@ -317,6 +320,9 @@ impl<M: Machine> Nucleus<M> {
         if self.ipc.network.regrouped {
             return self.take_groups(caller, item, body, room);
         }
+        if let Some(taken) = self.take_move(caller, item, body, room)? {
+            return Ok(taken);
+        }
         let (next, kept) = *self.ipc.network.outbound.front().ok_or(KError::Timeout)?;
         if kept.size > room {
             return Err(KError::TooMuch);
@@ -341,7 +347,7 @@ impl<M: Machine> Nucleus<M> {
         body: Out<u8>,
         room: u32,
     ) -> Result<Outcome, KError> {
-        let size = self.ipc.groups.members.len() as u32 * MEMBERSHIP;
+        let size = self.ipc.groups.count() as u32 * MEMBERSHIP;
         if size > room {
             return Err(KError::TooMuch);
         }
@@ -378,147 +384,6 @@ impl<M: Machine> Nucleus<M> {
         self.write(caller, item, &told)?;
         self.ipc.network.regrouped = false;
         Ok(Outcome::Done(size as i32))
-    }
-
-    fn inbound(
-        &mut self,
-        caller: Caller,
-        item: In<KnNetItem>,
-        body: In<u8>,
-    ) -> Result<(KnNetItem, Parcel), KError> {
-        self.manager(caller)?;
-        let item: KnNetItem = self.read(caller, item)?;
-        if item.body_size > K_CMSGSIZEMAX {
-            return Err(KError::TooMuch);
-        }
-        self.check_range(
-            caller.actor,
-            caller.space,
-            body.address(),
-            item.body_size.into(),
-            false,
-        )?;
-        let annex = (item.annex_size > 0).then_some(item.annex);
-        let place = (caller.actor, caller.space, body.address());
-        Ok((
-            item,
-            Parcel {
-                annex,
-                body: place,
-                size: item.body_size,
-                moves: false,
-            },
-        ))
-    }
-
-    /// `nmDeliver`.
-    pub fn nm_deliver(
-        &mut self,
-        caller: Caller,
-        item: In<KnNetItem>,
-        body: In<u8>,
-    ) -> Result<Outcome, KError> {
-        let (item, parcel) = self.inbound(caller, item, body)?;
-        let client = match item.kind {
-            NET_SEND => Client::None,
-            NET_CALL => Client::Remote(item.handle),
-            NET_CANCEL => {
-                self.remote_client_left(item.handle);
-                return Ok(Outcome::Done(K_OK));
-            }
-            _ => return Err(KError::Inval),
-        };
-        let dest = KnIpcDest {
-            target: item.target,
-            co_target: item.co_target,
-        };
-        let letter = Letter {
-            src_port: item.src_port,
-            actor_pi: item.actor_pi,
-            port_pi: item.port_pi,
-            dest,
-            client,
-            remote: true,
-            sender: None,
-        };
-        // What came from the network is for here or for nobody: it does not go out again.
-        let way = match dest.target.group() {
-            Some(group) if group.mode != K_BROADMODE && !self.has_member(group.identity) => {
-                return Err(KError::Unknown);
-            }
-            _ => self.way(&dest)?,
-        };
-        match way {
-            Way::Port(port) => {
-                self.post(port, &letter, &parcel)?;
-            }
-            Way::Broadcast(_) if item.kind == NET_CALL => return Err(KError::Inval),
-            Way::Broadcast(group) => {
-                self.post_to_members(group, &letter, &parcel);
-            }
-            Way::Network => return Err(KError::Unknown),
-        }
-        Ok(Outcome::Done(K_OK))
-    }
-
-    fn remote_client_left(&mut self, token: u64) {
-        let found = self
-            .ipc
-            .messages
-            .iter()
-            .find(|(_, message)| message.client == Client::Remote(token));
-        let Some((id, port, holder)) =
-            found.map(|(id, message)| (id, message.port, message.holder))
-        else {
-            return;
-        };
-        if let Some(port) = port {
-            self.unqueue(port, id);
-            self.message_free(id);
-            return;
-        }
-        if let Some(message) = self.ipc.messages.get_mut(id) {
-            message.client = Client::Left;
-        }
-        if let Some(thread) = holder.and_then(|holder| self.threads.get_mut(holder)) {
-            thread.aborted = true;
-        }
-    }
-
-    /// `nmComplete`.
-    pub fn nm_complete(
-        &mut self,
-        caller: Caller,
-        item: In<KnNetItem>,
-        body: In<u8>,
-    ) -> Result<Outcome, KError> {
-        let (item, parcel) = self.inbound(caller, item, body)?;
-        // A transaction's number says in which slot its client is.
-        let client = self
-            .threads
-            .at(Self::client_slot(item.handle))
-            .filter(|&client| {
-                self.awaits(client, item.handle)
-                    .is_some_and(|wait| wait.request.is_none())
-            })
-            .ok_or(KError::Unknown)?;
-        match KError::from_code(item.result) {
-            Some(error) => self.wake(client, error.code()),
-            None => self.reply_here(client, item.handle, &parcel)?,
-        }
-        Ok(Outcome::Done(K_OK))
-    }
-
-    /// `nmQuery`.
-    pub fn nm_query(&mut self, caller: Caller, ui: In<KnUniqueId>) -> Result<Outcome, KError> {
-        self.manager(caller)?;
-        let ui = self.read(caller, ui)?;
-        let here = match ui.kind() {
-            Some(UiType::Group) => self.has_member(ui),
-            // A name that was only declared here gets no messages here.
-            _ => self.is_own(ui),
-        };
-        Ok(Outcome::Done(here.into()))
     }
 
     /// Tells the port that an actor named for it how it ended (`actorNotify`).
