@@ -84,7 +84,7 @@ impl Moves {
     }
 
     /// The first move of which it was not.
-    pub(super) fn first_untold(&self) -> Option<Id<Move>> {
+    pub(crate) fn first_untold(&self) -> Option<Id<Move>> {
         let mut all = self.table.iter().filter(|_| self.has_untold());
         all.find(|(_, it)| !it.told).map(|(id, _)| id)
     }

@@ -168,7 +168,7 @@ impl Site for Turn<'_> {
     fn deliver(&mut self, item: &KnNetItem, body: &[u8]) -> i32 {
         match item.kind {
             NET_CANCEL => self.services.cancel(item.handle),
-            NET_SEND | NET_CALL if self.query(item.target) => {
+            NET_SEND | NET_CALL if self.query(item.target).is_some() => {
                 let (site, stamp) = (self.from, item.target.counter());
                 let request = Request {
                     site,
