@@ -6,7 +6,7 @@ use crate::executive::classes::{Class, WHOLE_SLICE};
 use crate::executive::events::EventWait;
 use crate::executive::inheritance::{NOBODY, RealTimeWait};
 use crate::executive::timers::PoolWait;
-use crate::ipc::{CallWait, Current, Move, Port, ReceiveWait, Seat, Standing, Way};
+use crate::ipc::{CallWait, Current, Port, ReceiveWait, Seat, Standing, Way};
 use crate::machine::{Cpu, Machine, Space, Start};
 use crate::memory::{LockWait, Request};
 use crate::nucleus::{Caller, Nucleus, Outcome};
@@ -43,7 +43,7 @@ pub enum Wait {
     /// Work for the Network Manager.
     NetworkManager,
     /// That a port has moved to another site, or does not.
-    Migration(Id<Move>),
+    Migration(Id<Port>),
     /// A device interrupt.
     Device(u32),
     /// That a thread is on no processor, or gone.

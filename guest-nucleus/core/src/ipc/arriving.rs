@@ -1,8 +1,8 @@
 //! Ports that come from another site: made, but no part of this site before it is told that they live here (SS-013…025).
 
-use super::moves::{EPOCHS, Move, NOBODY, Stage};
-use super::port::{Port, Taker, Traffic};
-use super::record::{self, Head};
+use super::moves::{EPOCHS, Move, Stage};
+use super::port::{Port, Taker};
+use super::record::{Head, PAIR};
 use crate::arena::Id;
 use crate::executive::actor::Actor;
 use crate::executive::thread::local_identifier;
@@ -29,63 +29,53 @@ impl<M: Machine> Nucleus<M> {
         if !may_move || epoch > EPOCHS || self.port_by_ui(ui).is_some() {
             return Err(KError::Inval);
         }
-        let mut bytes = [0; record::HEAD];
-        if (item.body_size as usize) < bytes.len() {
+        if item.body_size < 2 * PAIR {
             return Err(KError::Inval);
         }
-        let (own, space, mut at) = (caller.actor, caller.space, body.address());
-        self.read_bytes(own, space, at, &mut bytes)?;
-        let head = Head::from_bytes(&bytes, item.body_size).ok_or(KError::Inval)?;
+        let mut at = body.address();
+        let head = [self.pair(caller, &mut at)?, self.pair(caller, &mut at)?];
+        let head = Head::from_words(head, item.body_size).ok_or(KError::Inval)?;
         let owner = self.actor_to_arrive_at(item.co_target, &head)?;
         if let Some((earlier, port)) = self.arrival(ui) {
             if port.epoch >= epoch {
                 return Err(KError::Inval);
             }
             // It does not come any more: the other site began anew.
-            self.arrival_ends(earlier);
+            self.arrival_ends(earlier.port);
         }
         let groups = self.ipc.groups.members.room();
         if !self.port_room() || !self.ipc.moves.has_room() || groups < head.groups as usize {
             return Err(KError::NoMem);
         }
-        let port = Port {
-            ui,
-            owner: NOBODY,
-            pi: head.pi,
-            enabled: None,
-            groups: 0,
-            epoch,
-            taker: Taker::Threads,
-            next: None,
-            traffic: Traffic::default(),
-        };
-        let port = self.ipc.ports.insert(port).ok_or(KError::NoMem)?;
-        let it = Move {
+        let port = self.port_begin(ui, head.pi).ok_or(KError::NoMem)?;
+        self.ipc.moves.begin(Move {
             port,
             ui,
             stage: Stage::Arriving(owner),
             told: true,
             mover: None,
-        };
-        let moving = self.ipc.moves.begin(it).ok_or(KError::NoMem)?;
+        });
         if let Some(port) = self.ipc.ports.get_mut(port) {
-            port.taker = Taker::Nobody(moving);
+            (port.taker, port.epoch) = (Taker::Nobody, epoch);
         }
-        at += bytes.len() as u64;
         for _ in 0..head.groups {
             // The record lies where other threads may write: it is read once.
-            let mut bytes = [0; record::GROUP];
-            let joined = self.read_bytes(own, space, at, &mut bytes).and_then(|()| {
-                let group = record::group_from_bytes(&bytes).ok_or(KError::Inval)?;
-                self.membership_prepare(port, group)
-            });
+            let joined = self
+                .pair(caller, &mut at)
+                .and_then(|group| self.membership_prepare(port, group));
             if let Err(error) = joined {
-                self.arrival_ends(moving);
+                self.arrival_ends(port);
                 return Err(error);
             }
-            at += bytes.len() as u64;
         }
         Ok(local_identifier(port))
+    }
+
+    /// Reads a pair of words and goes behind it. Errors: `K_EFAULT`.
+    fn pair(&mut self, caller: Caller, at: &mut u64) -> Result<[u64; 2], KError> {
+        let pair: [u64; 2] = self.read(caller, In::new(*at))?;
+        *at += u64::from(PAIR);
+        Ok(pair.map(u64::from_le))
     }
 
     /// The actor that a port comes to. Errors: `K_EUNKNOWN`, `K_EINVAL`, `K_EPRIV`.
@@ -106,22 +96,22 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// The port of a name that comes.
-    fn arrival(&self, ui: KnUniqueId) -> Option<(Id<Move>, &Port)> {
-        let arrives = |stage: &Stage| matches!(stage, Stage::Arriving(_));
-        let (id, it) = self.ipc.moves.find(ui, arrives)?;
-        Some((id, self.ipc.ports.get(it.port)?))
+    fn arrival(&self, ui: KnUniqueId) -> Option<(Move, &Port)> {
+        let arrives = |it: &Move| it.ui == ui && matches!(it.stage, Stage::Arriving(_));
+        let it = self.ipc.moves.find(arrives)?;
+        Some((it, self.ipc.ports.get(it.port)?))
     }
 
     /// The same if this is its epoch.
-    fn arrival_of(&self, item: &KnNetItem) -> Option<Id<Move>> {
-        let (id, port) = self.arrival(item.target)?;
-        (u64::from(port.epoch) == item.handle).then_some(id)
+    fn arrival_of(&self, item: &KnNetItem) -> Option<Move> {
+        let (it, port) = self.arrival(item.target)?;
+        (u64::from(port.epoch) == item.handle).then_some(it)
     }
 
     /// `nmDeliver`: a port that came lives here from now on. Errors: `K_EUNKNOWN` none comes with this epoch.
     pub(super) fn port_lives(&mut self, item: &KnNetItem) -> Result<(), KError> {
-        let id = self.arrival_of(item).ok_or(KError::Unknown)?;
-        let it = self.ipc.moves.end(id).ok_or(KError::Unknown)?;
+        let it = self.arrival_of(item).ok_or(KError::Unknown)?;
+        self.ipc.moves.end(it.port);
         if let Stage::Arriving(owner) = it.stage {
             self.port_moves(it.port, owner);
         }
@@ -135,28 +125,23 @@ impl<M: Machine> Nucleus<M> {
 
     /// `nmDeliver`: a port does not come.
     pub(super) fn port_comes_not(&mut self, item: &KnNetItem) {
-        if let Some(id) = self.arrival_of(item) {
-            self.arrival_ends(id);
+        if let Some(it) = self.arrival_of(item) {
+            self.arrival_ends(it.port);
         }
     }
 
     /// A port that was to come does not.
-    pub(super) fn arrival_ends(&mut self, id: Id<Move>) {
-        if let Some(it) = self.ipc.moves.end(id) {
-            self.memberships_end(it.port);
-            self.ipc.ports.remove(it.port);
-        }
+    pub(super) fn arrival_ends(&mut self, port: Id<Port>) {
+        self.ipc.moves.end(port);
+        self.memberships_end(port);
+        self.ipc.ports.remove(port);
     }
 
     /// An actor dies: what was to come to it does not.
     pub(super) fn arrivals_end(&mut self, owner: Id<Actor>) {
-        for slot in self.ipc.moves.ids() {
-            if let Some(id) = self.ipc.moves.at(slot)
-                && let Some(it) = self.ipc.moves.get(id)
-                && it.stage == Stage::Arriving(owner)
-            {
-                self.arrival_ends(id);
-            }
+        let comes = |it: &Move| it.stage == Stage::Arriving(owner);
+        while let Some(it) = self.ipc.moves.find(comes) {
+            self.arrival_ends(it.port);
         }
     }
 }

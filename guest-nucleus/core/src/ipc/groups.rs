@@ -140,30 +140,31 @@ impl Groups {
         self.members.len() - self.arriving
     }
 
-    /// A membership ends.
-    fn remove(&mut self, id: Id<Membership>) {
+    /// A membership ends; whether it held.
+    fn remove(&mut self, id: Id<Membership>) -> bool {
         let Some(gone) = self.members.remove(id) else {
-            return;
+            return false;
         };
         if gone.arrives {
             self.arriving -= 1;
-            return;
+            return false;
         }
         let Some(list) = self.lists.get_mut(Self::bucket(gone.group)) else {
-            return;
+            return false;
         };
         if *list == Some(id) {
             *list = gone.next;
-            return;
+            return true;
         }
         let mut at = *list;
         while let Some(member) = at.and_then(|at| self.members.get_mut(at)) {
             if member.next == Some(id) {
                 member.next = gone.next;
-                return;
+                break;
             }
             at = member.next;
         }
+        true
     }
 }
 
@@ -284,43 +285,50 @@ impl<M: Machine> Nucleus<M> {
 
     /// A port leaves all its groups.
     pub(crate) fn memberships_end(&mut self, port: Id<Port>) {
-        let mut held = false;
-        self.each_membership(port, |it, id, member| {
-            held |= !member.arrives;
-            it.ipc.groups.remove(id);
-        });
+        let (mut slot, mut held) = (0, false);
+        while let Some(id) = self.next_membership(port, &mut slot) {
+            held |= self.ipc.groups.remove(id);
+        }
         if held {
             self.network_regrouped();
         }
     }
 
-    /// Does something for each membership of a port.
-    pub(super) fn each_membership(
-        &mut self,
+    /// The next membership of a port, from a slot on.
+    pub(super) fn next_membership(
+        &self,
         port: Id<Port>,
-        mut what: impl FnMut(&mut Self, Id<Membership>, Membership),
-    ) {
-        if self.ipc.ports.get(port).is_none_or(|port| port.groups == 0) {
-            return;
+        slot: &mut usize,
+    ) -> Option<Id<Membership>> {
+        if self.ipc.ports.get(port)?.groups == 0 {
+            return None;
         }
-        for slot in 0..self.ipc.groups.members.extent() {
-            if let Some(id) = self.ipc.groups.members.at(slot)
-                && let Some(&member) = self.ipc.groups.members.get(id)
+        let members = &self.ipc.groups.members;
+        while *slot < members.extent() {
+            let id = members.at(*slot);
+            *slot += 1;
+            if let Some(member) = id.and_then(|id| members.get(id))
                 && member.port == port
             {
-                what(self, id, member);
+                return id;
             }
         }
+        None
     }
 
     /// A port that arrives is to be a member of a group. Errors: `K_EINVAL` there is no such group, or this is not its key; `K_ENOMEM`.
-    pub(super) fn membership_prepare(&mut self, port: Id<Port>, cap: KnCap) -> Result<(), KError> {
-        let group = cap.ui.group().ok_or(KError::Inval)?;
-        if group.identity != cap.ui || cap.key != self.group_key(cap.ui) {
+    pub(super) fn membership_prepare(
+        &mut self,
+        port: Id<Port>,
+        [word, key]: [u64; 2],
+    ) -> Result<(), KError> {
+        let ui = KnUniqueId::from_word(word);
+        let group = ui.group().ok_or(KError::Inval)?;
+        if group.identity != ui || key != self.group_key(ui) {
             return Err(KError::Inval);
         }
         let groups = &mut self.ipc.groups;
-        groups.prepare(cap.ui, port).ok_or(KError::NoMem)?;
+        groups.prepare(ui, port).ok_or(KError::NoMem)?;
         if let Some(port) = self.ipc.ports.get_mut(port) {
             port.groups += 1;
         }
@@ -329,18 +337,19 @@ impl<M: Machine> Nucleus<M> {
 
     /// A port has arrived: it is a member of its groups, of each once.
     pub(super) fn memberships_arrive(&mut self, port: Id<Port>) {
-        let mut joined = false;
-        self.each_membership(port, |it, id, member| {
-            if it.membership(member.group, port).is_none() {
-                it.ipc.groups.arrive(id);
+        let (mut slot, mut joined) = (0, false);
+        while let Some(id) = self.next_membership(port, &mut slot) {
+            let group = self.ipc.groups.members.get(id).map(|member| member.group);
+            if group.is_some_and(|group| self.membership(group, port).is_none()) {
+                self.ipc.groups.arrive(id);
                 joined = true;
-                return;
+                continue;
             }
-            it.ipc.groups.remove(id);
-            if let Some(port) = it.ipc.ports.get_mut(port) {
+            self.ipc.groups.remove(id);
+            if let Some(port) = self.ipc.ports.get_mut(port) {
                 port.groups -= 1;
             }
-        });
+        }
         if joined {
             self.network_regrouped();
         }

@@ -48,15 +48,18 @@ impl<M: Machine> Nucleus<M> {
         }
         self.may_change(caller, source)?;
         self.port_stays(id)?;
+        match destination {
+            Destination::Here(actor) => self.may_change(caller, actor)?,
+            Destination::Elsewhere(_) => self.may_depart(id, ui)?,
+        }
+        // From a port that departs nobody receives: the count stays.
+        self.write_optional(caller, seq_num, &received.wrapping_add(1))?;
         let destination = match destination {
             Destination::Here(actor) => actor,
             Destination::Elsewhere(to) => {
-                let drop = options == K_DROPMSG;
-                return self.port_departs(caller, id, to, drop, seq_num);
+                return self.port_departs(caller, id, to, options == K_DROPMSG);
             }
         };
-        self.may_change(caller, destination)?;
-        self.write_optional(caller, seq_num, &received.wrapping_add(1))?;
         // From here on nothing fails.
         if options == K_DROPMSG {
             self.port_empty(id);

@@ -23,6 +23,7 @@ mod record;
 mod requests;
 mod send;
 mod straight;
+mod taking;
 mod visits;
 
 #[cfg(test)]
@@ -31,7 +32,6 @@ pub use conversation::{Passed, Seat, Standing, Way};
 pub(crate) use handling::Handling;
 pub use message::Message;
 pub(crate) use message::{Body, PIECES, Piece, Place, pieces};
-pub use moves::Move;
 pub use port::Port;
 pub(crate) use straight::INSIDE;
 pub use straight::Straight;

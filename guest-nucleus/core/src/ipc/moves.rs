@@ -7,14 +7,16 @@
 
 use super::message::Message;
 use super::port::Port;
-use crate::arena::{Arena, Id};
+use crate::arena::Id;
 use crate::executive::actor::Actor;
 use crate::executive::thread::Thread;
 use crate::machine::Machine;
 use crate::nucleus::Nucleus;
+use alloc::vec::Vec;
 use chorus_abi::*;
 
 /// A port's move.
+#[derive(Clone, Copy)]
 pub struct Move {
     pub(super) port: Id<Port>,
     /// Its name.
@@ -24,6 +26,13 @@ pub struct Move {
     pub(super) told: bool,
     /// The thread that moves it, and may still wait for the end.
     pub(super) mover: Option<Id<Thread>>,
+}
+
+#[cfg(test)]
+impl Move {
+    pub(crate) fn port(&self) -> Id<Port> {
+        self.port
+    }
 }
 
 /// How far a move is.
@@ -53,13 +62,12 @@ pub(super) const NOBODY: Id<Actor> = Id::from_word(u64::MAX);
 /// So often may a port move: what is told of it is a positive number.
 pub(super) const EPOCHS: u32 = i32::MAX as u32 - 1;
 /// Words of bits for names that went.
-const WENT: usize = 32;
+const WENT: usize = 8;
 
-/// All of them.
+/// All of them, of each port at most one. They are few.
 pub struct Moves {
-    table: Arena<Move>,
-    /// Of how many the Network Manager is to be told something.
-    untold: usize,
+    all: Vec<Move>,
+    limit: usize,
     /// A bit for each name of this site that ever went to another one; some have one together.
     went: [u64; WENT],
 }
@@ -68,105 +76,53 @@ impl Moves {
     /// Room for so many at once.
     pub(crate) fn new(limit: usize) -> Self {
         Moves {
-            table: Arena::new(limit),
-            untold: 0,
+            all: Vec::with_capacity(limit),
+            limit,
             went: [0; WENT],
         }
     }
 
+    /// A move that is as asked for.
+    pub(crate) fn find(&self, fits: impl Fn(&Move) -> bool) -> Option<Move> {
+        self.all.iter().find(|it| fits(it)).copied()
+    }
+
+    /// The first of which the Network Manager was not told.
+    pub(crate) fn untold(&self) -> Option<Move> {
+        self.find(|it| !it.told)
+    }
+
+    /// Any.
+    pub(super) fn any(&self) -> Option<Move> {
+        self.all.last().copied()
+    }
+
+    /// That of a port.
+    pub(super) fn of(&mut self, port: Id<Port>) -> Option<&mut Move> {
+        self.all.iter_mut().find(|it| it.port == port)
+    }
+
+    /// Whether another fits.
     pub(super) fn has_room(&self) -> bool {
-        self.table.has_room()
+        self.all.len() < self.limit
     }
 
-    /// Whether there is anything that the Network Manager was not told.
-    pub(super) fn has_untold(&self) -> bool {
-        self.untold > 0
-    }
-
-    /// The first move of which it was not.
-    pub(crate) fn first_untold(&self) -> Option<Id<Move>> {
-        let mut all = self.table.iter().filter(|_| self.has_untold());
-        all.find(|(_, it)| !it.told).map(|(id, _)| id)
-    }
-
-    pub(super) fn get(&self, id: Id<Move>) -> Option<&Move> {
-        self.table.get(id)
-    }
-
-    /// The move of a port of this name whose stage is as asked for.
-    pub(super) fn find(
-        &self,
-        ui: KnUniqueId,
-        stage: impl Fn(&Stage) -> bool,
-    ) -> Option<(Id<Move>, &Move)> {
-        let mut all = self.table.iter();
-        all.find(|(_, it)| it.ui == ui && stage(&it.stage))
-    }
-
-    /// One after the other, by slots; the table may change meanwhile.
-    pub(super) fn ids(&self) -> core::ops::Range<usize> {
-        0..self.table.extent()
-    }
-
-    /// The one in a slot.
-    pub(super) fn at(&self, slot: usize) -> Option<Id<Move>> {
-        self.table.at(slot)
-    }
-
-    /// A move begins; `None` when the table is full.
-    pub(super) fn begin(&mut self, it: Move) -> Option<Id<Move>> {
-        let untold = !it.told;
-        let id = self.table.insert(it)?;
-        self.untold += usize::from(untold);
-        Some(id)
-    }
-
-    /// The Network Manager was told, or is to be.
-    pub(super) fn tell(&mut self, id: Id<Move>, told: bool) {
-        if let Some(it) = self.table.get_mut(id) {
-            let before = core::mem::replace(&mut it.told, told);
-            self.untold = self.untold + usize::from(before) - usize::from(told);
+    /// A move begins, if there is room.
+    pub(super) fn begin(&mut self, it: Move) {
+        if self.has_room() {
+            self.all.push(it);
         }
     }
 
-    /// The port lives elsewhere: its queue follows.
-    pub(super) fn passes(&mut self, id: Id<Move>, li: i32) {
-        if let Some(it) = self.table.get_mut(id) {
-            it.stage = Stage::Passing(li);
-        }
-    }
-
-    /// A move is over.
-    pub(super) fn end(&mut self, id: Id<Move>) -> Option<Move> {
-        let it = self.table.remove(id)?;
-        self.untold -= usize::from(!it.told);
-        Some(it)
-    }
-
-    /// A message left the queue of a port that moves; `previous` is the one before it.
-    pub(super) fn unqueued(
-        &mut self,
-        id: Id<Move>,
-        message: Id<Message>,
-        previous: Option<Id<Message>>,
-    ) {
-        if let Some(it) = self.table.get_mut(id)
-            && let Stage::Departing(departure) = &mut it.stage
-            && departure.doomed == Some(message)
-        {
-            departure.doomed = previous;
-        }
-    }
-
-    /// Whether messages are left that are lost when the port goes.
-    pub(super) fn dooms(&self, id: Id<Move>) -> bool {
-        let stage = self.get(id).map(|it| it.stage);
-        matches!(stage, Some(Stage::Departing(departure)) if departure.doomed.is_some())
+    /// The move of a port is over.
+    pub(super) fn end(&mut self, port: Id<Port>) -> Option<Move> {
+        let place = self.all.iter().position(|it| it.port == port)?;
+        Some(self.all.swap_remove(place))
     }
 
     /// Word and bit of a name.
     fn bit(ui: KnUniqueId) -> (usize, u64) {
-        let hash = (ui.word().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 53) as usize;
+        let hash = (ui.word().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 55) as usize;
         (hash / 64 % WENT, 1 << (hash % 64))
     }
 
@@ -183,41 +139,39 @@ impl Moves {
         let (word, bit) = Self::bit(ui);
         self.went.get(word).is_some_and(|word| word & bit != 0)
     }
+}
 
-    #[cfg(test)]
+#[cfg(test)]
+impl Moves {
     pub(crate) fn len(&self) -> usize {
-        self.table.len()
+        self.all.len()
     }
 
     /// What holds between any two calls.
-    #[cfg(test)]
-    pub(crate) fn check(&self, moves_at: impl Fn(Id<Port>) -> Option<Id<Move>>) {
-        let untold = self.table.iter().filter(|(_, it)| !it.told).count();
-        assert_eq!(untold, self.untold, "moves to be told of");
-        for (id, it) in self.table.iter() {
-            assert_eq!(
-                moves_at(it.port),
-                Some(id),
-                "the port of a move is another's"
-            );
+    pub(crate) fn check(&self, moves: impl Fn(Id<Port>) -> bool) {
+        for it in &self.all {
+            assert!(moves(it.port), "a port that moves is taken from");
+            let same = self.all.iter().filter(|other| other.port == it.port);
+            assert_eq!(same.count(), 1, "a port moves twice");
             let arrives = matches!(it.stage, Stage::Arriving(_));
             assert!(!arrives || it.told, "nobody is to be told of what comes");
         }
     }
 
     /// Whether a port that moves is found by its name.
-    #[cfg(test)]
-    pub(crate) fn is_named(&self, id: Id<Move>) -> bool {
-        let stage = self.get(id).map(|it| it.stage);
-        matches!(stage, Some(Stage::Departing(_)))
+    pub(crate) fn is_named(&self, port: Id<Port>) -> bool {
+        let named = |it: &Move| matches!(it.stage, Stage::Departing(_)) && it.port == port;
+        self.find(named).is_some()
     }
 }
 
 impl<M: Machine> Nucleus<M> {
     /// A port that is to be changed or deleted is not in the middle of a move. Errors: `K_EBUSY` it is.
     pub(super) fn port_stays(&self, id: Id<Port>) -> Result<(), KError> {
-        let moves = self.ipc.ports.get(id).and_then(Port::moving);
-        moves.map_or(Ok(()), |_| Err(KError::Busy))
+        match self.ipc.ports.get(id) {
+            Some(port) if port.moves() => Err(KError::Busy),
+            _ => Ok(()),
+        }
     }
 
     /// The port of a name on this site.
@@ -236,17 +190,13 @@ impl<M: Machine> Nucleus<M> {
 
     /// The Network Manager's actor dies. What it was not told has not begun; of what it was told nobody knows how it ends, and a port must not be at two places: it is gone here.
     pub(super) fn moves_end(&mut self) {
-        for slot in self.ipc.moves.ids() {
-            let Some(id) = self.ipc.moves.at(slot) else {
-                continue;
-            };
-            let Some(it) = self.ipc.moves.get(id) else {
-                continue;
-            };
+        while let Some(it) = self.ipc.moves.any() {
             match it.stage {
-                Stage::Departing(_) if !it.told => self.departure_fails(id, KError::LinkFailure),
-                Stage::Departing(_) | Stage::Passing(_) => self.departure_lost(id),
-                Stage::Arriving(_) => self.arrival_ends(id),
+                Stage::Departing(_) if !it.told => {
+                    self.departure_fails(it.port, KError::LinkFailure);
+                }
+                Stage::Departing(_) | Stage::Passing(_) => self.departure_lost(it.port),
+                Stage::Arriving(_) => self.arrival_ends(it.port),
             }
         }
     }

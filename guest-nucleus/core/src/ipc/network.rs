@@ -20,7 +20,7 @@ pub struct Network {
     irq: Option<u32>,
     interrupted: bool,
     /// Memberships changed since the manager was told of them.
-    regrouped: bool,
+    pub(super) regrouped: bool,
     /// Somebody was told the cluster's key. Nobody else could know which numbers of frames, and which incarnations, were used with it.
     told: bool,
     /// The thread that waits in `nmWait`, if it still does.
@@ -55,8 +55,6 @@ impl Network {
         self.outbound.iter().map(|&(_, body)| body)
     }
 }
-/// Bytes of a membership in the body of a `NET_GROUPS` item.
-const MEMBERSHIP: u32 = 16;
 
 impl<M: Machine> Nucleus<M> {
     /// Whether there is a Network Manager.
@@ -141,7 +139,7 @@ impl<M: Machine> Nucleus<M> {
 
     fn network_bits(&self) -> i32 {
         let network = &self.ipc.network;
-        let moves = self.ipc.moves.has_untold();
+        let moves = self.ipc.moves.untold().is_some();
         let items = network.regrouped || moves || !network.outbound.is_empty();
         let outbound = if items { NM_OUTBOUND } else { 0 };
         outbound | if network.interrupted { NM_INTERRUPT } else { 0 }
@@ -306,84 +304,6 @@ impl<M: Machine> Nucleus<M> {
         self.ipc.network.waiting = Some(caller.thread);
         self.block(caller.thread, Wait::NetworkManager, deadline);
         Ok(Outcome::Blocked)
-    }
-
-    /// `nmTake`.
-    pub fn nm_take(
-        &mut self,
-        caller: Caller,
-        item: Out<KnNetItem>,
-        body: Out<u8>,
-        room: u32,
-    ) -> Result<Outcome, KError> {
-        self.manager(caller)?;
-        if self.ipc.network.regrouped {
-            return self.take_groups(caller, item, body, room);
-        }
-        if let Some(taken) = self.take_move(caller, item, body, room)? {
-            return Ok(taken);
-        }
-        let (next, kept) = *self.ipc.network.outbound.front().ok_or(KError::Timeout)?;
-        if kept.size > room {
-            return Err(KError::TooMuch);
-        }
-        self.check_writable(caller, item.address(), size_of::<KnNetItem>() as u64)?;
-        self.check_buffer(caller, body.address(), kept.size)?;
-        let to = (caller.actor, caller.space, body.address());
-        let whole = self.body_fill(&kept, to, room)?;
-        self.write(caller, item, &next)?;
-        if let Some((_, mut body)) = self.ipc.network.outbound.pop_front() {
-            self.body_land(&mut body, to, whole);
-            self.body_free(&mut body);
-        }
-        Ok(Outcome::Done(kept.size as i32))
-    }
-
-    /// The item that tells who is in which group, of this site's ports.
-    fn take_groups(
-        &mut self,
-        caller: Caller,
-        item: Out<KnNetItem>,
-        body: Out<u8>,
-        room: u32,
-    ) -> Result<Outcome, KError> {
-        let size = self.ipc.groups.count() as u32 * MEMBERSHIP;
-        if size > room {
-            return Err(KError::TooMuch);
-        }
-        self.check_writable(caller, item.address(), size_of::<KnNetItem>() as u64)?;
-        self.check_buffer(caller, body.address(), size)?;
-        let mut at = body.address();
-        for slot in 0..self.ipc.groups.members.extent() {
-            let id = self.ipc.groups.members.at(slot);
-            let Some((group, port)) = id.and_then(|id| self.membership_names(id)) else {
-                continue;
-            };
-            let mut pair = [0; MEMBERSHIP as usize];
-            let (first, second) = pair.split_at_mut(size_of::<u64>());
-            first.copy_from_slice(&group.word().to_le_bytes());
-            second.copy_from_slice(&port.word().to_le_bytes());
-            self.write_bytes(caller.actor, caller.space, at, &pair)?;
-            at += u64::from(MEMBERSHIP);
-        }
-        let mut annex = [0; K_CMSGANNEXSIZE];
-        for (word, bytes) in self
-            .group_proof_key()
-            .into_iter()
-            .zip(annex.chunks_exact_mut(8))
-        {
-            bytes.copy_from_slice(&word.to_le_bytes());
-        }
-        let told = KnNetItem {
-            kind: NET_GROUPS,
-            body_size: size,
-            annex_size: K_CMSGANNEXSIZE as u32,
-            annex,
-            ..KnNetItem::default()
-        };
-        self.write(caller, item, &told)?;
-        self.ipc.network.regrouped = false;
-        Ok(Outcome::Done(size as i32))
     }
 
     /// Tells the port that an actor named for it how it ended (`actorNotify`).

@@ -1,7 +1,7 @@
 //! Ports: making and deleting them, their queues and the enabled set (spec 2.4, 3.4).
 
 use super::message::Message;
-use super::moves::Move;
+use super::moves::NOBODY;
 use crate::arena::{Id, Working};
 use crate::executive::actor::Actor;
 use crate::executive::thread::{Wait, local_identifier};
@@ -42,7 +42,7 @@ pub enum Taker {
     /// A routine.
     Handler(Id<Point>),
     /// Nobody: it moves between sites (`moves.rs`).
-    Nobody(Id<Move>),
+    Nobody,
 }
 
 /// What changes as messages come and go. All else of a port changes only when somebody rearranges things, which is what conversations rely on.
@@ -68,12 +68,9 @@ impl Port {
         }
     }
 
-    /// Its move between sites, if it is in one.
-    pub(crate) fn moving(&self) -> Option<Id<Move>> {
-        match self.taker {
-            Taker::Nobody(moving) => Some(moving),
-            _ => None,
-        }
+    /// Whether it moves between sites.
+    pub(crate) fn moves(&self) -> bool {
+        self.taker == Taker::Nobody
     }
 }
 
@@ -103,6 +100,21 @@ impl<M: Machine> Nucleus<M> {
         self.ipc.ports.has_room()
     }
 
+    /// A port of nobody that has no name; `None` when the table is full.
+    pub(super) fn port_begin(&mut self, ui: KnUniqueId, pi: KnProtId) -> Option<Id<Port>> {
+        self.ipc.ports.insert(Port {
+            ui,
+            owner: NOBODY,
+            pi,
+            enabled: None,
+            traffic: Traffic::default(),
+            groups: 0,
+            epoch: 0,
+            taker: Taker::Threads,
+            next: None,
+        })
+    }
+
     /// Makes a port; `None` when the table is full.
     pub(crate) fn port_make(
         &mut self,
@@ -110,23 +122,9 @@ impl<M: Machine> Nucleus<M> {
         ui: KnUniqueId,
         pi: KnProtId,
     ) -> Option<Id<Port>> {
-        let port = Port {
-            ui,
-            owner,
-            pi,
-            enabled: None,
-            traffic: Traffic::default(),
-            groups: 0,
-            epoch: 0,
-            taker: Taker::Threads,
-            next: self.actors.get(owner)?.first_port,
-        };
-        let id = self.ipc.ports.insert(port)?;
+        let id = self.port_begin(ui, pi)?;
         self.ipc.names.insert(ui.word(), id.index());
-        if let Some(actor) = self.actors.get_mut(owner) {
-            actor.ports += 1;
-            actor.first_port = Some(id);
-        }
+        self.port_moves(id, owner);
         Some(id)
     }
 
@@ -174,12 +172,7 @@ impl<M: Machine> Nucleus<M> {
     /// Removes a port: queued messages are lost, requests and waiters end with `K_ENOPORT`, memberships go (NC-100…106). One that departs to another site
     /// only loses its actor: its move goes on.
     pub(crate) fn port_remove(&mut self, id: Id<Port>) {
-        if self
-            .ipc
-            .ports
-            .get(id)
-            .is_some_and(|it| it.moving().is_some())
-        {
+        if self.ipc.ports.get(id).is_some_and(Port::moves) {
             return self.port_disowned(id);
         }
         self.port_empty(id);
@@ -344,8 +337,8 @@ impl<M: Machine> Nucleus<M> {
             previous.next = next;
         }
         self.count_queued(message, -1);
-        if let Some(moving) = self.ipc.ports.get(id).and_then(Port::moving) {
-            self.ipc.moves.unqueued(moving, message, previous);
+        if self.ipc.ports.get(id).is_some_and(Port::moves) {
+            self.doomed_leaves(id, message, previous);
         }
         let Some(port) = self.ipc.ports.progress(id) else {
             return;

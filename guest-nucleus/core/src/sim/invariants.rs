@@ -111,12 +111,11 @@ fn queues(nucleus: &Nucleus<Sim>) {
         let members = members.filter(|(_, member)| member.port() == id).count();
         assert_eq!(members, port.groups as usize, "memberships of {id:?}");
         // One that comes has no name yet, and one that went has none any more.
-        let moving = port.moving();
-        let has_name = moving.is_none_or(|moving| nucleus.ipc.moves.is_named(moving));
+        let has_name = !port.moves() || nucleus.ipc.moves.is_named(id);
         let named = nucleus.port_by_ui(port.ui) == Some(id);
         assert_eq!(named, has_name, "the name of {id:?} leads elsewhere");
         let owned = nucleus.actors.get(port.owner).is_some();
-        assert!(owned || moving.is_some(), "{id:?} is nobody's");
+        assert!(owned || port.moves(), "{id:?} is nobody's");
     }
     let all = nucleus
         .ipc
@@ -133,10 +132,13 @@ fn queues(nucleus: &Nucleus<Sim>) {
 /// Each port that moves has its move, and memberships hold if their port has a name.
 fn moves(nucleus: &Nucleus<Sim>) {
     let ports = nucleus.ipc.ports.iter();
-    let moving = ports.filter(|(_, port)| port.moving().is_some()).count();
+    let moving = ports.filter(|(_, port)| port.moves()).count();
     assert_eq!(moving, nucleus.ipc.moves.len(), "moves of no port");
     let port = |id| nucleus.ipc.ports.get(id);
-    nucleus.ipc.moves.check(|id| port(id)?.moving());
+    nucleus
+        .ipc
+        .moves
+        .check(|id| port(id).is_some_and(|port| port.moves()));
     let groups = &nucleus.ipc.groups;
     let mut held = 0;
     for (id, member) in groups.members.iter() {

@@ -169,7 +169,7 @@ impl Run {
         let live = [0, 1].map(|at| {
             let port = self.two.sites[at].nucleus.port_by_ui(self.port);
             let port = port.and_then(|id| self.two.sites[at].nucleus.ipc.ports.get(id));
-            port.is_some_and(|port| port.moving().is_none())
+            port.is_some_and(|port| !port.moves())
         });
         assert_ne!(live, [true; 2], "two sites have the port");
         (0..2).for_each(|at| self.judge(at));
@@ -177,8 +177,9 @@ impl Run {
 
     /// Carries the next item. A move may be refused at the other site, and what was prepared there may be left behind.
     fn carry(&mut self, at: usize, how: u8) {
-        let next = self.two.sites[at].nucleus.ipc.moves.first_untold();
-        let departs = next.is_some_and(|id| self.two.sites[at].nucleus.ipc.moves.is_named(id));
+        let next = self.two.sites[at].nucleus.ipc.moves.untold();
+        let moves = &self.two.sites[at].nucleus.ipc.moves;
+        let departs = next.is_some_and(|it| moves.is_named(it.port()));
         if !departs || how > 2 {
             self.two.carry(at);
             return;

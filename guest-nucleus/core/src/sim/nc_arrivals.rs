@@ -14,7 +14,7 @@ use proptest::prelude::*;
 fn record(trusted: bool, key: u64, groups: &[(KnUniqueId, u64)]) -> alloc::vec::Vec<u8> {
     let first = 1 | u64::from(trusted) << 16 | (groups.len() as u64) << 32;
     let pi = 4 | 5 << 16 | 6 << 32;
-    let mut words = alloc::vec![first, key, pi];
+    let mut words = alloc::vec![first, key, pi, 0];
     words.extend(groups.iter().flat_map(|&(group, key)| [group.word(), key]));
     words
         .iter()
@@ -222,8 +222,8 @@ fn what_is_not_as_it_should_be_is_refused_and_changes_nothing() {
         (fine, &version, K_EINVAL),
         (fine, &bits, K_EINVAL),
         (fine, &longer, K_EINVAL),
-        (fine, &good[..39], K_EINVAL),
-        (fine, &good[..23], K_EINVAL),
+        (fine, &good[..47], K_EINVAL),
+        (fine, &good[..31], K_EINVAL),
         (fine, b"", K_EINVAL),
         (item(far(), elsewhere, 1), &good, K_EUNKNOWN),
         (item(far(), far(), 1), &good, K_EUNKNOWN),
@@ -328,7 +328,7 @@ proptest! {
     ) {
         let (mut site, manager, user, _) = attached();
         let key = if honest { site.cap(user.actor).key } else { 7 };
-        let mut all = alloc::vec![1 | count << 32, key, 4];
+        let mut all = alloc::vec![1 | count << 32, key, 4, 0];
         all.extend(&words);
         let mut bytes: alloc::vec::Vec<u8> = all.iter().flat_map(|word| word.to_le_bytes()).collect();
         bytes.truncate(bytes.len() - cut);
@@ -338,7 +338,7 @@ proptest! {
         if li < 0 {
             unchanged(&site, &before, "a record");
         } else {
-            prop_assert!(honest && bytes.len() == 24 + 16 * count as usize);
+            prop_assert!(honest && bytes.len() == 32 + 16 * count as usize);
             if lives {
                 prop_assert_eq!(says(&mut site, manager, NET_ACTIVATE, epoch), K_OK);
             }
