@@ -10,6 +10,7 @@ use crate::machine::Machine;
 use crate::nucleus::{Caller, Nucleus};
 use chorus_abi::net::KnNetItem;
 use chorus_abi::*;
+use zerocopy::IntoBytes;
 
 impl<M: Machine> Nucleus<M> {
     /// `nmDeliver` of a port: it is made for its actor, but belongs to nobody and has no name; its local identifier.
@@ -36,12 +37,12 @@ impl<M: Machine> Nucleus<M> {
         let head = [self.pair(caller, &mut at)?, self.pair(caller, &mut at)?];
         let head = Head::from_words(head, item.body_size).ok_or(KError::Inval)?;
         let owner = self.actor_to_arrive_at(item.co_target, &head)?;
-        if let Some((earlier, port)) = self.arrival(ui) {
-            if port.epoch >= epoch {
+        if let Some((earlier, older)) = self.arrival(ui) {
+            if older >= item.handle {
                 return Err(KError::Inval);
             }
             // It does not come any more: the other site began anew.
-            self.arrival_ends(earlier.port);
+            self.arrival_ends(earlier);
         }
         let groups = self.ipc.groups.members.room();
         if !self.port_room() || !self.ipc.moves.has_room() || groups < head.groups as usize {
@@ -49,11 +50,9 @@ impl<M: Machine> Nucleus<M> {
         }
         let port = self.port_begin(ui, head.pi).ok_or(KError::NoMem)?;
         self.ipc.moves.begin(Move {
-            port,
-            ui,
-            stage: Stage::Arriving(owner),
             told: true,
-            mover: None,
+            owner,
+            ..Move::new(port, ui, Stage::Arriving)
         });
         if let Some(port) = self.ipc.ports.get_mut(port) {
             (port.taker, port.epoch) = (Taker::Nobody, epoch);
@@ -73,7 +72,8 @@ impl<M: Machine> Nucleus<M> {
 
     /// Reads a pair of words and goes behind it. Errors: `K_EFAULT`.
     fn pair(&mut self, caller: Caller, at: &mut u64) -> Result<[u64; 2], KError> {
-        let pair: [u64; 2] = self.read(caller, In::new(*at))?;
+        let mut pair = [0u64; 2];
+        self.read_bytes(caller.actor, caller.space, *at, pair.as_mut_bytes())?;
         *at += u64::from(PAIR);
         Ok(pair.map(u64::from_le))
     }
@@ -95,39 +95,31 @@ impl<M: Machine> Nucleus<M> {
         Ok(owner)
     }
 
-    /// The port of a name that comes.
-    fn arrival(&self, ui: KnUniqueId) -> Option<(Move, &Port)> {
-        let arrives = |it: &Move| it.ui == ui && matches!(it.stage, Stage::Arriving(_));
-        let it = self.ipc.moves.find(arrives)?;
-        Some((it, self.ipc.ports.get(it.port)?))
+    /// The port of a name that comes, and its epoch.
+    fn arrival(&self, ui: KnUniqueId) -> Option<(Id<Port>, u64)> {
+        let port = self.ipc.moves.find(ui, Stage::Arriving)?.port;
+        Some((port, self.ipc.ports.get(port)?.epoch.into()))
     }
 
-    /// The same if this is its epoch.
-    fn arrival_of(&self, item: &KnNetItem) -> Option<Move> {
-        let (it, port) = self.arrival(item.target)?;
-        (u64::from(port.epoch) == item.handle).then_some(it)
-    }
-
-    /// `nmDeliver`: a port that came lives here from now on. Errors: `K_EUNKNOWN` none comes with this epoch.
-    pub(super) fn port_lives(&mut self, item: &KnNetItem) -> Result<(), KError> {
-        let it = self.arrival_of(item).ok_or(KError::Unknown)?;
-        self.ipc.moves.end(it.port);
-        if let Stage::Arriving(owner) = it.stage {
-            self.port_moves(it.port, owner);
+    /// `nmDeliver`: a port that came lives here from now on, or does not come. Errors: `K_EUNKNOWN` none comes with this epoch.
+    pub(super) fn port_comes(&mut self, item: &KnNetItem, lives: bool) -> Result<(), KError> {
+        let found = self.arrival(item.target);
+        let (id, _) = found
+            .filter(|&(_, epoch)| epoch == item.handle)
+            .ok_or(KError::Unknown)?;
+        if !lives {
+            self.arrival_ends(id);
+            return Ok(());
         }
-        if let Some(port) = self.ipc.ports.get_mut(it.port) {
+        if let Some(it) = self.ipc.moves.end(id) {
+            self.port_moves(id, it.owner);
+        }
+        if let Some(port) = self.ipc.ports.get_mut(id) {
             port.taker = Taker::Threads;
         }
-        self.ipc.names.insert(it.ui.word(), it.port.index());
-        self.memberships_arrive(it.port);
+        self.ipc.names.insert(item.target.word(), id.index());
+        self.memberships_arrive(id);
         Ok(())
-    }
-
-    /// `nmDeliver`: a port does not come.
-    pub(super) fn port_comes_not(&mut self, item: &KnNetItem) {
-        if let Some(it) = self.arrival_of(item) {
-            self.arrival_ends(it.port);
-        }
     }
 
     /// A port that was to come does not.
@@ -139,9 +131,8 @@ impl<M: Machine> Nucleus<M> {
 
     /// An actor dies: what was to come to it does not.
     pub(super) fn arrivals_end(&mut self, owner: Id<Actor>) {
-        let comes = |it: &Move| it.stage == Stage::Arriving(owner);
-        while let Some(it) = self.ipc.moves.find(comes) {
-            self.arrival_ends(it.port);
+        while let Some(port) = self.ipc.moves.comes_to(owner) {
+            self.arrival_ends(port);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Ports that go to another site: until it is known whether they go, and then the messages that follow (SS-013…022).
 
 use super::message::{Client, Kept, Message};
-use super::moves::{Departure, EPOCHS, Move, NOBODY, Stage};
+use super::moves::{EPOCHS, Move, NOBODY, Stage};
 use super::port::{Port, Taker};
 use super::record;
 use crate::arena::Id;
@@ -37,7 +37,7 @@ impl<M: Machine> Nucleus<M> {
         if !self.network_attached() {
             return Err(KError::Unknown);
         }
-        if self.following(ui).is_some() {
+        if self.ipc.moves.find(ui, Stage::Passing).is_some() {
             return Err(KError::Busy);
         }
         if !self.ipc.moves.has_room() {
@@ -59,17 +59,12 @@ impl<M: Machine> Nucleus<M> {
         }
         let port = self.ipc.ports.get(id).ok_or(KError::Inval)?;
         let (ui, last) = (port.ui, port.queue.map(|(_, last)| last));
-        let departure = Departure {
-            to,
-            trusted: caller.privilege >= Privilege::System,
-            doomed: last.filter(|_| drop),
-        };
         let it = Move {
-            port: id,
-            ui,
-            stage: Stage::Departing(departure),
-            told: false,
             mover: Some(caller.thread),
+            trusted: caller.privilege >= Privilege::System,
+            to,
+            doomed: last.filter(|_| drop),
+            ..Move::new(id, ui, Stage::Departing)
         };
         self.ipc.moves.begin(it);
         if let Some(port) = self.ipc.ports.get_mut(id) {
@@ -112,14 +107,13 @@ impl<M: Machine> Nucleus<M> {
     pub(super) fn departure_ends(&mut self, item: &KnNetItem) -> Result<Outcome, KError> {
         let port = Id::from_word(item.handle);
         let it = *self.ipc.moves.of(port).ok_or(KError::Unknown)?;
-        let departs = matches!(it.stage, Stage::Departing(_)) && it.told;
-        if !departs || it.ui != item.target {
+        if it.stage != Stage::Departing || !it.told || it.ui != item.target {
             return Err(KError::Unknown);
         }
         match KError::from_code(item.result) {
             Some(error) => self.departure_fails(port, error),
             None if item.result < 0 => return Err(KError::Inval),
-            None => self.port_goes(&it, item.result),
+            None => self.port_goes(port, it.ui, item.result),
         }
         Ok(Outcome::Done(K_OK))
     }
@@ -149,26 +143,24 @@ impl<M: Machine> Nucleus<M> {
         previous: Option<Id<Message>>,
     ) {
         if let Some(it) = self.ipc.moves.of(id)
-            && let Stage::Departing(departure) = &mut it.stage
-            && departure.doomed == Some(message)
+            && it.doomed == Some(message)
         {
-            departure.doomed = previous;
+            it.doomed = previous;
         }
     }
 
     /// The port lives elsewhere. Here it has no name, no actor and no group any more; its queue follows.
-    fn port_goes(&mut self, it: &Move, li: i32) {
-        let id = it.port;
-        while let Some(it) = self.ipc.moves.of(id)
-            && let Stage::Departing(departure) = it.stage
+    fn port_goes(&mut self, id: Id<Port>, ui: KnUniqueId, li: i32) {
+        while self.ipc.moves.of(id).is_some_and(|it| it.doomed.is_some())
+            && let Some(message) = self.dequeue(id)
         {
-            match departure.doomed.and_then(|_| self.dequeue(id)) {
-                Some(message) => self.message_fail(message, KError::NoPort),
-                None => self.stage_is(id, Stage::Passing(li)),
-            }
+            self.message_fail(message, KError::NoPort);
         }
-        self.ipc.moves.goes(it.ui);
-        self.ipc.names.remove(it.ui.word());
+        if let Some(it) = self.ipc.moves.of(id) {
+            (it.stage, it.li) = (Stage::Passing, li);
+        }
+        self.ipc.moves.goes(ui);
+        self.ipc.names.remove(ui.word());
         self.memberships_end(id);
         self.port_disowned(id);
         if let Some(port) = self.ipc.ports.get_mut(id) {
@@ -177,12 +169,6 @@ impl<M: Machine> Nucleus<M> {
         // Requests of the Nucleus that waited for room in its queue have nobody to go to.
         self.requests_retry();
         self.follow_next(id);
-    }
-
-    fn stage_is(&mut self, id: Id<Port>, stage: Stage) {
-        if let Some(it) = self.ipc.moves.of(id) {
-            it.stage = stage;
-        }
     }
 
     /// The next message follows, or all are through.
@@ -194,10 +180,8 @@ impl<M: Machine> Nucleus<M> {
             return self.network_wake();
         }
         self.ipc.ports.remove(id);
-        if let Some(it) = self.ipc.moves.end(id)
-            && let Stage::Passing(li) = it.stage
-        {
-            self.mover_hears(&it, li);
+        if let Some(it) = self.ipc.moves.end(id) {
+            self.mover_hears(&it, it.li);
         }
     }
 
@@ -265,15 +249,9 @@ impl<M: Machine> Nucleus<M> {
         self.move_told(port);
     }
 
-    /// The move of a port that went, and whose queue still follows.
-    fn following(&self, ui: KnUniqueId) -> Option<Move> {
-        let follows = |it: &Move| it.ui == ui && matches!(it.stage, Stage::Passing(_));
-        self.ipc.moves.find(follows)
-    }
-
     /// `nmComplete` of a message that followed.
     pub(super) fn passed(&mut self, item: &KnNetItem) -> Result<Outcome, KError> {
-        let found = self.following(item.target);
+        let found = self.ipc.moves.find(item.target, Stage::Passing);
         let it = found.filter(|it| it.told).ok_or(KError::Unknown)?;
         self.follow_next(it.port);
         Ok(Outcome::Done(K_OK))
@@ -284,7 +262,7 @@ impl<M: Machine> Nucleus<M> {
         let Some(it) = self.ipc.moves.end(id) else {
             return;
         };
-        if matches!(it.stage, Stage::Departing(_)) {
+        if it.stage == Stage::Departing {
             if let Some(port) = self.ipc.ports.get_mut(id) {
                 port.taker = Taker::Threads;
             }

@@ -59,11 +59,12 @@ impl<M: Machine> Nucleus<M> {
                 return Ok(Outcome::Done(li));
             }
             NET_ACTIVATE => {
-                self.port_lives(&item)?;
+                self.port_comes(&item, true)?;
                 return Ok(Outcome::Done(K_OK));
             }
             NET_ABANDON => {
-                self.port_comes_not(&item);
+                // None that comes is as good as one that does not.
+                let _ = self.port_comes(&item, false);
                 return Ok(Outcome::Done(K_OK));
             }
             _ => return Err(KError::Inval),

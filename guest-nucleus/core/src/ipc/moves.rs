@@ -24,12 +24,38 @@ pub struct Move {
     pub(super) stage: Stage,
     /// The Network Manager knows of this stage, and says when it is over. Else it is to be told.
     pub(super) told: bool,
-    /// The thread that moves it, and may still wait for the end.
+    /// The actor that gets a port that comes.
+    pub(super) owner: Id<Actor>,
+    /// The thread that moves a port that goes, and may still wait for the end.
     pub(super) mover: Option<Id<Thread>>,
+    /// The mover has at least system privilege.
+    pub(super) trusted: bool,
+    /// The actor that is to get the port.
+    pub(super) to: KnCap,
+    /// The last message that is lost if it goes: all that were queued when it departed.
+    pub(super) doomed: Option<Id<Message>>,
+    /// What it has as local identifier where it lives.
+    pub(super) li: i32,
 }
 
-#[cfg(test)]
 impl Move {
+    /// A move that has just begun.
+    pub(super) fn new(port: Id<Port>, ui: KnUniqueId, stage: Stage) -> Move {
+        Move {
+            port,
+            ui,
+            stage,
+            told: false,
+            owner: NOBODY,
+            mover: None,
+            trusted: false,
+            to: KnCap::default(),
+            doomed: None,
+            li: 0,
+        }
+    }
+
+    #[cfg(test)]
     pub(crate) fn port(&self) -> Id<Port> {
         self.port
     }
@@ -39,22 +65,11 @@ impl Move {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Stage {
     /// It goes, or stays.
-    Departing(Departure),
-    /// It lives elsewhere, with this local identifier; its queue follows.
-    Passing(i32),
-    /// It comes, or not, for this actor.
-    Arriving(Id<Actor>),
-}
-
-/// What is asked of another site.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Departure {
-    /// The actor that is to get the port.
-    pub(super) to: KnCap,
-    /// The mover has at least system privilege.
-    pub(super) trusted: bool,
-    /// The last message that is lost if it goes: all that were queued when it departed.
-    pub(super) doomed: Option<Id<Message>>,
+    Departing,
+    /// It lives elsewhere; its queue follows.
+    Passing,
+    /// It comes, or not.
+    Arriving,
 }
 
 /// An actor that there never is: it owns the ports whose actor is gone, or that are not its yet.
@@ -82,19 +97,26 @@ impl Moves {
         }
     }
 
-    /// A move that is as asked for.
-    pub(crate) fn find(&self, fits: impl Fn(&Move) -> bool) -> Option<Move> {
-        self.all.iter().find(|it| fits(it)).copied()
+    /// The move of a port of this name that is so far.
+    pub(super) fn find(&self, ui: KnUniqueId, stage: Stage) -> Option<&Move> {
+        let mut all = self.all.iter();
+        all.find(|it| it.ui == ui && it.stage == stage)
     }
 
     /// The first of which the Network Manager was not told.
-    pub(crate) fn untold(&self) -> Option<Move> {
-        self.find(|it| !it.told)
+    pub(crate) fn untold(&self) -> Option<&Move> {
+        self.all.iter().find(|it| !it.told)
+    }
+
+    /// The port that is to come to an actor.
+    pub(super) fn comes_to(&self, owner: Id<Actor>) -> Option<Id<Port>> {
+        let it = self.all.iter().find(|it| it.owner == owner)?;
+        Some(it.port)
     }
 
     /// Any.
-    pub(super) fn any(&self) -> Option<Move> {
-        self.all.last().copied()
+    pub(super) fn any(&self) -> Option<&Move> {
+        self.all.last()
     }
 
     /// That of a port.
@@ -153,15 +175,16 @@ impl Moves {
             assert!(moves(it.port), "a port that moves is taken from");
             let same = self.all.iter().filter(|other| other.port == it.port);
             assert_eq!(same.count(), 1, "a port moves twice");
-            let arrives = matches!(it.stage, Stage::Arriving(_));
+            let arrives = it.stage == Stage::Arriving;
             assert!(!arrives || it.told, "nobody is to be told of what comes");
+            assert_eq!(arrives, it.owner != NOBODY, "who gets it");
         }
     }
 
     /// Whether a port that moves is found by its name.
     pub(crate) fn is_named(&self, port: Id<Port>) -> bool {
-        let named = |it: &Move| matches!(it.stage, Stage::Departing(_)) && it.port == port;
-        self.find(named).is_some()
+        let mut all = self.all.iter();
+        all.any(|it| it.stage == Stage::Departing && it.port == port)
     }
 }
 
@@ -191,12 +214,11 @@ impl<M: Machine> Nucleus<M> {
     /// The Network Manager's actor dies. What it was not told has not begun; of what it was told nobody knows how it ends, and a port must not be at two places: it is gone here.
     pub(super) fn moves_end(&mut self) {
         while let Some(it) = self.ipc.moves.any() {
+            let (port, begun) = (it.port, it.told);
             match it.stage {
-                Stage::Departing(_) if !it.told => {
-                    self.departure_fails(it.port, KError::LinkFailure);
-                }
-                Stage::Departing(_) | Stage::Passing(_) => self.departure_lost(it.port),
-                Stage::Arriving(_) => self.arrival_ends(it.port),
+                Stage::Departing if !begun => self.departure_fails(port, KError::LinkFailure),
+                Stage::Departing | Stage::Passing => self.departure_lost(port),
+                Stage::Arriving => self.arrival_ends(port),
             }
         }
     }

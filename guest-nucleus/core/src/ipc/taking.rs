@@ -82,29 +82,30 @@ impl<M: Machine> Nucleus<M> {
         }
         while let Some(it) = self.ipc.moves.untold() {
             told.target = it.ui;
-            if let Stage::Departing(departure) = it.stage {
-                let port = self.ipc.ports.get(it.port).ok_or(KError::Inval)?;
+            let port = it.port;
+            if it.stage == Stage::Departing {
+                let found = self.ipc.ports.get(port).ok_or(KError::Inval)?;
                 let head = Head {
-                    trusted: departure.trusted,
-                    groups: port.groups,
-                    key: departure.to.key,
-                    pi: port.pi,
+                    trusted: it.trusted,
+                    groups: found.groups,
+                    key: it.to.key,
+                    pi: found.pi,
                 };
                 told.kind = NET_MIGRATE;
-                told.result = port.epoch as i32;
-                told.handle = it.port.word();
-                told.co_target = departure.to.ui;
+                told.result = found.epoch as i32;
+                told.handle = port.word();
+                told.co_target = it.to.ui;
                 told.body_size = head.size();
-                return Ok(From::Departing(it.port, head));
+                return Ok(From::Departing(port, head));
             }
-            if let Some(following) = self.next_to_follow(it.port) {
+            if let Some(following) = self.next_to_follow(port) {
                 self.following_item(&following, told);
                 let body = following.kept.and_then(|kept| self.ipc.kept.get(kept));
                 *kept = body.map_or(Body::EMPTY, |kept| kept.body);
-                return Ok(From::Following(it.port, following));
+                return Ok(From::Following(port, following));
             }
             // The clients of what was left have gone since.
-            self.follow_next(it.port);
+            self.follow_next(port);
         }
         (*told, *kept) = *self.ipc.network.outbound.front().ok_or(KError::Timeout)?;
         Ok(From::Outbound)
