@@ -111,25 +111,25 @@ impl<M: Machine> Nucleus<M> {
             return Err(KError::Unknown);
         }
         match KError::from_code(item.result) {
-            Some(error) => self.departure_fails(port, error),
+            Some(error) => self.departure_fails(port, true, error),
             None if item.result < 0 => return Err(KError::Inval),
             None => self.port_goes(port, it.ui, item.result),
         }
         Ok(Outcome::Done(K_OK))
     }
 
-    /// The port stays: everything is as before, but it is known by another epoch. Without an actor it goes all the same.
-    pub(super) fn departure_fails(&mut self, id: Id<Port>, error: KError) {
+    /// A port that was to go does not. If it stays, everything is as before, but it is known by another epoch. Without an actor it goes all the same.
+    pub(super) fn departure_fails(&mut self, id: Id<Port>, stays: bool, error: KError) {
         let Some(it) = self.ipc.moves.end(id) else {
             return;
         };
         if let Some(port) = self.ipc.ports.get_mut(id) {
             port.taker = Taker::Threads;
             port.epoch += 2;
-            if port.owner == NOBODY {
-                self.port_remove(id);
-            } else {
+            if stays && port.owner != NOBODY {
                 self.serve(id);
+            } else {
+                self.port_remove(id);
             }
         }
         self.mover_hears(&it, error.code());
@@ -257,20 +257,12 @@ impl<M: Machine> Nucleus<M> {
         Ok(Outcome::Done(K_OK))
     }
 
-    /// Nobody will say how it ends: what is here is gone.
-    pub(super) fn departure_lost(&mut self, id: Id<Port>) {
-        let Some(it) = self.ipc.moves.end(id) else {
-            return;
-        };
-        if it.stage == Stage::Departing {
-            if let Some(port) = self.ipc.ports.get_mut(id) {
-                port.taker = Taker::Threads;
-            }
-            self.port_remove(id);
-        } else {
-            self.port_empty(id);
-            self.ipc.ports.remove(id);
+    /// What is left of a queue does not follow.
+    pub(super) fn following_ends(&mut self, id: Id<Port>, error: KError) {
+        if let Some(it) = self.ipc.moves.of(id) {
+            it.li = error.code();
         }
-        self.mover_hears(&it, KError::LinkFailure.code());
+        self.port_empty(id);
+        self.follow_next(id);
     }
 }

@@ -214,10 +214,11 @@ impl<M: Machine> Nucleus<M> {
     /// The Network Manager's actor dies. What it was not told has not begun; of what it was told nobody knows how it ends, and a port must not be at two places: it is gone here.
     pub(super) fn moves_end(&mut self) {
         while let Some(it) = self.ipc.moves.any() {
-            let (port, begun) = (it.port, it.told);
+            let (port, stays) = (it.port, !it.told);
+            let error = KError::LinkFailure;
             match it.stage {
-                Stage::Departing if !begun => self.departure_fails(port, KError::LinkFailure),
-                Stage::Departing | Stage::Passing => self.departure_lost(port),
+                Stage::Departing => self.departure_fails(port, stays, error),
+                Stage::Passing => self.following_ends(port, error),
                 Stage::Arriving => self.arrival_ends(port),
             }
         }
