@@ -1,6 +1,6 @@
 //! Ports that come from another site: made, but no part of this site before it is told that they live here (SS-013…025).
 
-use super::moves::{EPOCHS, Move, Stage};
+use super::moves::{EPOCHS, Move, NOBODY, Stage};
 use super::port::{Port, Taker};
 use super::record::{Head, PAIR};
 use crate::arena::Id;
@@ -48,7 +48,9 @@ impl<M: Machine> Nucleus<M> {
         if !self.port_room() || !self.ipc.moves.has_room() || groups < head.groups as usize {
             return Err(KError::NoMem);
         }
-        let port = self.port_begin(ui, head.pi).ok_or(KError::NoMem)?;
+        let port = self
+            .port_begin((NOBODY, None), ui, head.pi)
+            .ok_or(KError::NoMem)?;
         self.ipc.moves.begin(Move {
             told: true,
             owner,

@@ -1,6 +1,6 @@
 //! Ports that go to another site: until it is known whether they go, and then the messages that follow (SS-013…022).
 
-use super::message::{Client, Kept, Message};
+use super::message::{Body, Client, Kept, Message};
 use super::moves::{EPOCHS, Move, NOBODY, Stage};
 use super::port::{Port, Taker};
 use super::record;
@@ -106,14 +106,14 @@ impl<M: Machine> Nucleus<M> {
     /// `nmComplete` of a departure.
     pub(super) fn departure_ends(&mut self, item: &KnNetItem) -> Result<Outcome, KError> {
         let port = Id::from_word(item.handle);
-        let it = *self.ipc.moves.of(port).ok_or(KError::Unknown)?;
+        let it = self.ipc.moves.of(port).ok_or(KError::Unknown)?;
         if it.stage != Stage::Departing || !it.told || it.ui != item.target {
             return Err(KError::Unknown);
         }
         match KError::from_code(item.result) {
             Some(error) => self.departure_fails(port, true, error),
             None if item.result < 0 => return Err(KError::Inval),
-            None => self.port_goes(port, it.ui, item.result),
+            None => self.port_goes(port, item.target, item.result),
         }
         Ok(Outcome::Done(K_OK))
     }
@@ -216,7 +216,12 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// What a message that follows says of itself.
-    pub(super) fn following_item(&self, following: &Following, told: &mut KnNetItem) {
+    pub(super) fn following_item(
+        &self,
+        following: &Following,
+        told: &mut KnNetItem,
+        body: &mut Body,
+    ) {
         let Some(message) = self.ipc.messages.get(following.message) else {
             return;
         };
@@ -228,10 +233,12 @@ impl<M: Machine> Nucleus<M> {
         told.actor_pi = message.actor_pi;
         told.port_pi = message.port_pi;
         told.body_size = message.body_size;
-        let kept = following.kept.and_then(|kept| self.ipc.kept.get(kept));
-        if let Some(annex) = kept.and_then(|kept| kept.annex) {
-            told.annex_size = K_CMSGANNEXSIZE as u32;
-            told.annex = annex;
+        if let Some(kept) = following.kept.and_then(|kept| self.ipc.kept.get(kept)) {
+            *body = kept.body;
+            if let Some(annex) = kept.annex {
+                told.annex_size = K_CMSGANNEXSIZE as u32;
+                told.annex = annex;
+            }
         }
     }
 

@@ -207,7 +207,7 @@ impl<M: Machine> Nucleus<M> {
         if !self.network_attached() || ui.site() != self.configuration.site {
             return self.network_attached();
         }
-        let made_now = (self.configuration.epoch..=self.ui_epoch).contains(&ui.epoch());
+        let made_now = ui.epoch() == self.ui_epoch;
         !ui.is_static_port() && (!made_now || self.ipc.moves.may_have_gone(ui))
     }
 

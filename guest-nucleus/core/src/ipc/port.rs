@@ -1,7 +1,6 @@
 //! Ports: making and deleting them, their queues and the enabled set (spec 2.4, 3.4).
 
 use super::message::Message;
-use super::moves::NOBODY;
 use crate::arena::{Id, Working};
 use crate::executive::actor::Actor;
 use crate::executive::thread::{Wait, local_identifier};
@@ -100,18 +99,24 @@ impl<M: Machine> Nucleus<M> {
         self.ipc.ports.has_room()
     }
 
-    /// A port of nobody that has no name; `None` when the table is full.
-    pub(super) fn port_begin(&mut self, ui: KnUniqueId, pi: KnProtId) -> Option<Id<Port>> {
+    /// A port that has no name and is in no list; `None` when the table is full.
+    #[inline(always)]
+    pub(super) fn port_begin(
+        &mut self,
+        (owner, next): (Id<Actor>, Option<Id<Port>>),
+        ui: KnUniqueId,
+        pi: KnProtId,
+    ) -> Option<Id<Port>> {
         self.ipc.ports.insert(Port {
             ui,
-            owner: NOBODY,
+            owner,
             pi,
             enabled: None,
             traffic: Traffic::default(),
             groups: 0,
             epoch: 0,
             taker: Taker::Threads,
-            next: None,
+            next,
         })
     }
 
@@ -122,9 +127,13 @@ impl<M: Machine> Nucleus<M> {
         ui: KnUniqueId,
         pi: KnProtId,
     ) -> Option<Id<Port>> {
-        let id = self.port_begin(ui, pi)?;
+        let next = self.actors.get(owner)?.first_port;
+        let id = self.port_begin((owner, next), ui, pi)?;
         self.ipc.names.insert(ui.word(), id.index());
-        self.port_moves(id, owner);
+        if let Some(actor) = self.actors.get_mut(owner) {
+            actor.ports += 1;
+            actor.first_port = Some(id);
+        }
         Some(id)
     }
 

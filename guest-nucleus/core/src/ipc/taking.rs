@@ -99,9 +99,7 @@ impl<M: Machine> Nucleus<M> {
                 return Ok(From::Departing(port, head));
             }
             if let Some(following) = self.next_to_follow(port) {
-                self.following_item(&following, told);
-                let body = following.kept.and_then(|kept| self.ipc.kept.get(kept));
-                *kept = body.map_or(Body::EMPTY, |kept| kept.body);
+                self.following_item(&following, told, kept);
                 return Ok(From::Following(port, following));
             }
             // The clients of what was left have gone since.
