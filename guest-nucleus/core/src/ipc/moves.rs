@@ -82,7 +82,6 @@ const WENT: usize = 8;
 /// All of them, of each port at most one. They are few.
 pub struct Moves {
     all: Vec<Move>,
-    limit: usize,
     /// A bit for each name of this site that ever went to another one; some have one together.
     went: [u64; WENT],
 }
@@ -92,7 +91,6 @@ impl Moves {
     pub(crate) fn new(limit: usize) -> Self {
         Moves {
             all: Vec::with_capacity(limit),
-            limit,
             went: [0; WENT],
         }
     }
@@ -126,7 +124,7 @@ impl Moves {
 
     /// Whether another fits.
     pub(super) fn has_room(&self) -> bool {
-        self.all.len() < self.limit
+        self.all.len() < self.all.capacity()
     }
 
     /// A move begins, if there is room.
