@@ -22,7 +22,7 @@ pub const NET_GROUPS: u32 = 6;
 
 /// Item kind: `portMigrate` to an actor of another site (outbound), and its end (`nmComplete`).
 ///
-/// Outbound: `handle` names the caller, `target` is the port, `co_target` the actor that is to get it, whose site is the destination; `result` is the port's epoch: how often
+/// Outbound: `handle` names the move, `target` is the port, `co_target` the actor that is to get it, whose site is the destination; `result` is the port's epoch: how often
 /// it moved between sites, 0 at first. The body is a record of the Nucleus' own making that the Network Manager carries to the other Nucleus unread: at most
 /// [`NET_RECORD_MAX`] bytes. From then on the port is *departing*: what comes to it is queued as before, but nothing that is for all
 /// members of a group (it may be live elsewhere already, and get that there); no thread receives from it, it is not moved, and those who wait on it wait on.
@@ -53,7 +53,7 @@ pub const PASS_OTHER: i32 = 2;
 ///
 /// `target` is the port, `co_target` the actor, `handle` the epoch that it will have, the body the record of the other Nucleus. The port is made for the actor: disabled, its count of messages 0,
 /// a member of its groups, but *arriving*: nobody finds it (`nmQuery`, sends and calls from here, members of groups), and no thread may receive from it. The result is its local
-/// identifier, or an error: `K_EUNKNOWN` no such actor, `K_EINVAL` wrong key or a port of this name is here, `K_EFULL` and `K_ENOMEM` no room. One that arrives already with a lower epoch is replaced.
+/// identifier, or an error: `K_EUNKNOWN` no such actor, `K_EINVAL` no record, a wrong key, or a port of this name is here, `K_EPRIV` the actor is trusted and who moves the port is not, `K_ENOMEM` no room. One that arrives already with a lower epoch is replaced.
 pub const NET_ARRIVE: u32 = 9;
 /// Item kind: an arriving port (`target`, epoch `handle`) is live from now on, still disabled (`nmDeliver`). `K_EUNKNOWN`: none arrives with this epoch; its actor is gone, perhaps.
 pub const NET_ACTIVATE: u32 = 10;

@@ -166,7 +166,7 @@ macro_rules! chorus_calls {
 /// As `portCreate` with a static UI made by `uiBuild`. NC-107…109.
 71 "portDeclare" port_declare System returns (actor_cap: In<KnCap>, port_ui: In<KnUniqueId>) [Inval, Unknown, Priv, Busy, Fault, NoMem];
 /// Destroys a port: queued messages are lost, queued requests and waiters end with K_ENOPORT. NC-100…106.
-72 "portDelete" port_delete User returns (actor_cap: In<KnCap>, port_li: i32) [Inval, Unknown, Fault];
+72 "portDelete" port_delete User returns (actor_cap: In<KnCap>, port_li: i32) [Inval, Unknown, Busy, Fault];
 /// Adds the port to the actor's enabled set; low priority numbers are served first. NC-110…115.
 73 "portEnable" port_enable User returns (actor_cap: In<KnCap>, port_li: i32, priority: i32) [Inval, Unknown, Fault];
 /// Takes the port out of the enabled set. NC-113, NC-114.
@@ -177,17 +177,17 @@ macro_rules! chorus_calls {
 76 "portLi" port_li User returns (port_ui: In<KnUniqueId>) [Inval, Fault];
 /// Count of messages received on the port.
 77 "portGetSeqNum" port_get_seq_num User returns (actor_cap: In<KnCap>, port_li: i32, seq_num: Out<u32>) [Inval, Unknown, Fault];
-/// Moves a port to another actor of the site, with what is queued on it or without; returns its LI there. It arrives disabled. NC-116…127.
-78 "portMigrate" port_migrate User returns (options: i32, src_actor_cap: In<KnCap>, port_li: i32, dst_actor_cap: In<KnCap>, seq_num: Out<u32>) [Inval, Unknown, Priv, Fault];
+/// Moves a port to another actor, of this site or of another, with what is queued on it or without; returns its LI there. It arrives disabled. NC-116…128.
+78 "portMigrate" port_migrate User blocks (options: i32, src_actor_cap: In<KnCap>, port_li: i32, dst_actor_cap: In<KnCap>, seq_num: Out<u32>) [Inval, Unknown, Busy, Full, TooMuch, NoMem, LinkFailure, Abort, Priv, Fault];
 /// Reads and sets the protection identifier of a port; a null pointer skips that half. NC-131, NC-132.
-79 "portPi" port_pi System returns (actor_cap: In<KnCap>, port_li: i32, old_pi: Out<KnProtId>, new_pi: In<KnProtId>) [Inval, Unknown, Priv, Fault];
+79 "portPi" port_pi System returns (actor_cap: In<KnCap>, port_li: i32, old_pi: Out<KnProtId>, new_pi: In<KnProtId>) [Inval, Unknown, Busy, Priv, Fault];
 
 /// Gives a group capability: a new one, or that of the well-known group `stamp`. NC-133…137.
 90 "grpAllocate" grp_allocate User returns (options: i32, group_cap: Out<KnCap>, stamp: u32) [Inval, Priv, Fault];
 /// Makes a port of this site a member; 0 also if it was one. NC-138…146.
-91 "grpPortInsert" grp_port_insert User returns (group_cap: In<KnCap>, port_ui: In<KnUniqueId>) [Inval, Unknown, Fault, NoMem, Priv];
+91 "grpPortInsert" grp_port_insert User returns (group_cap: In<KnCap>, port_ui: In<KnUniqueId>) [Inval, Unknown, Busy, Fault, NoMem, Priv];
 /// Ends a membership. NC-140…144.
-92 "grpPortRemove" grp_port_remove User returns (group_cap: In<KnCap>, port_ui: In<KnUniqueId>) [Inval, Unknown, Fault, Priv];
+92 "grpPortRemove" grp_port_remove User returns (group_cap: In<KnCap>, port_ui: In<KnUniqueId>) [Inval, Unknown, Busy, Fault, Priv];
 
 /// Sends without waiting, to a port or to a group in any mode. NC-150…179.
 100 "ipcSend" ipc_send User returns (msg: In<KnMsgDesc>, src_port: i32, dest: In<KnIpcDest>) [Inval, TooMuch, Fault, Full, Unknown, NoMem];
@@ -344,9 +344,9 @@ macro_rules! chorus_calls {
 191 "nmWait" nm_wait System blocks (wait_limit: In<KnTimeVal>) [Inval, Timeout, Abort, Fault, Priv];
 /// Takes the next outbound item; returns the bytes of its body, or K_ETIMEOUT when there is none. K_ETOOMUCH (item kept) if the room is too small. Own addition.
 192 "nmTake" nm_take System returns (item: Out<KnNetItem>, body: Out<u8>, room: u32) [Inval, Timeout, TooMuch, Fault, Priv];
-/// Hands in a message from the network. K_EUNKNOWN: the port is not here, the group has no member here. Own addition.
+/// Hands in a message from the network, or a port. K_EUNKNOWN: the port is not here, the group has no member here. Own addition.
 193 "nmDeliver" nm_deliver System returns (item: In<KnNetItem>, body: In<u8>) [Inval, Unknown, Full, TooMuch, Fault, Priv, NoMem];
-/// Ends a local client's call with a reply or an error. K_EUNKNOWN: the client has gone. Own addition.
+/// Ends a local client's call with a reply or an error, or the move of a port. K_EUNKNOWN: the client has gone. Own addition.
 194 "nmComplete" nm_complete System returns (item: In<KnNetItem>, body: In<u8>) [Inval, Unknown, TooMuch, Fault, Priv];
 /// Not 0 if messages to the UI can be delivered here (the site, a port here, a group with a member here): 1, of a port 1 and how often it moved between sites. What is only declared, or arrives, is not here. Own addition.
 195 "nmQuery" nm_query System returns (ui: In<KnUniqueId>) [Inval, Fault, Priv];

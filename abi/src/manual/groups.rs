@@ -47,6 +47,7 @@ result "0, also if the port was a member."
 errors {
     Inval "The capability is not that of a group, or its key is wrong; or the UI is not that of a port.";
     Unknown "There is no such port on this site.";
+    Busy DEPARTING;
     Fault BAD_POINTER;
     NoMem "The site's table of memberships is full.";
     Priv "The caller has user privilege, and the group is of the system class.";
@@ -73,6 +74,7 @@ result "0."
 errors {
     Inval "The capability is not that of a group, or its key is wrong; the UI is not that of a port; or the port is no member.";
     Unknown "There is no such port on this site.";
+    Busy DEPARTING;
     Fault BAD_POINTER;
     Priv "The caller has user privilege, and the group is of the system class.";
 }

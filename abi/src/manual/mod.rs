@@ -205,6 +205,7 @@ pub fn host_tests() -> impl Iterator<Item = HostTest> {
 const BAD_CAP: &str = "The capability is ill-formed, its key is wrong, or its actor is gone.";
 const BAD_LI: &str = "The capability is ill-formed, its key is wrong or its actor is gone; or the LI names nothing of that actor.";
 const OTHER_SITE: &str = "The capability names an actor of another site.";
+const DEPARTING: &str = "The port is on its way to another site (`portMigrate`).";
 const BAD_POINTER: &str =
     "A pointer leads outside the caller's memory, or to memory that does not allow the access.";
 const NOT_TRUSTED: &str =

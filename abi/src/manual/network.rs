@@ -38,7 +38,7 @@ errors {
     Timeout "There was neither in time.";
     Abort "The thread was aborted, now or before.";
     Fault BAD_POINTER;
-    Priv NOT_TRUSTED;
+    Priv "The caller is no system or supervisor actor; or a port is for one, and who moves it is none.";
 }
 assertions []
 example r"/* Both handlers run until there is nothing for them. */
@@ -58,7 +58,7 @@ see ["nmAttach", "nmTake", "threadAbort"]
 
 "nmTake": "Takes the next outbound item."
 contract "A manager hears first which ports of the site are in which groups, and again after each change (`NET_GROUPS`). Other items are taken in the order in which they came: a message for another site, a request whose client waits (`handle` names it), the end of a request that `nmDeliver` handed in (`handle` is the token \
-that came with it), or that the client of a request has left. The body is copied beside the item. If the room is too small the item stays."
+that came with it), or that the client of a request has left. What concerns ports that go to other sites comes before these: that one is to go (`NET_MIGRATE`), and, when it has gone, each message that was queued at it (`NET_PASS`). The body is copied beside the item. If the room is too small the item stays."
 arguments {
     item "Where the item goes.";
     body "Where its body goes.";
@@ -84,22 +84,24 @@ void drain(KnNetItem *item, void (*carry)(const KnNetItem *, const char *, int))
 "
 see ["nmWait", "nmComplete", "nmDeliver"]
 
-"nmDeliver": "Hands in a message from the network."
+"nmDeliver": "Hands in a message from the network, or a port."
 contract "An asynchronous message is delivered as if it had been sent here. For a request that is accepted exactly one end comes out of `nmTake`, with the token of the item: the reply, or the error with which it \
-ended; unless it is cancelled. A cancellation withdraws the request of that token if it is still queued, and marks the thread that serves it ABORTED if not. What came from the network is not sent out again."
+ended; unless it is cancelled. A cancellation withdraws the request of that token if it is still queued, and marks the thread that serves it ABORTED if not. What came from the network is not sent out again.\n\n\
+A port that comes from another site (`NET_ARRIVE`, with the record that its Nucleus gave) is made for its actor, and is no part of this site until `NET_ACTIVATE` \
+says that it lives here: no name, no local identifier, in no group. `NET_ABANDON`, and the end of its actor, make it as if it had never come. `chorus_abi::net` says what each item has."
 arguments {
-    item "The message, request or cancellation.";
-    body "Its body, of `body_size` bytes.";
+    item "The message, request or cancellation; or the port.";
+    body "Its body or record, of `body_size` bytes.";
 }
-result "0."
+result "0; of `NET_ARRIVE` the local identifier that the port will have."
 errors {
-    Inval "The caller's actor is not the Network Manager; or the item is of another kind; or a request goes to all members of a group.";
-    Unknown "The port is not here, or the group has no member here that fits.";
+    Inval "The caller's actor is not the Network Manager; or the item is of another kind; or a request goes to all members of a group; or a port of this name is here, or comes already with as high an epoch, or may not move, or its record is none, or has a wrong key of the actor or of a group.";
+    Unknown "The port is not here, or the group has no member here that fits; the actor that a port is for is not here; or no such port is to come.";
     Full "The queue of the port is full, or the site's table of messages.";
     TooMuch "The body has more than 65536 bytes.";
     Fault BAD_POINTER;
     Priv NOT_TRUSTED;
-    NoMem "There is no memory to keep the body in.";
+    NoMem "There is no memory to keep the body in; or no room for a port and its groups.";
 }
 assertions []
 example r"/* 0, or the error that the other site is to be told. */
@@ -110,8 +112,10 @@ int hand_in(const KnNetItem *item, const void *body)
 "
 see ["nmTake", "nmComplete", "nmQuery"]
 
-"nmComplete": "Ends the call of a local client."
-contract "The client whose request `nmTake` gave out leaves `ipcCall` with the reply, or with the error in `result` of the item. One that has left is `K_EUNKNOWN`, which a Network Manager need not mind."
+"nmComplete": "Ends the call of a local client, or the move of a port."
+contract "The client whose request `nmTake` gave out leaves `ipcCall` with the reply, or with the error in `result` of the item. One that has left is `K_EUNKNOWN`, which a Network Manager need not mind.\n\n\
+With kind `NET_MIGRATE` it says how the move ended that the item of this `handle` and `target` asked for: `result` is an error and the port stays, or its local identifier on the other site, and it is \
+gone here. With `NET_PASS` it says that the last message which `nmTake` gave out of the queue of `target` is through; then comes the next one, and after the last the call ends that moved the port."
 arguments {
     item "`handle` of the request, `result`, and the reply's annex and size.";
     body "Body of the reply, of `body_size` bytes.";
@@ -119,7 +123,7 @@ arguments {
 result "0."
 errors {
     Inval NO_MANAGER;
-    Unknown "No client waits under this handle.";
+    Unknown "No client waits under this handle; no such move was given out, or no message of that port.";
     TooMuch "The body has more than 65536 bytes.";
     Fault BAD_POINTER;
     Priv NOT_TRUSTED;
@@ -134,11 +138,12 @@ int complete(const KnNetItem *reply, const void *body)
 see ["nmTake", "nmDeliver", "ipcCall"]
 
 "nmQuery": "Whether messages to a UI can be delivered here."
-contract "What a Network Manager asks when another site looks for a name: a port here, a group that has a member here, or the site itself."
+contract "What a Network Manager asks when another site looks for a name: a port here, a group that has a member here, or the site itself. Of a port it tells the epoch too: how often it moved between sites, or came back when it should have. One that departs is here until it has \
+gone; one that arrives is not before it lives here."
 arguments {
     ui "UI of a port, a group or a site.";
 }
-result "1 if they can, else 0."
+result "0 if they cannot; else 1, and of a port 1 and its epoch."
 errors {
     Inval NO_MANAGER;
     Fault BAD_POINTER;

@@ -67,6 +67,7 @@ result "0."
 errors {
     Inval "The capability is ill-formed, its key is wrong or its actor is gone; or the LI names no port of that actor, or its default port.";
     Unknown OTHER_SITE;
+    Busy DEPARTING;
     Fault BAD_POINTER;
 }
 missing ""
@@ -195,28 +196,40 @@ unsigned int served(int port_li)
 "
 see ["ipcReceive", "siteStat"]
 
-"portMigrate": "Moves a port to another actor of the site."
+"portMigrate": "Moves a port to another actor, of this site or of another."
 contract "The port keeps its UI, its protection identifier, its memberships and what has been received from it: who sends to it notices nothing. With `K_MIGRATEMSG` what is queued follows, in order; with \
 `K_DROPMSG` queued messages are lost and queued requests end with `K_ENOPORT` first. It is one step: every message was received before it, or is for the new actor. The port arrives disabled, with a count of 0. \
 Threads of the old actor that wait on it leave `ipcReceive` with `K_ENOPORT`; those that wait on `K_ANYENABLED` wait on. A request that a thread holds stays with it and can be answered. The old \
 owner takes no part. The default port of an actor and ports with a static UI stay where they are. The LI in the new actor may be the same number as in the old one, where it names nothing any more; a program uses \
-the one that it is given. Nothing is allocated: `K_ENOMEM`, which the specification allows, does not come. Migrating within one actor is allowed and does the same."
+the one that it is given. Migrating within one actor is allowed and does the same.\n\n\
+The destination may be on another site; the port itself is on the caller's. Then the caller waits: until the other site has the port and all that was queued, or has surely not got it. The other Nucleus \
+looks at the destination's key itself. Meanwhile the port is *departing*: what is sent to it is queued as before, but nobody receives from it, so that never more than one site serves it; threads that wait on it \
+wait on; `portEnable` and `portDisable` hold if it stays; deleting it, moving it again and changing its groups, protection identifier or handler are `K_EBUSY`. If its actor is deleted the move goes on, \
+and the port goes if it does not succeed. If it fails everything is as it was. With `K_DROPMSG` what was queued when the call was made is lost, once the port lives there; what came later follows. \
+`seq_num` is written when the move begins. The call has no time limit of its own: when the other site is lost in the middle, it may take until that is heard of again to know who has the port. It can be \
+aborted (`K_EABORT`): then the caller does not wait any longer, but the move goes on; the port's LI names nothing any more when it has gone."
 privilege "For moving from or to a system or supervisor actor, system privilege."
+waits "when the destination is on another site, until the port and its queue are there, or stay. The wait is abortable."
 arguments {
     options "`K_MIGRATEMSG`: queued messages follow. `K_DROPMSG`: they are lost.";
     src_actor_cap "Capability of the actor that has the port; null: the caller's own.";
     port_li "LI of the port in that actor.";
-    dst_actor_cap "Capability of the actor that gets it; null: the caller's own.";
+    dst_actor_cap "Capability of the actor that gets it, on whichever site; null: the caller's own.";
     seq_num "Where the count of messages received on it so far goes, plus one; null: nowhere.";
 }
 result "LI of the port in the new actor."
 errors {
     Inval "A capability is ill-formed, its key is wrong or its actor is gone; the LI names no port of the actor, or its default port; the port has a static UI or a message handler; or there is no such option.";
-    Unknown "A capability names an actor of another site: ports do not leave their site.";
+    Unknown "The actor that has the port is one of another site; or there is no site, or no actor, of the destination's name, or no Network Manager that could ask for it.";
+    Busy "The port is on its way to another site already; or it was here before, and what was queued then still follows it.";
+    Full "The other site has no room for it at present.";
+    TooMuch "The destination is on another site, and the port is in more than 1022 groups, or moved between sites 2^31 times.";
+    NoMem "This site moves as many ports as it can, or the tables of the other are full.";
+    LinkFailure "The other site cannot be reached, or went in the middle: the port is where it was. Or the own Network Manager ended in the middle: the port is not on this site any more, whether it came to the other or not.";
+    Abort "The caller was aborted. If the abort came before the call nothing was moved; else the move goes on.";
     Priv "The caller has user privilege, and one of the actors is a system or supervisor actor.";
     Fault BAD_POINTER;
 }
-missing "Ports do not migrate to other sites (NC-128)."
 assertions [116..=128, 192..=192]
 example r"/* A new server takes the work of an old one over, requests that wait and all; no client notices. */
 int replace_server(const KnCap *old, int port_li, const KnCap *new_server)
@@ -240,6 +253,7 @@ result "0."
 errors {
     Inval BAD_LI;
     Unknown OTHER_SITE;
+    Busy "The identifier is to be set, and the port is on its way to another site (`portMigrate`).";
     Priv NOT_TRUSTED;
     Fault BAD_POINTER;
 }

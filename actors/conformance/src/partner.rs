@@ -45,6 +45,10 @@ pub const STAMPED: u32 = 12;
 pub const END: u32 = 13;
 /// A port whose requests are kept a minute before they are answered.
 pub const HELD: u32 = 14;
+/// Gives the port of `LEFT` to an actor, of whichever site; its LI there.
+pub const GIVE: u32 = 15;
+/// Serves the port whose LI in this actor is the capability's key: one that another site gave.
+pub const RECEIVED: u32 = 16;
 
 /// A question, and its answer.
 #[derive(
@@ -165,6 +169,24 @@ impl Made {
                 let (child, li) = self.left.take().ok_or(KError::Inval)?;
                 let port = Port::take_over(&child, li, Queued::Follow)?;
                 // Not by this thread: it holds the leader's request.
+                self.served.push(Served::over(port)?);
+                Ok(0)
+            }
+            GIVE => {
+                let (child, li) = self.left.take().ok_or(KError::Inval)?;
+                code(call!(
+                    port_migrate,
+                    K_MIGRATEMSG,
+                    In::new(at(&child)),
+                    li,
+                    In::new(at(&order.cap)),
+                    Out::new(0)
+                ))
+            }
+            RECEIVED => {
+                let mut own = KnCap::default();
+                code(call!(actor_self, Out::new(at_mut(&mut own))))?;
+                let port = Port::take_over(&own, order.cap.key as i32, Queued::Follow)?;
                 self.served.push(Served::over(port)?);
                 Ok(0)
             }

@@ -158,9 +158,31 @@ pub fn check(verdict: &mut Verdict, sites: [u16; 4]) {
     members(verdict, both);
     links(verdict, both);
     faults::check(verdict, near, lossy, doubling);
+    migration(verdict, both);
     for partner in [near, far, lossy] {
         partner.ask(END, KnUniqueId::NULL);
     }
+}
+
+/// NC-128: a port goes from one partner's site to the other's, with what is queued; this site knows it at the first.
+fn migration(verdict: &mut Verdict, [near, far]: [Partner; 2]) {
+    let null = KnUniqueId::NULL;
+    let left = near.order(LEFT, null, KnCap::default());
+    let sends = || (0..3).all(|_| send(left.ui, Message::default()).is_ok());
+    let before = sends();
+    let _ = thread::sleep(Duration::from_millis(100));
+    let actor = far.order(SELF, null, KnCap::default()).cap;
+    let given = near.order(GIVE, left.ui, actor).result;
+    let there = KnCap {
+        key: given as u64,
+        ..KnCap::default()
+    };
+    let served = given > 0 && far.order(RECEIVED, left.ui, there).result == K_OK;
+    let reached = who(left.ui, null) == Ok(far.0);
+    verdict.check(
+        "NC-128",
+        before && served && reached && sends() && far.counts(left.ui, 7),
+    );
 }
 
 fn names(verdict: &mut Verdict, partners: [Partner; 2]) {

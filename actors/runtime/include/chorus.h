@@ -956,7 +956,7 @@ static inline int portUi(KnUniqueId *port_ui, int port_li) { CHORUS_CALL("portUi
 static inline int portLi(const KnUniqueId *port_ui) { CHORUS_CALL("portLi", (unsigned long)port_ui); }
 /* Count of messages received on the port. */
 static inline int portGetSeqNum(const KnCap *actor_cap, int port_li, unsigned int *seq_num) { CHORUS_CALL("portGetSeqNum", (unsigned long)actor_cap, (unsigned long)port_li, (unsigned long)seq_num); }
-/* Moves a port to another actor of the site, with what is queued on it or without; returns its LI there. It arrives disabled. NC-116…127. */
+/* Moves a port to another actor, of this site or of another, with what is queued on it or without; returns its LI there. It arrives disabled. NC-116…128. */
 static inline int portMigrate(int options, const KnCap *src_actor_cap, int port_li, const KnCap *dst_actor_cap, unsigned int *seq_num) { CHORUS_CALL("portMigrate", (unsigned long)options, (unsigned long)src_actor_cap, (unsigned long)port_li, (unsigned long)dst_actor_cap, (unsigned long)seq_num); }
 /* Reads and sets the protection identifier of a port; a null pointer skips that half. NC-131, NC-132. */
 static inline int portPi(const KnCap *actor_cap, int port_li, KnProtId *old_pi, const KnProtId *new_pi) { CHORUS_CALL("portPi", (unsigned long)actor_cap, (unsigned long)port_li, (unsigned long)old_pi, (unsigned long)new_pi); }
@@ -1114,11 +1114,11 @@ static inline int nmAttach(int irq, KnNetSeat *seat) { CHORUS_CALL("nmAttach", (
 static inline int nmWait(const KnTimeVal *wait_limit) { CHORUS_CALL("nmWait", (unsigned long)wait_limit); }
 /* Takes the next outbound item; returns the bytes of its body, or K_ETIMEOUT when there is none. K_ETOOMUCH (item kept) if the room is too small. Own addition. */
 static inline int nmTake(KnNetItem *item, void *body, unsigned int room) { CHORUS_CALL("nmTake", (unsigned long)item, (unsigned long)body, (unsigned long)room); }
-/* Hands in a message from the network. K_EUNKNOWN: the port is not here, the group has no member here. Own addition. */
+/* Hands in a message from the network, or a port. K_EUNKNOWN: the port is not here, the group has no member here. Own addition. */
 static inline int nmDeliver(const KnNetItem *item, const void *body) { CHORUS_CALL("nmDeliver", (unsigned long)item, (unsigned long)body); }
-/* Ends a local client's call with a reply or an error. K_EUNKNOWN: the client has gone. Own addition. */
+/* Ends a local client's call with a reply or an error, or the move of a port. K_EUNKNOWN: the client has gone. Own addition. */
 static inline int nmComplete(const KnNetItem *item, const void *body) { CHORUS_CALL("nmComplete", (unsigned long)item, (unsigned long)body); }
-/* 1 if messages to the UI can be delivered here (the site, a port here, a group with a member here), else 0. What is only declared is not. Own addition. */
+/* Not 0 if messages to the UI can be delivered here (the site, a port here, a group with a member here): 1, of a port 1 and how often it moved between sites. What is only declared, or arrives, is not here. Own addition. */
 static inline int nmQuery(const KnUniqueId *ui) { CHORUS_CALL("nmQuery", (unsigned long)ui); }
 /* Connects a routine `void handler(KnMsgDesc *msg, void *cookie)` of a supervisor actor to one of its ports; null disconnects. NC-124, NC-203, NC-220…223. */
 static inline int svMsgHandler(const KnCap *actor_cap, int port_li, unsigned long handler, unsigned int stack_size, unsigned long cookie) { CHORUS_CALL("svMsgHandler", (unsigned long)actor_cap, (unsigned long)port_li, (unsigned long)handler, (unsigned long)stack_size, (unsigned long)cookie); }

@@ -87,8 +87,8 @@ impl Port {
         check(unsafe { crate::raw::port_disable(OWN, self.li) }).map(|_| ())
     }
 
-    /// `portMigrate`: gives the port to another actor of this site, where it arrives disabled; its LI there. The default port and ports with
-    /// a static name stay (`K_EINVAL`). Errors: with the port, which has not moved.
+    /// `portMigrate`: gives the port to another actor, where it arrives disabled; its LI there. If that actor is on another site, the caller waits until the port is there with all that was queued, or
+    /// stays. The default port and ports with a static name stay (`K_EINVAL`). Errors: with the port, which has not moved; after `K_EABORT` it may be on its way.
     pub fn give(self, to: &KnCap, queued: Queued) -> Result<i32, (Port, KError)> {
         // SAFETY: the capability lives through the call.
         let moved = check(unsafe {
@@ -105,7 +105,7 @@ impl Port {
     }
 
     /// `portMigrate`: takes a port of another actor of this site, whose threads need not know. It arrives disabled. Errors: `K_EINVAL`,
-    /// `K_EUNKNOWN`, `K_EPRIV`.
+    /// `K_EUNKNOWN`, `K_EBUSY`, `K_EPRIV`.
     pub fn take_over(from: &KnCap, li: i32, queued: Queued) -> Result<Port, KError> {
         // SAFETY: the capability lives through the call.
         let li = check(unsafe {

@@ -38,6 +38,8 @@ pub struct Limits {
     pub regions: usize,
     /// Outbound items waiting for the Network Manager.
     pub outbound: usize,
+    /// Ports that move between sites at once, going and coming.
+    pub moves: usize,
     /// Timers.
     pub timers: usize,
     /// Names that the actors of the site declared.
@@ -83,6 +85,7 @@ impl Default for Limits {
             messages: 4096,
             regions: 4096,
             outbound: 1024,
+            moves: 64,
             timers: 256,
             declarations: 4096,
             outside: 0,

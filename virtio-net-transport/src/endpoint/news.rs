@@ -280,7 +280,15 @@ impl Endpoint {
             // Whoever has frames of it knows better than somebody's word.
             let peer = self.peers.get(&number).map_or(0, |peer| peer.incarnation);
             if peer > item.incarnation {
-                // Of an older one: the end of that is no news, and must not end what is with this one.
+                // What is said of an older one is no news, and its end must not end what is with this one; but that it is watched is.
+                let member = Member {
+                    watched: true,
+                    ..Member::new(peer)
+                };
+                if self.members.insert(number, member) {
+                    self.members.spread(number);
+                    self.want_lists();
+                }
                 return;
             }
             if peer == item.incarnation && claim == Claim::Down {

@@ -44,7 +44,6 @@ const NEEDED: &[(RangeInclusive<u16>, &str)] = &[
 const OTHERWISE: &[(u16, &str)] = &[
     (3, "a million ports take too long in a guest"),
     (4, "takes a reboot of the site"),
-    (128, "ports do not leave their site"),
     (188, "takes twenty seconds"),
     (255, "orders to caches do not leave their site"),
     (256, "orders to caches do not leave their site"),

@@ -44,6 +44,7 @@ impl<M: Machine> Nucleus<M> {
             | Wait::TimerPool(_)
             | Wait::Name(_)
             | Wait::NetworkManager
+            | Wait::Migration(_)
             | Wait::Device(_) => true,
             Wait::Receive => thread.receive.abortable(),
             Wait::Call => thread.call.abortable(),

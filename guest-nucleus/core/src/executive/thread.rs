@@ -42,6 +42,8 @@ pub enum Wait {
     Serve(Id<Port>),
     /// Work for the Network Manager.
     NetworkManager,
+    /// That a port has moved to another site, or does not.
+    Migration(Id<Port>),
     /// A device interrupt.
     Device(u32),
     /// That a thread is on no processor, or gone.

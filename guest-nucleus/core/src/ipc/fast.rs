@@ -7,7 +7,7 @@
 
 use super::conversation::Annex;
 use super::message::{Client, Message};
-use super::port::Port;
+use super::port::{Port, Taker};
 use super::straight::Origin;
 use super::{CallWait, Current, ReceiveWait, Seat, Way};
 use crate::arena::Id;
@@ -58,7 +58,7 @@ impl<M: Machine> Nucleus<M> {
             _ => self.only_member(dest.target)?,
         };
         let port = self.ipc.ports.get(target)?;
-        if let (Some(handler), 0) = (port.handler, port.queued) {
+        if let (Taker::Handler(handler), 0) = (port.taker, port.queued) {
             let origin = Origin {
                 cpu,
                 thread: id,
@@ -70,7 +70,7 @@ impl<M: Machine> Nucleus<M> {
             };
             return self.straight_in(&origin, (target, handler), &request, dest);
         }
-        if port.queued > 0 || port.handler.is_some() {
+        if port.queued > 0 || port.taker != Taker::Threads {
             return None;
         }
         let any = port.waiters.is_empty();
@@ -335,7 +335,7 @@ impl<M: Machine> Nucleus<M> {
         }
         let port = self.port_by_li(actor, li).ok()?;
         let found = self.ipc.ports.get(port)?;
-        (found.queued == 0 && found.handler.is_none()).then_some(Some(port))
+        (found.queued == 0 && found.taker == Taker::Threads).then_some(Some(port))
     }
 }
 

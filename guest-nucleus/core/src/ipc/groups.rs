@@ -16,11 +16,24 @@ pub struct Membership {
     /// Group, without addressing mode.
     group: KnUniqueId,
     port: Id<Port>,
+    /// The port arrives from another site: the membership is in no list yet.
+    arrives: bool,
     /// The next one in its list.
     next: Option<Id<Membership>>,
 }
 
 impl Membership {
+    /// The group.
+    pub(crate) fn group(&self) -> KnUniqueId {
+        self.group
+    }
+
+    /// Whether it holds, and is in its list.
+    #[cfg(test)]
+    pub(crate) fn holds(&self) -> bool {
+        !self.arrives
+    }
+
     /// The member.
     #[cfg(test)]
     pub(crate) fn port(&self) -> Id<Port> {
@@ -38,6 +51,8 @@ const BUCKETS: usize = 64;
 pub struct Groups {
     pub(crate) members: Arena<Membership>,
     lists: [Option<Id<Membership>>; BUCKETS],
+    /// How many are in no list.
+    arriving: usize,
 }
 
 impl Groups {
@@ -46,6 +61,7 @@ impl Groups {
         Groups {
             members: Arena::counting(limit, changes),
             lists: [None; BUCKETS],
+            arriving: 0,
         }
     }
 
@@ -87,35 +103,74 @@ impl Groups {
     fn insert(&mut self, group: KnUniqueId, port: Id<Port>) -> Option<()> {
         let list = self.lists.get_mut(Self::bucket(group))?;
         let next = *list;
-        *list = Some(self.members.insert(Membership { group, port, next })?);
+        *list = Some(self.members.insert(Membership {
+            group,
+            port,
+            arrives: false,
+            next,
+        })?);
         Some(())
     }
 
-    fn remove(&mut self, id: Id<Membership>) {
-        let Some(gone) = self.members.remove(id) else {
+    /// A membership of a port that arrives: in no list, so that nobody finds it.
+    fn prepare(&mut self, group: KnUniqueId, port: Id<Port>) -> Option<()> {
+        self.members.insert(Membership {
+            group,
+            port,
+            arrives: true,
+            next: None,
+        })?;
+        self.arriving += 1;
+        Some(())
+    }
+
+    /// The port has arrived: its membership holds from now on.
+    fn arrive(&mut self, id: Id<Membership>) {
+        let Some(member) = self.members.get_mut(id).filter(|member| member.arrives) else {
             return;
         };
+        if let Some(list) = self.lists.get_mut(Self::bucket(member.group)) {
+            (member.arrives, member.next) = (false, list.replace(id));
+            self.arriving -= 1;
+        }
+    }
+
+    /// Memberships that hold.
+    pub(crate) fn count(&self) -> usize {
+        self.members.len() - self.arriving
+    }
+
+    /// A membership ends; whether it held.
+    fn remove(&mut self, id: Id<Membership>) -> bool {
+        let Some(gone) = self.members.remove(id) else {
+            return false;
+        };
+        if gone.arrives {
+            self.arriving -= 1;
+            return false;
+        }
         let Some(list) = self.lists.get_mut(Self::bucket(gone.group)) else {
-            return;
+            return false;
         };
         if *list == Some(id) {
             *list = gone.next;
-            return;
+            return true;
         }
         let mut at = *list;
         while let Some(member) = at.and_then(|at| self.members.get_mut(at)) {
             if member.next == Some(id) {
                 member.next = gone.next;
-                return;
+                break;
             }
             at = member.next;
         }
+        true
     }
 }
 
 impl<M: Machine> Nucleus<M> {
     /// The key of a group: computed from its name and the cluster's secret, so that any site can check it without asking and nobody else knows it.
-    fn group_key(&self, group: KnUniqueId) -> u64 {
+    pub(super) fn group_key(&self, group: KnUniqueId) -> u64 {
         keyed_hash(self.configuration.secret, group.identity().word())
     }
 
@@ -125,9 +180,12 @@ impl<M: Machine> Nucleus<M> {
         [PROOF, PROOF + 1].map(|word| keyed_hash(secret, word))
     }
 
-    /// Group and port of a membership.
+    /// Group and port of a membership that holds.
     pub(crate) fn membership_names(&self, id: Id<Membership>) -> Option<(KnUniqueId, KnUniqueId)> {
         let member = self.ipc.groups.members.get(id)?;
+        if member.arrives {
+            return None;
+        }
         Some((member.group, self.ipc.ports.get(member.port)?.ui))
     }
 
@@ -195,6 +253,7 @@ impl<M: Machine> Nucleus<M> {
     ) -> Result<Outcome, KError> {
         let group = self.group_by_cap(caller, cap)?;
         let port = self.port_of_site(caller, ui)?;
+        self.port_stays(port)?;
         if self.membership(group, port).is_none() {
             self.ipc.groups.insert(group, port).ok_or(KError::NoMem)?;
             if let Some(port) = self.ipc.ports.get_mut(port) {
@@ -214,6 +273,7 @@ impl<M: Machine> Nucleus<M> {
     ) -> Result<Outcome, KError> {
         let group = self.group_by_cap(caller, cap)?;
         let port = self.port_of_site(caller, ui)?;
+        self.port_stays(port)?;
         let member = self.membership(group, port).ok_or(KError::Inval)?;
         self.ipc.groups.remove(member);
         if let Some(port) = self.ipc.ports.get_mut(port) {
@@ -225,18 +285,74 @@ impl<M: Machine> Nucleus<M> {
 
     /// A port leaves all its groups.
     pub(crate) fn memberships_end(&mut self, port: Id<Port>) {
-        if self.ipc.ports.get(port).is_none_or(|port| port.groups == 0) {
-            return;
+        let (mut slot, mut held) = (0, false);
+        while let Some(id) = self.next_membership(port, &mut slot) {
+            held |= self.ipc.groups.remove(id);
         }
-        for slot in 0..self.ipc.groups.members.extent() {
-            if let Some(id) = self.ipc.groups.members.at(slot)
-                && let Some(member) = self.ipc.groups.members.get(id)
+        if held {
+            self.network_regrouped();
+        }
+    }
+
+    /// The next membership of a port, from a slot on.
+    pub(super) fn next_membership(
+        &self,
+        port: Id<Port>,
+        slot: &mut usize,
+    ) -> Option<Id<Membership>> {
+        if self.ipc.ports.get(port)?.groups == 0 {
+            return None;
+        }
+        let members = &self.ipc.groups.members;
+        while *slot < members.extent() {
+            let id = members.at(*slot);
+            *slot += 1;
+            if let Some(member) = id.and_then(|id| members.get(id))
                 && member.port == port
             {
-                self.ipc.groups.remove(id);
+                return id;
             }
         }
-        self.network_regrouped();
+        None
+    }
+
+    /// A port that arrives is to be a member of a group. Errors: `K_EINVAL` there is no such group, or this is not its key; `K_ENOMEM`.
+    pub(super) fn membership_prepare(
+        &mut self,
+        port: Id<Port>,
+        [word, key]: [u64; 2],
+    ) -> Result<(), KError> {
+        let ui = KnUniqueId::from_word(word);
+        let group = ui.group().ok_or(KError::Inval)?;
+        if group.identity != ui || key != self.group_key(ui) {
+            return Err(KError::Inval);
+        }
+        let groups = &mut self.ipc.groups;
+        groups.prepare(ui, port).ok_or(KError::NoMem)?;
+        if let Some(port) = self.ipc.ports.get_mut(port) {
+            port.groups += 1;
+        }
+        Ok(())
+    }
+
+    /// A port has arrived: it is a member of its groups, of each once.
+    pub(super) fn memberships_arrive(&mut self, port: Id<Port>) {
+        let (mut slot, mut joined) = (0, false);
+        while let Some(id) = self.next_membership(port, &mut slot) {
+            let group = self.ipc.groups.members.get(id).map(|member| member.group);
+            if group.is_some_and(|group| self.membership(group, port).is_none()) {
+                self.ipc.groups.arrive(id);
+                joined = true;
+                continue;
+            }
+            self.ipc.groups.remove(id);
+            if let Some(port) = self.ipc.ports.get_mut(port) {
+                port.groups -= 1;
+            }
+        }
+        if joined {
+            self.network_regrouped();
+        }
     }
 
     /// A member here that `fits`, each time another where there are several.

@@ -3,7 +3,7 @@
 //! What cannot run on the sender's thread runs on one that the Nucleus makes for each such port in the owner. It does nothing but call `svMsgServe`, as any
 //! other thread of the owner may that wants to help; it ends when that fails, which it does when the handler is disconnected.
 
-use super::port::Port;
+use super::port::{Port, Taker};
 use crate::arena::Id;
 use crate::executive::actor::Actor;
 use crate::executive::thread::Wait;
@@ -38,6 +38,7 @@ impl<M: Machine> Nucleus<M> {
         if self.has_handler(id) {
             return Err(KError::Busy);
         }
+        self.port_stays(id)?;
         let point = self.point_make(owner, (handler, cookie), Maker::Connection)?;
         if let Err(error) = self.handler_thread(owner, id) {
             self.point_close(point);
@@ -45,7 +46,7 @@ impl<M: Machine> Nucleus<M> {
         }
         self.point_connected(point);
         if let Some(port) = self.ipc.ports.get_mut(id) {
-            port.handler = Some(point);
+            port.taker = Taker::Handler(point);
             port.enabled = None;
         }
         self.port_waiters_leave(id, KError::Inval);
@@ -72,7 +73,8 @@ impl<M: Machine> Nucleus<M> {
     /// Nobody goes in any more; the caller waits for those that are inside. The port is an ordinary one again.
     fn handler_disconnect(&mut self, caller: Caller, id: Id<Port>) -> Result<Outcome, KError> {
         let port = self.ipc.ports.get_mut(id).ok_or(KError::Inval)?;
-        let point = port.handler.take().ok_or(KError::Inval)?;
+        let point = port.handler().ok_or(KError::Inval)?;
+        port.taker = Taker::Threads;
         self.port_waiters_leave(id, KError::Inval);
         self.point_disconnected(point);
         Ok(self.await_point(caller.thread, point))
@@ -81,7 +83,7 @@ impl<M: Machine> Nucleus<M> {
     /// Whether a port has a handler.
     pub(super) fn has_handler(&self, id: Id<Port>) -> bool {
         let port = self.ipc.ports.get(id);
-        port.is_some_and(|port| port.handler.is_some())
+        port.is_some_and(|port| port.handler().is_some())
     }
 
     /// A message was queued at a port: if that has a handler, a thread that serves it looks.
@@ -100,7 +102,7 @@ impl<M: Machine> Nucleus<M> {
     pub fn sv_msg_serve(&mut self, caller: Caller, port_li: i32) -> Result<Outcome, KError> {
         let id = self.port_by_li(caller.actor, port_li)?;
         let port = self.ipc.ports.get_mut(id).ok_or(KError::Inval)?;
-        let point = port.handler.ok_or(KError::Inval)?;
+        let point = port.handler().ok_or(KError::Inval)?;
         if self.is_deep(caller.thread) {
             return Err(KError::NoMem);
         }

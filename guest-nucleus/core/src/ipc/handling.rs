@@ -94,7 +94,7 @@ impl<M: Machine> Nucleus<M> {
     /// is inside a handler does not queue behind others: who would serve them may be waiting for it.
     pub(super) fn handler_at_once(&self, caller: Caller, port: Id<Port>) -> Option<Id<Point>> {
         let port = self.ipc.ports.get(port)?;
-        let handler = port.handler?;
+        let handler = port.handler()?;
         let stopped = self.actors.get(port.owner).is_none_or(|it| it.stopped);
         let inside = || {
             let mut chain = self.chain(caller.thread);

@@ -4,20 +4,26 @@
 //! lent instead (`memory/sharing`). A request ends in
 //! exactly one of the ways of spec 2.6: replied, failed, withdrawn, abandoned, orphaned.
 
+mod arriving;
 mod asking;
 mod conversation;
+mod departing;
 mod fast;
 mod groups;
 mod handlers;
 mod handling;
+mod inbound;
 mod message;
 mod migrate;
+mod moves;
 mod network;
 mod port;
 mod receive;
+mod record;
 mod requests;
 mod send;
 mod straight;
+mod taking;
 mod visits;
 
 #[cfg(test)]
@@ -41,6 +47,7 @@ use crate::nucleus::Limits;
 use chorus_abi::*;
 use groups::Groups;
 use message::Kept;
+use moves::Moves;
 use network::Network;
 use visits::Visits;
 
@@ -123,6 +130,8 @@ pub struct Ipc {
     /// Threads that wait for any enabled port, by slot of their actor.
     pub(crate) any: alloc::vec::Vec<List>,
     pub(crate) network: Network,
+    /// Ports that move between sites.
+    pub(crate) moves: Moves,
     /// How many messages there may be, not counting dormant ones.
     pub(crate) message_limit: usize,
     /// How many became dormant so far, and how many of these not by a conversation.
@@ -156,6 +165,7 @@ impl Ipc {
             links: Links::new(limits.threads),
             any: alloc::vec![List::default(); limits.actors],
             network: Network::new(limits.outbound),
+            moves: Moves::new(limits.moves),
             transactions: 0,
             transactions_else: 0,
             rotation: 0,

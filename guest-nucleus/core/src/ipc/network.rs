@@ -20,7 +20,7 @@ pub struct Network {
     irq: Option<u32>,
     interrupted: bool,
     /// Memberships changed since the manager was told of them.
-    regrouped: bool,
+    pub(super) regrouped: bool,
     /// Somebody was told the cluster's key. Nobody else could know which numbers of frames, and which incarnations, were used with it.
     told: bool,
     /// The thread that waits in `nmWait`, if it still does.
@@ -55,8 +55,6 @@ impl Network {
         self.outbound.iter().map(|&(_, body)| body)
     }
 }
-/// Bytes of a membership in the body of a `NET_GROUPS` item.
-const MEMBERSHIP: u32 = 16;
 
 impl<M: Machine> Nucleus<M> {
     /// Whether there is a Network Manager.
@@ -142,7 +140,8 @@ impl<M: Machine> Nucleus<M> {
 
     fn network_bits(&self) -> i32 {
         let network = &self.ipc.network;
-        let items = network.regrouped || !network.outbound.is_empty();
+        let moves = self.ipc.moves.untold().is_some();
+        let items = network.regrouped || moves || !network.outbound.is_empty();
         let outbound = if items { NM_OUTBOUND } else { 0 };
         outbound | if network.interrupted { NM_INTERRUPT } else { 0 }
     }
@@ -155,7 +154,8 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
-    fn network_wake(&mut self) {
+    /// The manager looks what there is for it.
+    pub(super) fn network_wake(&mut self) {
         let bits = self.network_bits();
         let waiting = self.ipc.network.waiting.take().filter(|&id| {
             self.threads
@@ -193,6 +193,7 @@ impl<M: Machine> Nucleus<M> {
         while let Some((_, mut body)) = self.ipc.network.outbound.pop_front() {
             self.body_free(&mut body);
         }
+        self.moves_end();
         for slot in 0..self.ipc.messages.extent() {
             if let Some(message) = self
                 .ipc
@@ -239,7 +240,7 @@ impl<M: Machine> Nucleus<M> {
         Ok(Outcome::Done(K_OK))
     }
 
-    fn manager(&self, caller: Caller) -> Result<(), KError> {
+    pub(super) fn manager(&self, caller: Caller) -> Result<(), KError> {
         if self.ipc.network.manager == Some(caller.actor) {
             Ok(())
         } else {
@@ -304,219 +305,6 @@ impl<M: Machine> Nucleus<M> {
         self.ipc.network.waiting = Some(caller.thread);
         self.block(caller.thread, Wait::NetworkManager, deadline);
         Ok(Outcome::Blocked)
-    }
-
-    /// `nmTake`.
-    pub fn nm_take(
-        &mut self,
-        caller: Caller,
-        item: Out<KnNetItem>,
-        body: Out<u8>,
-        room: u32,
-    ) -> Result<Outcome, KError> {
-        self.manager(caller)?;
-        if self.ipc.network.regrouped {
-            return self.take_groups(caller, item, body, room);
-        }
-        let (next, kept) = *self.ipc.network.outbound.front().ok_or(KError::Timeout)?;
-        if kept.size > room {
-            return Err(KError::TooMuch);
-        }
-        self.check_writable(caller, item.address(), size_of::<KnNetItem>() as u64)?;
-        self.check_buffer(caller, body.address(), kept.size)?;
-        self.takes_body(kept.size)?;
-        let to = (caller.actor, caller.space, body.address());
-        let whole = self.body_fill(&kept, to, room)?;
-        self.write(caller, item, &next)?;
-        if let Some((_, mut body)) = self.ipc.network.outbound.pop_front() {
-            self.body_land(&mut body, to, whole);
-            self.body_free(&mut body);
-        }
-        Ok(Outcome::Done(kept.size as i32))
-    }
-
-    /// The item that tells who is in which group, of this site's ports.
-    fn take_groups(
-        &mut self,
-        caller: Caller,
-        item: Out<KnNetItem>,
-        body: Out<u8>,
-        room: u32,
-    ) -> Result<Outcome, KError> {
-        let size = self.ipc.groups.members.len() as u32 * MEMBERSHIP;
-        if size > room {
-            return Err(KError::TooMuch);
-        }
-        self.check_writable(caller, item.address(), size_of::<KnNetItem>() as u64)?;
-        self.check_buffer(caller, body.address(), size)?;
-        let mut at = body.address();
-        for slot in 0..self.ipc.groups.members.extent() {
-            let id = self.ipc.groups.members.at(slot);
-            let Some((group, port)) = id.and_then(|id| self.membership_names(id)) else {
-                continue;
-            };
-            let mut pair = [0; MEMBERSHIP as usize];
-            let (first, second) = pair.split_at_mut(size_of::<u64>());
-            first.copy_from_slice(&group.word().to_le_bytes());
-            second.copy_from_slice(&port.word().to_le_bytes());
-            self.write_bytes(caller.actor, caller.space, at, &pair)?;
-            at += u64::from(MEMBERSHIP);
-        }
-        let mut annex = [0; K_CMSGANNEXSIZE];
-        for (word, bytes) in self
-            .group_proof_key()
-            .into_iter()
-            .zip(annex.chunks_exact_mut(8))
-        {
-            bytes.copy_from_slice(&word.to_le_bytes());
-        }
-        let told = KnNetItem {
-            kind: NET_GROUPS,
-            body_size: size,
-            annex_size: K_CMSGANNEXSIZE as u32,
-            annex,
-            ..KnNetItem::default()
-        };
-        self.write(caller, item, &told)?;
-        self.ipc.network.regrouped = false;
-        Ok(Outcome::Done(size as i32))
-    }
-
-    fn inbound(
-        &mut self,
-        caller: Caller,
-        item: In<KnNetItem>,
-        body: In<u8>,
-    ) -> Result<(KnNetItem, Parcel), KError> {
-        self.manager(caller)?;
-        let item: KnNetItem = self.read(caller, item)?;
-        if item.body_size > K_CMSGSIZEMAX {
-            return Err(KError::TooMuch);
-        }
-        let annex = (item.annex_size > 0).then_some(item.annex);
-        let place = (caller.actor, caller.space, body.address());
-        self.check_body(place, item.body_size, false)?;
-        self.takes_body(item.body_size)?;
-        Ok((
-            item,
-            Parcel {
-                annex,
-                body: place,
-                size: item.body_size,
-                moves: false,
-            },
-        ))
-    }
-
-    /// `nmDeliver`.
-    pub fn nm_deliver(
-        &mut self,
-        caller: Caller,
-        item: In<KnNetItem>,
-        body: In<u8>,
-    ) -> Result<Outcome, KError> {
-        let (item, parcel) = self.inbound(caller, item, body)?;
-        let client = match item.kind {
-            NET_SEND => Client::None,
-            NET_CALL => Client::Remote(item.handle),
-            NET_CANCEL => {
-                self.remote_client_left(item.handle);
-                return Ok(Outcome::Done(K_OK));
-            }
-            _ => return Err(KError::Inval),
-        };
-        let dest = KnIpcDest {
-            target: item.target,
-            co_target: item.co_target,
-        };
-        let letter = Letter {
-            src_port: item.src_port,
-            actor_pi: item.actor_pi,
-            port_pi: item.port_pi,
-            dest,
-            client,
-            remote: true,
-            sender: None,
-        };
-        // What came from the network is for here or for nobody: it does not go out again.
-        let way = match dest.target.group() {
-            Some(group) if group.mode != K_BROADMODE && !self.has_member(group.identity) => {
-                return Err(KError::Unknown);
-            }
-            _ => self.way(&dest)?,
-        };
-        match way {
-            Way::Port(port) => {
-                self.post(port, &letter, &parcel)?;
-            }
-            Way::Broadcast(_) if item.kind == NET_CALL => return Err(KError::Inval),
-            Way::Broadcast(group) => {
-                self.post_to_members(group, &letter, &parcel);
-            }
-            Way::Network => return Err(KError::Unknown),
-        }
-        Ok(Outcome::Done(K_OK))
-    }
-
-    fn remote_client_left(&mut self, token: u64) {
-        let found = self
-            .ipc
-            .messages
-            .iter()
-            .find(|(_, message)| message.client == Client::Remote(token));
-        let Some((id, port, holder)) =
-            found.map(|(id, message)| (id, message.port, message.holder))
-        else {
-            return;
-        };
-        if let Some(port) = port {
-            self.unqueue(port, id);
-            self.message_free(id);
-            return;
-        }
-        if let Some(message) = self.ipc.messages.get_mut(id) {
-            message.client = Client::Left;
-        }
-        if let Some(thread) = holder.and_then(|holder| self.threads.get_mut(holder)) {
-            thread.aborted = true;
-        }
-    }
-
-    /// `nmComplete`.
-    pub fn nm_complete(
-        &mut self,
-        caller: Caller,
-        item: In<KnNetItem>,
-        body: In<u8>,
-    ) -> Result<Outcome, KError> {
-        let (item, parcel) = self.inbound(caller, item, body)?;
-        // A transaction's number says in which slot its client is.
-        let client = self
-            .threads
-            .at(Self::client_slot(item.handle))
-            .filter(|&client| {
-                self.awaits(client, item.handle)
-                    .is_some_and(|wait| wait.request.is_none())
-            })
-            .ok_or(KError::Unknown)?;
-        self.trace_completion(client, &item);
-        match KError::from_code(item.result) {
-            Some(error) => self.wake(client, error.code()),
-            None => self.reply_here(client, item.handle, &parcel)?,
-        }
-        Ok(Outcome::Done(K_OK))
-    }
-
-    /// `nmQuery`.
-    pub fn nm_query(&mut self, caller: Caller, ui: In<KnUniqueId>) -> Result<Outcome, KError> {
-        self.manager(caller)?;
-        let ui = self.read(caller, ui)?;
-        let here = match ui.kind() {
-            Some(UiType::Group) => self.has_member(ui),
-            // A name that was only declared here gets no messages here.
-            _ => self.is_own(ui),
-        };
-        Ok(Outcome::Done(here.into()))
     }
 
     /// Tells the port that an actor named for it how it ended (`actorNotify`).

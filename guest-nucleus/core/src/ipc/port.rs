@@ -23,12 +23,25 @@ pub struct Port {
     pub enabled: Option<i32>,
     /// Groups that it is a member of.
     pub groups: u32,
-    /// The routine that its messages go to.
-    pub handler: Option<Id<Point>>,
+    /// How often it moved between sites.
+    pub epoch: u32,
+    /// Who takes what comes to it.
+    pub taker: Taker,
     /// The next port of its actor.
     pub next: Option<Id<Port>>,
     /// What comes and goes; reached as if it were the port's own.
     pub traffic: Traffic,
+}
+
+/// Who takes what comes to a port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Taker {
+    /// Threads that receive.
+    Threads,
+    /// A routine.
+    Handler(Id<Point>),
+    /// Nobody: it moves between sites (`moves.rs`).
+    Nobody,
 }
 
 /// What changes as messages come and go. All else of a port changes only when somebody rearranges things, which is what conversations rely on.
@@ -42,6 +55,22 @@ pub struct Traffic {
     pub sequence: u32,
     /// Threads that wait for this port.
     pub waiters: List,
+}
+
+impl Port {
+    /// The routine that its messages go to.
+    #[inline(always)]
+    pub(crate) fn handler(&self) -> Option<Id<Point>> {
+        match self.taker {
+            Taker::Handler(point) => Some(point),
+            _ => None,
+        }
+    }
+
+    /// Whether it moves between sites.
+    pub(crate) fn moves(&self) -> bool {
+        self.taker == Taker::Nobody
+    }
 }
 
 impl Deref for Port {
@@ -70,6 +99,27 @@ impl<M: Machine> Nucleus<M> {
         self.ipc.ports.has_room()
     }
 
+    /// A port that has no name and is in no list; `None` when the table is full.
+    #[inline(always)]
+    pub(super) fn port_begin(
+        &mut self,
+        (owner, next): (Id<Actor>, Option<Id<Port>>),
+        ui: KnUniqueId,
+        pi: KnProtId,
+    ) -> Option<Id<Port>> {
+        self.ipc.ports.insert(Port {
+            ui,
+            owner,
+            pi,
+            enabled: None,
+            traffic: Traffic::default(),
+            groups: 0,
+            epoch: 0,
+            taker: Taker::Threads,
+            next,
+        })
+    }
+
     /// Makes a port; `None` when the table is full.
     pub(crate) fn port_make(
         &mut self,
@@ -77,17 +127,8 @@ impl<M: Machine> Nucleus<M> {
         ui: KnUniqueId,
         pi: KnProtId,
     ) -> Option<Id<Port>> {
-        let port = Port {
-            ui,
-            owner,
-            pi,
-            enabled: None,
-            traffic: Traffic::default(),
-            groups: 0,
-            handler: None,
-            next: self.actors.get(owner)?.first_port,
-        };
-        let id = self.ipc.ports.insert(port)?;
+        let next = self.actors.get(owner)?.first_port;
+        let id = self.port_begin((owner, next), ui, pi)?;
         self.ipc.names.insert(ui.word(), id.index());
         if let Some(actor) = self.actors.get_mut(owner) {
             actor.ports += 1;
@@ -137,8 +178,12 @@ impl<M: Machine> Nucleus<M> {
         }
     }
 
-    /// Removes a port: queued messages are lost, requests and waiters end with `K_ENOPORT`, memberships go (NC-100…106).
+    /// Removes a port: queued messages are lost, requests and waiters end with `K_ENOPORT`, memberships go (NC-100…106). One that departs to another site
+    /// only loses its actor: its move goes on.
     pub(crate) fn port_remove(&mut self, id: Id<Port>) {
+        if self.ipc.ports.get(id).is_some_and(Port::moves) {
+            return self.port_disowned(id);
+        }
         self.port_empty(id);
         self.port_waiters_leave(id, KError::NoPort);
         self.memberships_end(id);
@@ -146,7 +191,7 @@ impl<M: Machine> Nucleus<M> {
             return;
         };
         self.ipc.names.remove(port.ui.word());
-        if let Some(handler) = port.handler {
+        if let Some(handler) = port.handler() {
             self.point_disconnected(handler);
         }
         self.port_leaves(id, port.owner, port.next);
@@ -155,7 +200,7 @@ impl<M: Machine> Nucleus<M> {
     }
 
     /// Takes a port out of the list of its actor; `next` is the one behind it.
-    fn port_leaves(&mut self, id: Id<Port>, owner: Id<Actor>, next: Option<Id<Port>>) {
+    pub(super) fn port_leaves(&mut self, id: Id<Port>, owner: Id<Actor>, next: Option<Id<Port>>) {
         let Some(actor) = self.actors.get_mut(owner) else {
             return;
         };
@@ -301,6 +346,9 @@ impl<M: Machine> Nucleus<M> {
             previous.next = next;
         }
         self.count_queued(message, -1);
+        if self.ipc.ports.get(id).is_some_and(Port::moves) {
+            self.doomed_leaves(id, message, previous);
+        }
         let Some(port) = self.ipc.ports.progress(id) else {
             return;
         };
@@ -377,6 +425,7 @@ impl<M: Machine> Nucleus<M> {
         if self.actors.get(actor).and_then(|actor| actor.default_port) == Some(id) {
             return Err(KError::Inval);
         }
+        self.port_stays(id)?;
         let ui = self.ipc.ports.get(id).map(|port| port.ui);
         self.port_remove(id);
         // Clients that named it as their source leave too.

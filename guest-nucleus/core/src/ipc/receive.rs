@@ -1,7 +1,7 @@
 //! Receiving: waits, delivery into a receiver's buffers, the current message (spec 3.6).
 
 use super::message::{Client, Message};
-use super::port::Port;
+use super::port::{Port, Taker};
 use super::send::Parcel;
 use super::{CallWait, Current, IpcEnd, ReceiveWait};
 use crate::arena::Id;
@@ -119,6 +119,7 @@ impl<M: Machine> Nucleus<M> {
         while let Some(port) = self.actors.get(id).and_then(|actor| actor.first_port) {
             self.port_remove(port);
         }
+        self.arrivals_end(id);
         for slot in 0..self.ipc.messages.extent() {
             if let Some(message) = self.ipc.messages.at(slot)
                 && self
@@ -149,8 +150,8 @@ impl<M: Machine> Nucleus<M> {
     /// The thread that a message for a port goes to now: one that waits for the port before one that waits for any.
     pub(crate) fn receiver(&self, id: Id<Port>) -> Option<Id<Thread>> {
         let port = self.ipc.ports.get(id)?;
-        if port.handler.is_some() {
-            // Who waits there waits to work for the handler.
+        if port.taker != Taker::Threads {
+            // Who waits at a handler's waits to work for it; from one that departs nobody receives.
             return None;
         }
         let explicit = port.waiters.first();
@@ -411,7 +412,8 @@ impl<M: Machine> Nucleus<M> {
     }
 
     fn has_message(&self, port: Id<Port>) -> bool {
-        self.ipc.ports.get(port).is_some_and(|port| port.queued > 0)
+        let port = self.ipc.ports.get(port);
+        port.is_some_and(|port| port.queued > 0 && port.taker == Taker::Threads)
     }
 
     /// Bytes of the body of the first message that is queued at a port.
@@ -423,7 +425,8 @@ impl<M: Machine> Nucleus<M> {
 
     /// The enabled port of an actor with messages and the best priority; among equals the one whose message is oldest.
     fn best_enabled(&self, actor: Id<Actor>) -> Option<Id<Port>> {
-        let ready = self.ports_of(actor).filter(|(_, port)| port.queued > 0);
+        let ports = self.ports_of(actor);
+        let ready = ports.filter(|(_, port)| port.queued > 0 && port.taker == Taker::Threads);
         ready
             .filter_map(|(id, port)| Some((port.enabled?, self.since(port), id)))
             .min_by_key(|&(priority, since, _)| (priority, since))

@@ -133,12 +133,8 @@ impl<M: Machine> Nucleus<M> {
         match dest.target.kind() {
             Some(UiType::Port) => match self.port_by_ui(dest.target) {
                 Some(port) => Ok(Way::Port(port)),
-                None if dest.target.site() == self.configuration.site
-                    || !self.network_attached() =>
-                {
-                    Err(KError::Unknown)
-                }
-                None => Ok(Way::Network),
+                None if self.may_be_elsewhere(dest.target) => Ok(Way::Network),
+                None => Err(KError::Unknown),
             },
             Some(UiType::Group) => self.way_to_group(dest),
             _ => Err(KError::Inval),

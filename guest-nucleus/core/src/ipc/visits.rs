@@ -253,7 +253,7 @@ impl<M: Machine> Nucleus<M> {
         let actor_pi = self.actors.get(home)?.pi;
         let source = self.port_by_li(home, visit.src_li).ok()?;
         let (src_port, port_pi) = self.ipc.ports.get(source).map(|it| (it.ui, it.pi))?;
-        let point = self.visited_port(&visit)?.handler?;
+        let point = self.visited_port(&visit)?.handler()?;
         let owner = self.point(point)?.owner;
         let transaction = self.next_transaction(thread);
         let message = self.ipc.messages.insert(Message {
@@ -335,6 +335,6 @@ impl<M: Machine> Nucleus<M> {
             Some(UiType::Port) => self.port_by_ui(visit.dest.target),
             _ => self.ipc.groups.only(visit.dest.target.identity()),
         };
-        (named.map(Id::index) == Some(visit.port)).then_some(port.handler?)
+        (named.map(Id::index) == Some(visit.port)).then_some(port.handler()?)
     }
 }

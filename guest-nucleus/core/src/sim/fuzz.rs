@@ -26,6 +26,7 @@ proptest! {
     #[test]
     fn nc_281_no_calls_break_the_nucleus(
         cpus in 1usize..=4,
+        attached: bool,
         effort in prop_oneof![Just((8u32, 24u32)), (0u32..2, 1u32..3)],
         steps in proptest::collection::vec((0usize..4, 0usize..table::CALLS.len(), any::<[u8; 6]>(), any::<u64>()), 0..250),
     ) {
@@ -62,9 +63,17 @@ proptest! {
             let body = site.at(actor, 0x1000);
             let desc = KnMsgDesc { body_size: 300, body_addr: body, annex_addr: body + 64, ..KnMsgDesc::default() };
             site.put(actor, offset + 16, &desc);
+            // An actor of another site.
+            site.put(actor, 256, &KnCap { ui: KnUniqueId::from_fields(2, UiType::Port, 1, 77), key: 5 });
             let cap = site.nucleus.actors.get(actors[1]).unwrap().cap;
             site.put(actor, offset + 192, &KnObjDesc { data_object: cap, start_offset: 0, size: 5000 });
             site.put(actor, offset + 64, &KnRgnDesc { start_addr: 0x80_0000, size: 0x3000, options: K_WRITABLE, ..KnRgnDesc::default() });
+        }
+        if attached {
+            let manager = site.thread(actors[1]);
+            if site.cpu_of(manager).is_some() {
+                site.call(manager, "nmAttach", &[u64::MAX, 0]);
+            }
         }
         let all: &[Step] = &steps;
         for &(cpu, call, kinds, more) in all {

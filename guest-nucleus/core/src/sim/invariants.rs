@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 pub fn check(nucleus: &Nucleus<Sim>) {
     actors(nucleus);
     queues(nucleus);
+    moves(nucleus);
     messages(nucleus);
     waits(nucleus);
     processors(nucleus);
@@ -109,8 +110,12 @@ fn queues(nucleus: &Nucleus<Sim>) {
         let members = nucleus.ipc.groups.members.iter();
         let members = members.filter(|(_, member)| member.port() == id).count();
         assert_eq!(members, port.groups as usize, "memberships of {id:?}");
-        let named = nucleus.port_by_ui(port.ui);
-        assert_eq!(named, Some(id), "the name of {id:?} leads elsewhere");
+        // One that comes has no name yet, and one that went has none any more.
+        let has_name = !port.moves() || nucleus.ipc.moves.is_named(id);
+        let named = nucleus.port_by_ui(port.ui) == Some(id);
+        assert_eq!(named, has_name, "the name of {id:?} leads elsewhere");
+        let owned = nucleus.actors.get(port.owner).is_some();
+        assert!(owned || port.moves(), "{id:?} is nobody's");
     }
     let all = nucleus
         .ipc
@@ -122,6 +127,30 @@ fn queues(nucleus: &Nucleus<Sim>) {
         queued.len(),
         "a message is in no queue, and says that it is"
     );
+}
+
+/// Each port that moves has its move, and memberships hold if their port has a name.
+fn moves(nucleus: &Nucleus<Sim>) {
+    let ports = nucleus.ipc.ports.iter();
+    let moving = ports.filter(|(_, port)| port.moves()).count();
+    assert_eq!(moving, nucleus.ipc.moves.len(), "moves of no port");
+    let port = |id| nucleus.ipc.ports.get(id);
+    nucleus
+        .ipc
+        .moves
+        .check(|id| port(id).is_some_and(|port| port.moves()));
+    let groups = &nucleus.ipc.groups;
+    let mut held = 0;
+    for (id, member) in groups.members.iter() {
+        let port = port(member.port()).expect("a port that is gone is a member");
+        let named = nucleus.port_by_ui(port.ui) == Some(member.port());
+        assert_eq!(member.holds(), named, "{id:?} holds");
+        let mut listed = groups.members_of(member.group());
+        let listed = listed.any(|listed| listed == member.port());
+        assert_eq!(listed, named, "{id:?} is in its list");
+        held += usize::from(named);
+    }
+    assert_eq!(held, groups.count(), "memberships that hold");
 }
 
 /// A message is in one place, and what is kept is kept for one.
@@ -326,7 +355,7 @@ fn inside(nucleus: &Nucleus<Sim>) {
     }
     visitors(nucleus);
     for (id, port) in nucleus.ipc.ports.iter() {
-        let Some(handler) = port.handler else {
+        let Some(handler) = port.handler() else {
             continue;
         };
         let point = nucleus

@@ -180,7 +180,8 @@ impl Site {
         for (id, port) in nucleus.ipc.ports.iter() {
             let name = (port.ui, port.owner, port.pi, port.groups);
             let state = (port.enabled, port.queue, port.queued, port.sequence);
-            lines.push(format!("port {id:?}: {name:?} {state:?}"));
+            let moves = (port.epoch, port.taker);
+            lines.push(format!("port {id:?}: {name:?} {state:?} {moves:?}"));
         }
         let messages = nucleus.ipc.messages.iter();
         lines.extend(messages.map(|(id, message)| format!("message {id:?}: {message:?}")));
