@@ -16,7 +16,7 @@ const NUCLEUS_FLAGS: &[&str] = &[
     "-Cforce-frame-pointers=yes",
     "-Clink-arg=--no-pie",
     // With the usual threshold the image is a sixth larger and no call is shorter: what has to be inlined says so.
-    "-Cllvm-args=-inline-threshold=60",
+    "-Cllvm-args=-inline-threshold=30",
 ];
 // By the build identity a debugger tells which image it finds in memory.
 const ACTOR_FLAGS: &[&str] = &[
