@@ -53,12 +53,8 @@ fn the_boot_with_two_processors_takes_less_than_three_million_instructions() {
     let found: Vec<(String, f64)> = stretches.map(|it| (it.name(), it.median)).collect();
     assert!(found.len() >= 7, "{found:?}");
     for (name, stretch) in &found {
-        // A body of 64 KiB whose pages are all lent is not cut yet.
-        let most = if name.contains("longest") {
-            120e3
-        } else {
-            28e3
-        };
+        // The longest are two hundred regions of one cache that are freed, and a body that moves between deferred copies (docs/measurements.md).
+        let most = 34e3;
         assert!((1000.0..=most).contains(stretch), "{name}: {stretch}");
     }
 }
