@@ -22,11 +22,20 @@ const NUCLEUS_FLAGS: &[&str] = &[
 const ACTOR_FLAGS: &[&str] = &[
     "-Cforce-frame-pointers=yes",
     "-Clink-arg=--build-id=sha1",
-    // As for the Nucleus; a remote call takes fewer instructions so, not more.
-    "-Cllvm-args=-inline-threshold=60",
     // Supervisor actors have no SSE registers (.cargo/config.toml says the same to other builds).
     "--cfg=chacha20_backend=\"soft\"",
     "--cfg=poly1305_backend=\"soft\"",
+];
+
+/// Actors of every site: their pages and instructions are counted. The others are built as people build theirs, so that a debugger finds their lines.
+const MANAGERS: [&str; 2] = ["network-manager", "site-manager"];
+// A remote call takes fewer instructions so, not more.
+const MANAGER_FLAGS: &[&str] = &[
+    "-Cforce-frame-pointers=yes",
+    "-Clink-arg=--build-id=sha1",
+    "--cfg=chacha20_backend=\"soft\"",
+    "--cfg=poly1305_backend=\"soft\"",
+    "-Cllvm-args=-inline-threshold=60",
 ];
 
 fn main() {
@@ -52,7 +61,12 @@ fn main() {
         }
         let mut images = vec![("nucleus".to_owned(), "chorus-nucleus".to_owned())];
         images = build(&root, &out.join("nucleus"), NUCLEUS_FLAGS, images);
-        let actors = build(&root, &out.join("actors"), ACTOR_FLAGS, actors(&root));
+        let (managers, others): (Vec<_>, Vec<_>) = actors(&root)
+            .into_iter()
+            .partition(|(name, _)| MANAGERS.contains(&name.as_str()));
+        let mut actors = build(&root, &out.join("managers"), MANAGER_FLAGS, managers);
+        actors.extend(build(&root, &out.join("actors"), ACTOR_FLAGS, others));
+        actors.sort();
         images.extend(actors.iter().map(|(name, path)| {
             (
                 name.clone(),
@@ -202,10 +216,12 @@ fn build(
     // Reports and gdb need symbols and lines; what a site loads is packed without.
     command.env("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only");
     command.env("CARGO_PROFILE_RELEASE_STRIP", "none");
-    // Instructions of every call and every page of an idle site are counted: what runs in a site is optimised as a whole.
-    command.env("CARGO_PROFILE_RELEASE_LTO", "fat");
-    command.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1");
-    command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "2");
+    if flags != ACTOR_FLAGS {
+        // Instructions of every call and every page of an idle site are counted: optimised as a whole.
+        command.env("CARGO_PROFILE_RELEASE_LTO", "fat");
+        command.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1");
+        command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "2");
+    }
     match command.output() {
         Ok(output) if output.status.success() => {}
         Ok(output) => {
