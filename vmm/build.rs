@@ -29,14 +29,8 @@ const ACTOR_FLAGS: &[&str] = &[
 
 /// Actors of every site: their pages and instructions are counted. The others are built as people build theirs, so that a debugger finds their lines.
 const MANAGERS: [&str; 2] = ["network-manager", "site-manager"];
-// A remote call takes fewer instructions so, not more.
-const MANAGER_FLAGS: &[&str] = &[
-    "-Cforce-frame-pointers=yes",
-    "-Clink-arg=--build-id=sha1",
-    "--cfg=chacha20_backend=\"soft\"",
-    "--cfg=poly1305_backend=\"soft\"",
-    "-Cllvm-args=-inline-threshold=60",
-];
+/// What is theirs beside the flags of all actors: a remote call takes fewer instructions so, not more.
+const MANAGER_FLAG: &str = "-Cllvm-args=-inline-threshold=60";
 
 fn main() {
     println!("cargo::rerun-if-env-changed=CHORUS_SKIP_GUEST");
@@ -61,10 +55,11 @@ fn main() {
         }
         let mut images = vec![("nucleus".to_owned(), "chorus-nucleus".to_owned())];
         images = build(&root, &out.join("nucleus"), NUCLEUS_FLAGS, images);
+        let manager_flags = [ACTOR_FLAGS, &[MANAGER_FLAG]].concat();
         let (managers, others): (Vec<_>, Vec<_>) = actors(&root)
             .into_iter()
             .partition(|(name, _)| MANAGERS.contains(&name.as_str()));
-        let mut actors = build(&root, &out.join("managers"), MANAGER_FLAGS, managers);
+        let mut actors = build(&root, &out.join("managers"), &manager_flags, managers);
         actors.extend(build(&root, &out.join("actors"), ACTOR_FLAGS, others));
         actors.sort();
         images.extend(actors.iter().map(|(name, path)| {

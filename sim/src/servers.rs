@@ -1,7 +1,7 @@
 //! What servers on the sites do: ports, groups, answers.
 
 use super::history::Happening;
-use super::nucleus::{annex, digest};
+use super::nucleus::{Nucleus, annex, digest};
 use super::ports::{OWN, Port};
 use super::site::Plan;
 use super::world::{World, pattern};
@@ -11,6 +11,29 @@ use chorus_transport::Event;
 
 /// What all sites of a simulated cluster prove their lists of members with.
 pub const GROUP_KEY: (u64, u64) = (0x5EC2E7, 0x0FA11);
+
+impl Nucleus {
+    /// The item that tells the manager who is in which group, and its body.
+    pub fn members_item(&self) -> (KnNetItem, Vec<u8>) {
+        let mut body = Vec::new();
+        for (group, members) in &self.groups {
+            for port in members {
+                body.extend_from_slice(&group.to_le_bytes());
+                body.extend_from_slice(&port.word().to_le_bytes());
+            }
+        }
+        let mut item = KnNetItem {
+            kind: NET_GROUPS,
+            body_size: body.len() as u32,
+            annex_size: 64,
+            ..KnNetItem::default()
+        };
+        let (low, high) = GROUP_KEY;
+        item.annex[..8].copy_from_slice(&low.to_le_bytes());
+        item.annex[8..16].copy_from_slice(&high.to_le_bytes());
+        (item, body)
+    }
+}
 
 impl World {
     /// A new port that takes `capacity` requests at once.
@@ -74,22 +97,7 @@ impl World {
 
     /// The Nucleus tells its manager who is in which group.
     pub fn members_changed(&mut self, number: u16) {
-        let mut body = Vec::new();
-        for (group, members) in &self.site(number).nucleus.groups {
-            for port in members {
-                body.extend_from_slice(&group.to_le_bytes());
-                body.extend_from_slice(&port.word().to_le_bytes());
-            }
-        }
-        let mut item = KnNetItem {
-            kind: NET_GROUPS,
-            body_size: body.len() as u32,
-            annex_size: 64,
-            ..KnNetItem::default()
-        };
-        let (low, high) = GROUP_KEY;
-        item.annex[..8].copy_from_slice(&low.to_le_bytes());
-        item.annex[8..16].copy_from_slice(&high.to_le_bytes());
+        let (item, body) = self.site(number).nucleus.members_item();
         self.event(number, Event::Item(&item, &body));
     }
 

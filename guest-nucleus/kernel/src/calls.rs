@@ -15,6 +15,16 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 global_asm!(
     r#"
+    // The way from a call of a user actor onto the kernel stack of its thread.
+    .macro enter_call
+    swapgs
+    movq %rsp, %gs:{user_stack}
+    movq %gs:{kernel_stack}, %rsp
+    pushq %gs:{user_stack}
+    pushq %r11
+    pushq %rcx
+    .endm
+
     // The way back to the actor of a call. What is in registers that a call may change is the Nucleus'.
     .macro leave_call
     popq %rcx
@@ -34,12 +44,7 @@ global_asm!(
     .balign 16
     .global call_entry
 call_entry:
-    swapgs
-    movq %rsp, %gs:{user_stack}
-    movq %gs:{kernel_stack}, %rsp
-    pushq %gs:{user_stack}
-    pushq %r11
-    pushq %rcx
+    enter_call
 call_saved:
     cmpl ${ipc_call}, %eax
     je 2f
@@ -88,12 +93,7 @@ call_entry_end:
     .balign 16
     .global call_entry_traced
 call_entry_traced:
-    swapgs
-    movq %rsp, %gs:{user_stack}
-    movq %gs:{kernel_stack}, %rsp
-    pushq %gs:{user_stack}
-    pushq %r11
-    pushq %rcx
+    enter_call
 traced_saved:
     pushq %r9
     pushq %r8

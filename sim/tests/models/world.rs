@@ -1,11 +1,10 @@
 //! A few endpoints and the frames between them, in which everything happens when it is told to.
 
-use chorus_abi::net::{KnNetItem, NET_CALL, NET_GROUPS, NET_REPLY};
+use chorus_abi::net::{KnNetItem, NET_CALL, NET_REPLY};
 use chorus_abi::{KnUniqueId, UiType};
 use chorus_sim::history::{Happening, Judge};
 use chorus_sim::nucleus::{Nucleus, annex, digest};
 use chorus_sim::ports::{OWN, Port};
-use chorus_sim::servers::GROUP_KEY;
 use chorus_transport::{Config, Endpoint, Event};
 use std::rc::Rc;
 
@@ -339,21 +338,7 @@ impl World {
     }
 
     fn regrouped(&mut self, site: usize) {
-        let mut body = Vec::new();
-        for (group, members) in &self.places[site].nucleus.groups {
-            for port in members {
-                body.extend_from_slice(&group.to_le_bytes());
-                body.extend_from_slice(&port.word().to_le_bytes());
-            }
-        }
-        let mut item = KnNetItem {
-            kind: NET_GROUPS,
-            body_size: body.len() as u32,
-            annex_size: 64,
-            ..KnNetItem::default()
-        };
-        item.annex[..8].copy_from_slice(&GROUP_KEY.0.to_le_bytes());
-        item.annex[8..16].copy_from_slice(&GROUP_KEY.1.to_le_bytes());
+        let (item, body) = self.places[site].nucleus.members_item();
         self.event(site, Event::Item(&item, &body));
     }
 
